@@ -1,0 +1,64 @@
+#!/usr/bin/env python3
+"""Checks that every #include between folders follows the one-way dependency table.
+
+Usage: layers.py ROOT.  Prints one line per violation and exits 1, else prints "layers ok".
+The table is the design (docs/architecture.md, "The house"): change both together.
+"""
+import pathlib
+import re
+import sys
+
+ALLOWED = {
+    "base": set(),
+    "wire": {"base"},
+    "transport": {"base", "wire"},
+    "mem": {"base"},
+    "dsm": {"base", "wire", "transport", "mem"},      # never KVM: see FORBIDDEN
+    "config": {"base"},
+    "acpi": {"base"},
+    "boot": {"base", "mem"},
+    "irq": {"base", "mem"},
+    "bus": {"base", "mem"},
+    "dev": {"base", "mem", "bus"},
+    "cpu": {"base", "mem", "irq", "bus"},
+    # Only vmm sees both halves.
+    "vmm": {"base", "wire", "transport", "mem", "dsm", "config", "acpi", "boot", "irq", "bus",
+            "dev", "cpu"},
+    "cli": {"base", "config", "vmm"},
+}
+FORBIDDEN = {
+    "dsm": re.compile(r"linux/kvm\.h"),
+    "dev": re.compile(r"linux/kvm\.h|linux/userfaultfd\.h"),
+    "irq": re.compile(r"linux/kvm\.h|linux/userfaultfd\.h"),
+}
+INCLUDE = re.compile(r'^\s*#\s*include\s+["<]([^">]+)[">]')
+
+
+def violations(root):
+    for folder, allowed in ALLOWED.items():
+        for path in sorted((root / folder).rglob("*.[ch]")):
+            for number, line in enumerate(path.read_text().splitlines(), 1):
+                match = INCLUDE.match(line)
+                if not match:
+                    continue
+                header = match.group(1)
+                first = header.split("/")[0]
+                where = f"{path.relative_to(root)}:{number}"
+                if first in ALLOWED and "/" in header and first != folder and first not in allowed:
+                    yield f"{where}: {folder} may not include {header}"
+                if folder in FORBIDDEN and FORBIDDEN[folder].search(header):
+                    yield f"{where}: {folder} may not see {header}"
+
+
+def main():
+    found = list(violations(pathlib.Path(sys.argv[1])))
+    for line in found:
+        print(line, file=sys.stderr)
+    if found:
+        return 1
+    print("layers ok")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
