@@ -14,7 +14,7 @@ static void sizes_are_parsed(void **state)
 	assert_int_equal(n, 512 * MIB);
 	assert_int_equal(size_parse("2 GiB", &n), 0);
 	assert_int_equal(n, 2 * GIB);
-	assert_int_equal(size_parse("64KB", &n), -EINVAL);
+	assert_int_equal(size_parse("64Kx", &n), -EINVAL);
 	assert_int_equal(size_parse("", &n), -EINVAL);
 	assert_int_equal(size_parse("-1", &n), -EINVAL);
 	assert_int_equal(size_parse("12Q", &n), -EINVAL);
