@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The coherence protocol of one shard on one node: a pure function (state, event) -> (state,
+ * actions). No I/O, clock, thread, lock; no allocation after start but a region's table on its
+ * first use. The same object file runs under the pager, in the simulator and in the fuzzer.
+ *
+ * THEORY. Every page has a home node, by address. The home's directory knows who has the page and
+ * serialises all requests for it: one transaction at a time, others queue first come, first served.
+ *
+ *   requester            home                       owner / sharers
+ *      | --- GETS/GETM --> |                             |
+ *      |                   | -- FWD_GETS / FWD_GETM ---> |  (the one that has the data)
+ *      |                   | -- INV -------------------> |  (every other sharer, for GETM)
+ *      | <------------ GRANT (data, how many acks) ----- |
+ *      | <------------ INV_ACK ------------------------- |
+ *      | --- DONE -------> |  next request of this page
+ *
+ * The home itself sends the GRANT when it has the data, when the page is zero, or when the
+ * requester holds a copy already (upgrade: the directory knows, the requester need not say).
+ * Because the next transaction of a page starts only after DONE, which the requester sends once
+ * the page is mapped and all INV_ACKs are in, no invalidation can overtake a grant, whatever the
+ * network reorders: an INV or FWD that arrives is always about a page that is mapped here.
+ *
+ * Data that arrives before all acks is mapped read-only at once: no writer exists, so it is the
+ * last value; write permission follows with the last ack.
+ *
+ * The home's own faults are requests to itself, its own copy is a copy like another: messages to
+ * self are handled inside, never emitted.
+ *
+ * STATES of this node's copy: NONE, SHARED (read-only), OWNED (writable). A page of a region that
+ * was never asked for by another node is OWNED by its home and not tracked: no directory entry
+ * exists, no fault is raised. The first request from outside makes the home track the 2 MiB region
+ * (DSM_TRACK): the driver registers it and says which pages were populated; those that were not
+ * are ZERO in the directory and granted for writing without data, also to readers.
+ *
+ * HOLD WINDOW. A page that was just mapped stays for `hold_ns`, so that the access that wanted it
+ * can happen: an INV or FWD that comes earlier waits (only this page waits). One instruction may
+ * need several pages; without the window two nodes could take them from each other for ever.
+ *
+ * INVARIANTS (checked by the simulator): one writer or many readers; a read returns the last
+ * write; at rest the directory agrees with every copy; every fault ends.
+ *
+ * LIMITS. At most `max_pending` own requests at once; at most nodes * max_pending queue at a home.
+ * Memory: 16 bytes a page of a tracked home region, 1 byte a page of a remote region that was
+ * touched, nothing else by page. A peer that breaks the protocol gets -EPROTO and changes nothing.
+ *
+ * THREADS. One owner thread; no call is re-entrant (emit() must not call back into the core).
+ */
+#ifndef SSIHV_DSM_PROTO_H
+#define SSIHV_DSM_PROTO_H
+
+#include "base/base.h"
+#include "wire/msg.h"
+
+enum dsm_action_type {
+	/*
+	 * Send `hdr` to node `to`. With WIRE_GRANT_DATA: append this node's copy of the page,
+	 * which is mapped and write-protected. A send always precedes the DROP of the same page.
+	 */
+	DSM_SEND,
+	DSM_MAP,       /* put `data` (NULL: zeros) at `gpa`, write-protected unless `writable`; wake */
+	DSM_UNPROTECT, /* make the mapped page at `gpa` writable; wake */
+	DSM_PROTECT,   /* write-protect the mapped page at `gpa` */
+	DSM_DROP,      /* unmap the page at `gpa`: the next touch faults */
+	DSM_WAKE,      /* a fault at `gpa` that is served already: wake who waits */
+	/*
+	 * Start tracking the 2 MiB region at `gpa` (home only): from now on accesses to missing
+	 * pages fault. Fill `populated`, one bit a page: those that have content.
+	 */
+	DSM_TRACK,
+};
+
+struct dsm_action {
+	enum dsm_action_type type;
+	uint64_t gpa;
+	union {
+		struct {
+			uint16_t to;
+			struct wire_hdr hdr;
+		} send;
+		struct {
+			const void *data;
+			bool writable;
+		} map;
+		struct {
+			uint64_t *populated; /* REGION_PAGES bits, zeroed by the core */
+		} track;
+	};
+};
+
+/* Executes one action at once. A negative return is fatal: the core passes it up and is dead. */
+typedef int (*dsm_emit_fn)(void *ctx, const struct dsm_action *a);
+
+struct dsm_proto_config {
+	unsigned self, nodes;
+	uint32_t epoch;
+	uint64_t hold_ns;
+	unsigned max_pending;
+	/* The home node of a page of guest RAM, -1 when @gpa is no RAM (of this shard). */
+	int (*home)(void *ctx, uint64_t gpa);
+	dsm_emit_fn emit;
+	void *ctx;
+	uint64_t gpa_end; /* first address behind all guest RAM */
+};
+
+struct dsm_stats {
+	uint64_t faults_local;  /* served without a message to another node */
+	uint64_t faults_remote; /* needed another node */
+	uint64_t zero_grants, data_grants, upgrade_grants; /* received from others */
+	uint64_t invalidations; /* copies given up here: INV and FWD_GETM */
+	uint64_t downgrades;    /* copies made read-only here: FWD_GETS */
+	uint64_t served;        /* requests of other nodes served as home */
+	uint64_t held;          /* INV or FWD that waited for a hold window */
+	uint64_t queued;        /* requests that waited behind another at this home */
+	uint64_t bytes_sent, bytes_received; /* page payload */
+	uint64_t tracked_regions; /* home regions with a directory */
+	uint64_t memory;          /* bytes of page tables of this core, for the overhead figure */
+};
+
+struct dsm_proto;
+
+/**
+ * dsm_proto_new() - the state of one shard on one node
+ *
+ * Return: 0; -ENOMEM; -EINVAL for a configuration out of range.
+ */
+int dsm_proto_new(const struct dsm_proto_config *cfg, struct dsm_proto **ret);
+void dsm_proto_free(struct dsm_proto *p);
+
+/**
+ * dsm_proto_fault() - a thread of this node faulted
+ * @gpa:   any address in the page
+ * @write: wants to write (also for a write-protect fault)
+ * @now:   ns, for the hold window
+ *
+ * Return: 1 when the fault was served at once, 0 when it waits for an answer (or joined one that
+ * does), -EAGAIN when max_pending requests wait already: call again after a grant; -EFAULT for an
+ * address that is no RAM of this shard; or what emit() returned.
+ */
+int dsm_proto_fault(struct dsm_proto *p, uint64_t gpa, bool write, uint64_t now);
+
+/**
+ * dsm_proto_message() - a message arrived that has passed wire_check()
+ * @payload: @h->len bytes; valid for the call
+ *
+ * Return: 0; -EPROTO when the peer broke the protocol (the VM must stop, naming @h->from); or
+ * what emit() returned.
+ */
+int dsm_proto_message(struct dsm_proto *p, const struct wire_hdr *h, const void *payload,
+		      uint64_t now);
+
+/**
+ * dsm_proto_tick() - act on hold windows that have ended
+ *
+ * Return: 0, or a negative error as above.
+ */
+int dsm_proto_tick(struct dsm_proto *p, uint64_t now);
+
+/** dsm_proto_deadline() - when dsm_proto_tick() has work to do; UINT64_MAX for never. */
+uint64_t dsm_proto_deadline(const struct dsm_proto *p);
+
+/** dsm_proto_waiting() - own requests that wait for an answer. */
+unsigned dsm_proto_waiting(const struct dsm_proto *p);
+
+const struct dsm_stats *dsm_proto_stats(const struct dsm_proto *p);
+
+/* What this node knows of a page; for the simulator's invariants and for GET /pages. */
+enum dsm_copy { DSM_NONE, DSM_SHARED, DSM_OWNED };
+struct dsm_page_info {
+	enum dsm_copy copy;  /* this node's copy; DSM_OWNED for an untracked page of its home */
+	bool tracked;        /* a directory entry exists here (home only) */
+	bool busy;           /* a transaction is under way at this home, or waits here */
+	bool zero;           /* directory: nobody has it */
+	int owner;           /* directory: who may write, -1 for none */
+	uint64_t sharers;    /* directory: who has a copy, the owner included */
+};
+void dsm_proto_page(const struct dsm_proto *p, uint64_t gpa, struct dsm_page_info *ret);
+
+#endif

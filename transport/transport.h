@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A connection carries messages of one class between two nodes, in order, or it is broken.
+ *
+ * Goal: the same calls over any fabric (tcp today). A connection belongs to one thread at a time:
+ * the one that calls conn_send() and conn_ready(). Nothing here blocks: what the socket does not
+ * take at once is copied into the connection's queue and leaves with a later conn_ready().
+ * Backpressure: conn_queued() tells how much waits; the owner stops making new requests above its
+ * limit (answers to peers always go out), and above CONN_QUEUE_MAX the peer counts as dead
+ * (-ENOBUFS), so that a peer that stops reading cannot eat our memory.
+ */
+#ifndef SSIHV_TRANSPORT_TRANSPORT_H
+#define SSIHV_TRANSPORT_TRANSPORT_H
+
+#include "wire/msg.h"
+
+#define CONN_QUEUE_MAX (64 * MIB)
+
+struct conn;
+
+/*
+ * Takes one message; @payload is valid only until it returns. A negative return ends the
+ * connection: conn_ready() passes it on.
+ */
+typedef int (*conn_recv_fn)(void *ctx, struct conn *c, const struct wire_hdr *h,
+			    const void *payload);
+
+struct conn_ops {
+	const char *name;
+	int (*send)(struct conn *c, const struct wire_hdr *h, const void *payload);
+	int (*ready)(struct conn *c, conn_recv_fn recv, void *ctx);
+	void (*close)(struct conn *c);
+};
+
+/* The part of a connection that every transport has; embedded first in the transport's own. */
+struct conn {
+	const struct conn_ops *ops;
+	int fd; /* to poll: always for reading, for writing while conn_queued() > 0 */
+	uint16_t peer;
+	uint16_t shard;
+	enum wire_class class_;
+	size_t queued; /* bytes that wait to be sent */
+	uint64_t sent_messages, sent_bytes, received_messages, received_bytes;
+};
+
+/**
+ * conn_send() - send a message, or queue a copy of what cannot go out now
+ * @h:       header; @h->len bytes of @payload follow it
+ * @payload: may be NULL when @h->len is 0. Not touched after the return. May be guest memory that
+ *           is present and write-protected.
+ *
+ * Return: 0 (sent or queued); -EPIPE, -ECONNRESET, ... the connection is broken; -ENOBUFS.
+ */
+static inline int conn_send(struct conn *c, const struct wire_hdr *h, const void *payload)
+{
+	return c->ops->send(c, h, payload);
+}
+
+/**
+ * conn_ready() - flush the queue, then receive until nothing more is there
+ * @recv: gets every message that has passed wire_check() and has the right `from` and epoch
+ *
+ * Return: number of messages received; -ECONNRESET when the peer has gone; -EBADMSG when it sent
+ * what it may not; what @recv returned when that was negative.
+ */
+static inline int conn_ready(struct conn *c, conn_recv_fn recv, void *ctx)
+{
+	return c->ops->ready(c, recv, ctx);
+}
+
+static inline size_t conn_queued(const struct conn *c)
+{
+	return c->queued;
+}
+
+/** conn_close() - close and free; unsent messages are lost. NULL is allowed. */
+static inline void conn_close(struct conn *c)
+{
+	if (c)
+		c->ops->close(c);
+}
+
+#endif

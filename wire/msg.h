@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Every message between two nodes: one fixed header, then `len` bytes of payload.
+ *
+ * Goal: a message can be read, checked and answered without allocation. All integers are
+ * little-endian; x86-64 is the only host, so the structs are the encoding and static_asserts hold
+ * their layout. A receiver calls wire_check() before it looks at anything else: it bounds `len` by
+ * type, so that no peer can make us read or keep more than WIRE_PAYLOAD_MAX bytes.
+ *
+ * What a type's generic fields mean stands beside its enumerator.
+ */
+#ifndef SSIHV_WIRE_MSG_H
+#define SSIHV_WIRE_MSG_H
+
+#include "base/base.h"
+
+#define WIRE_MAGIC       UINT32_C(0x56485353) /* "SSHV" */
+#define WIRE_VERSION     1
+#define WIRE_PAYLOAD_MAX PAGE_BYTES
+
+/*
+ * Connections between two nodes, by class; a class never waits behind another. The page classes
+ * exist once per shard.
+ */
+enum wire_class {
+	WIRE_CLASS_CONTROL, /* bring-up, clock, stop: the main thread */
+	WIRE_CLASS_EVENT,   /* interrupts, forwarded exits */
+	WIRE_CLASS_REQUEST, /* page requests, invalidations, acknowledgements: no payload */
+	WIRE_CLASS_DATA,    /* grants, which may carry a page */
+	WIRE_CLASSES,
+};
+
+enum wire_type {
+	/* Any class, first on every connection. Payload: struct wire_hello. */
+	WIRE_HELLO = 1,
+	/* First answer when the hello is refused. Payload: one line of text for the user. */
+	WIRE_REFUSE,
+
+	/*
+	 * WIRE_CLASS_REQUEST; addr = guest-physical address of the page, everywhere below.
+	 * node = the node that asked for the page (the requester).
+	 */
+	WIRE_GETS = 16, /* requester -> home: let me read */
+	WIRE_GETM,      /* requester -> home: let me write */
+	WIRE_FWD_GETS,  /* home -> owner or sharer: send a copy to `node`, keep a read-only one */
+	WIRE_FWD_GETM,  /* home -> owner or sharer: give your copy to `node`, acks as below */
+	WIRE_INV,       /* home -> sharer: drop your copy, acknowledge to `node` */
+	WIRE_INV_ACK,   /* sharer -> requester: dropped */
+	WIRE_DONE,      /* requester -> home: the grant is mapped, the page is free for the next */
+
+	/*
+	 * WIRE_CLASS_DATA, home or owner -> requester. flags: WIRE_GRANT_*; acks = number of
+	 * WIRE_INV_ACK that must arrive before the page may be written. Payload: the page, if
+	 * WIRE_GRANT_DATA.
+	 */
+	WIRE_GRANT = 32,
+
+	/* WIRE_CLASS_EVENT */
+	WIRE_IPI = 48,  /* payload: struct wire_ipi */
+	WIRE_EOI,       /* broadcast EOI of a level interrupt to the IOAPIC's node; addr = vector */
+	WIRE_IO_REQUEST, /* vCPU's node -> device's node. Payload: struct wire_io + data for writes */
+	WIRE_IO_REPLY,   /* addr = the request's cookie. Payload: struct wire_io + data for reads */
+
+	/* WIRE_CLASS_CONTROL */
+	WIRE_JOIN = 64, /* node -> node 0: what this host can do. Payload: struct wire_join */
+	WIRE_START,     /* node 0 -> all: what the cluster does. Payload: struct wire_start */
+	WIRE_PING,      /* addr = sender's clock, ns */
+	WIRE_PONG,      /* addr = the ping's addr. Payload: struct wire_pong */
+	WIRE_STOP,      /* the VM ends. flags: WIRE_STOP_*; payload: one line of text why */
+	WIRE_REPORT,    /* node -> node 0 after the stop. Payload: JSON of its statistics */
+};
+
+enum {
+	WIRE_GRANT_WRITE = 1, /* else read-only */
+	WIRE_GRANT_DATA = 2,  /* the page follows */
+	WIRE_GRANT_ZERO = 4,  /* the page is all zero, no data follows; neither: requester has it */
+};
+
+enum wire_stop {
+	WIRE_STOP_POWEROFF = 1, /* the guest switched itself off */
+	WIRE_STOP_RESET,        /* the guest asked for a reset */
+	WIRE_STOP_FAILED,       /* something broke: the text says what */
+	WIRE_STOP_ASKED,        /* the user ended it */
+};
+
+struct wire_hdr {
+	uint32_t len;   /* bytes of payload that follow */
+	uint8_t type;   /* enum wire_type */
+	uint8_t flags;  /* by type, else 0 */
+	uint16_t from;  /* sending node */
+	uint32_t epoch; /* the cluster's epoch; another one's messages are refused */
+	uint16_t node;  /* by type, else 0 */
+	uint16_t acks;  /* by type, else 0 */
+	uint64_t addr;  /* by type, else 0 */
+};
+static_assert(sizeof(struct wire_hdr) == 24, "wire layout");
+static_assert(offsetof(struct wire_hdr, addr) == 16, "wire layout");
+
+struct wire_hello {
+	uint32_t magic;   /* WIRE_MAGIC */
+	uint32_t version; /* WIRE_VERSION */
+	uint64_t config;  /* digest of the cluster's configuration, config_digest() */
+	uint16_t from;    /* sender's node number */
+	uint16_t to;      /* whom the sender thinks it talks to */
+	uint16_t class_;  /* enum wire_class */
+	uint16_t shard;   /* for the page classes, else 0 */
+	uint32_t epoch;
+	uint32_t reserved;
+};
+static_assert(sizeof(struct wire_hello) == 32, "wire layout");
+
+/* An interrupt command of a vCPU, IOAPIC or MSI, already routed to vCPUs of the receiving node. */
+struct wire_ipi {
+	uint8_t vector;
+	uint8_t mode; /* delivery mode, as in the ICR: 0 fixed, 4 NMI, 5 INIT, 6 SIPI */
+	uint8_t level;
+	uint8_t reserved[5];
+	uint64_t vcpus; /* bit k: the receiver's k-th vCPU */
+};
+static_assert(sizeof(struct wire_ipi) == 16, "wire layout");
+
+struct wire_io {
+	uint64_t cookie; /* chosen by the requester, returned in the reply */
+	uint64_t addr;   /* port or guest-physical address */
+	uint32_t count;  /* string I/O: how many of `size`; data is size * count bytes */
+	uint8_t size;    /* 1, 2, 4 or 8 */
+	uint8_t write;   /* 0 read, 1 write */
+	uint8_t mmio;    /* 0 port, 1 memory */
+	uint8_t reserved;
+};
+static_assert(sizeof(struct wire_io) == 24, "wire layout");
+
+#define WIRE_CPUID_WORDS 32
+struct wire_join {
+	uint32_t cpuid[WIRE_CPUID_WORDS]; /* feature words that are ANDed over all hosts */
+	uint64_t tsc_khz;
+};
+static_assert(sizeof(struct wire_join) == 136, "wire layout");
+
+struct wire_start {
+	uint32_t cpuid[WIRE_CPUID_WORDS]; /* the words that all hosts have */
+	uint64_t tsc_khz;                 /* guest TSC frequency */
+	uint64_t epoch_unix_ns;           /* wall clock at guest TSC 0 */
+};
+static_assert(sizeof(struct wire_start) == 144, "wire layout");
+
+struct wire_pong {
+	uint64_t guest_tsc; /* the answering node's guest TSC when it answered */
+};
+static_assert(sizeof(struct wire_pong) == 8, "wire layout");
+
+/**
+ * wire_check() - is this header one that a peer may send on a connection of class @class_?
+ *
+ * Checks the type against the class, the payload's length against the type, flags, reserved zero
+ * fields and the page alignment of @addr for page messages. Does not know of the cluster's size.
+ *
+ * Return: 0; -EBADMSG.
+ */
+int wire_check(const struct wire_hdr *h, enum wire_class class_);
+
+/** wire_type_name() - "GETS" for WIRE_GETS; "?" for what is none. */
+const char *wire_type_name(uint8_t type);
+
+#endif
