@@ -8,6 +8,10 @@
  * Runs in one thread before the VM starts, bounded by a deadline; peers may come in any order, and
  * a connection refused by the peer's kernel is tried again until the deadline (it has not started
  * yet). Strangers that connect and send anything else are dropped and cannot stall the others.
+ *
+ * Who is refused gives up at once and tells its user why. Who refuses tells refused() and keeps
+ * waiting: the other may come again with the right file, and no stranger can end the bring-up. A
+ * peer that goes away before all is complete is waited for again, so a node may be restarted.
  */
 #ifndef SSIHV_TRANSPORT_MESH_H
 #define SSIHV_TRANSPORT_MESH_H
@@ -15,17 +19,21 @@
 #include "base/err.h"
 #include "transport/transport.h"
 
+#define MESH_SHARDS_MAX 64
+
 struct mesh_config {
 	unsigned nodes, self, shards;
-	const char *const *address;  /* per node, "host:port" */
-	const char *const *name;     /* per node, for messages to the user */
-	int listen_fd;               /* from mesh_listen(); stays the caller's */
+	const char *const *address; /* per node, "host:port" */
+	const char *const *name;    /* per node, for messages to the user */
+	int listen_fd;		    /* from mesh_listen(); stays the caller's */
 	uint64_t config_digest;
 	uint32_t epoch;
 	unsigned timeout_ms;
-	int cancel_fd;               /* readable: give up with -ECANCELED; -1 for none */
+	int cancel_fd; /* readable: give up with -ECANCELED; -1 for none */
 	/* Called whenever another peer is complete; may be NULL. */
 	void (*progress)(void *ctx, unsigned peer, unsigned complete, unsigned peers);
+	/* Called whenever a hello was refused, with a line why; may be NULL. Same ctx. */
+	void (*refused)(void *ctx, const char *text);
 	void *progress_ctx;
 };
 
@@ -41,6 +49,8 @@ struct mesh {
  * mesh_listen() - open the listening socket of @address ("host:port"; port 0 picks a free one)
  * @port: may be NULL; the port that was bound
  *
+ * Peers may connect from now on; the kernel keeps them waiting for mesh_connect().
+ *
  * Return: 0 with the socket in *@ret; negative errno with @err naming address and way out
  * (-EADDRINUSE, -EADDRNOTAVAIL, -EINVAL for what is no address).
  */
@@ -49,12 +59,16 @@ int mesh_listen(const char *address, uint16_t *port, int *ret, struct err *err);
 /**
  * mesh_connect() - establish all connections
  *
+ * Names are resolved once, at the start, and by the C library: that part has its own time limits.
+ * Not thread-safe for one @cfg; several nodes may run this in threads of one process.
+ *
  * Return: 0 with every connection in @ret; negative errno with @err: -ETIMEDOUT names the peers
- * that did not come, -EPROTO what a peer has another version, configuration or epoch of.
+ * that did not come, -EPROTO what a peer has another version, configuration or epoch of,
+ * -ECANCELED, -EMFILE, -ENOMEM, -EINVAL for an address or a configuration out of range.
  */
 int mesh_connect(const struct mesh_config *cfg, struct mesh *ret, struct err *err);
 
-/** mesh_close() - close every connection; frees what @mesh holds. */
+/** mesh_close() - close every connection; frees what @mesh holds. A zeroed @mesh is allowed. */
 void mesh_close(struct mesh *mesh);
 
 #endif

@@ -19,8 +19,9 @@
 struct conn;
 
 /*
- * Takes one message; @payload is valid only until it returns. A negative return ends the
- * connection: conn_ready() passes it on.
+ * Takes one message; @payload is aligned to 8 bytes and valid only until it returns. May call
+ * conn_send() on any connection of its thread, not conn_ready() or conn_close() on @c. A negative
+ * return ends the connection: conn_ready() passes it on.
  */
 typedef int (*conn_recv_fn)(void *ctx, struct conn *c, const struct wire_hdr *h,
 			    const void *payload);
@@ -28,20 +29,39 @@ typedef int (*conn_recv_fn)(void *ctx, struct conn *c, const struct wire_hdr *h,
 struct conn_ops {
 	const char *name;
 	int (*send)(struct conn *c, const struct wire_hdr *h, const void *payload);
-	int (*ready)(struct conn *c, conn_recv_fn recv, void *ctx);
+	int (*ready)(struct conn *c, conn_recv_fn take, void *ctx);
 	void (*close)(struct conn *c);
 };
 
 /* The part of a connection that every transport has; embedded first in the transport's own. */
 struct conn {
 	const struct conn_ops *ops;
-	int fd; /* to poll: always for reading, for writing while conn_queued() > 0 */
+	int fd; /* to poll, level-triggered: for reading; for writing while conn_queued() > 0 */
+	uint32_t epoch;
+	uint16_t self;
 	uint16_t peer;
 	uint16_t shard;
 	enum wire_class class_;
-	size_t queued; /* bytes that wait to be sent */
+	size_t queued;	       /* bytes that wait to be sent */
+	bool polled_for_write; /* the owner's: what its epoll set has now */
 	uint64_t sent_messages, sent_bytes, received_messages, received_bytes;
 };
+
+/**
+ * conn_check() - may this header travel on @c, sent by node @from?
+ *
+ * For transports, on what arrives (@from is the peer) and on what leaves (@from is self).
+ *
+ * Return: 0; -EBADMSG.
+ */
+static inline int conn_check(const struct conn *c, const struct wire_hdr *h, uint16_t from)
+{
+	if (h->from != from || h->epoch != c->epoch)
+		return -EBADMSG;
+	if (h->type == WIRE_HELLO || h->type == WIRE_REFUSE) /* over before the connection exists */
+		return -EBADMSG;
+	return wire_check(h, c->class_);
+}
 
 /**
  * conn_send() - send a message, or queue a copy of what cannot go out now
@@ -49,7 +69,10 @@ struct conn {
  * @payload: may be NULL when @h->len is 0. Not touched after the return. May be guest memory that
  *           is present and write-protected.
  *
- * Return: 0 (sent or queued); -EPIPE, -ECONNRESET, ... the connection is broken; -ENOBUFS.
+ * Return: 0 (sent or queued); -EPIPE, -ECONNRESET, ... the connection is broken; -ENOBUFS: so is
+ * it, a message is lost; -ENOMEM likewise. A broken connection returns its first error for ever,
+ * but conn_ready() still delivers what the peer sent before. -EINVAL: the peer would refuse @h
+ * (wire_check(), `from`, epoch); nothing is sent and the connection is as it was.
  */
 static inline int conn_send(struct conn *c, const struct wire_hdr *h, const void *payload)
 {
@@ -57,15 +80,19 @@ static inline int conn_send(struct conn *c, const struct wire_hdr *h, const void
 }
 
 /**
- * conn_ready() - flush the queue, then receive until nothing more is there
- * @recv: gets every message that has passed wire_check() and has the right `from` and epoch
+ * conn_ready() - flush the queue, then receive what is there
+ * @take: gets every message that has passed wire_check() and has the right `from` and epoch
  *
- * Return: number of messages received; -ECONNRESET when the peer has gone; -EBADMSG when it sent
- * what it may not; what @recv returned when that was negative.
+ * Takes a bounded share, so that a fast peer cannot hold the thread: @c->fd stays readable when
+ * there is more. May be called at any time, also when nothing is there.
+ *
+ * Return: number of messages received; -ECONNRESET when the peer has gone, -ETIMEDOUT and the
+ * like when its host has; -EBADMSG when it sent what it may not; what @take returned when that was
+ * negative. After an error only conn_close() makes sense.
  */
-static inline int conn_ready(struct conn *c, conn_recv_fn recv, void *ctx)
+static inline int conn_ready(struct conn *c, conn_recv_fn take, void *ctx)
 {
-	return c->ops->ready(c, recv, ctx);
+	return c->ops->ready(c, take, ctx);
 }
 
 static inline size_t conn_queued(const struct conn *c)

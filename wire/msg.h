@@ -17,6 +17,7 @@
 #define WIRE_MAGIC       UINT32_C(0x56485353) /* "SSHV" */
 #define WIRE_VERSION     1
 #define WIRE_PAYLOAD_MAX PAGE_BYTES
+#define WIRE_TEXT_MAX    512 /* a line for the user: not terminated, no newline */
 
 /*
  * Connections between two nodes, by class; a class never waits behind another. The page classes
@@ -31,9 +32,13 @@ enum wire_class {
 };
 
 enum wire_type {
-	/* Any class, first on every connection. Payload: struct wire_hello. */
+	/*
+	 * Any class, first on every connection and never again. Payload: struct wire_hello.
+	 * The header's layout, this number and the hello's magic and version are the same in all
+	 * versions, so that any two can tell their users that they differ.
+	 */
 	WIRE_HELLO = 1,
-	/* First answer when the hello is refused. Payload: one line of text for the user. */
+	/* First answer when the hello is refused. Payload: one line of text for the user, not empty. */
 	WIRE_REFUSE,
 
 	/*
@@ -43,19 +48,19 @@ enum wire_type {
 	WIRE_GETS = 16, /* requester -> home: let me read */
 	WIRE_GETM,      /* requester -> home: let me write */
 	WIRE_FWD_GETS,  /* home -> owner or sharer: send a copy to `node`, keep a read-only one */
-	WIRE_FWD_GETM,  /* home -> owner or sharer: give your copy to `node`, acks as below */
+	WIRE_FWD_GETM,  /* home -> owner or sharer: give your copy to `node`; acks as for GRANT */
 	WIRE_INV,       /* home -> sharer: drop your copy, acknowledge to `node` */
 	WIRE_INV_ACK,   /* sharer -> requester: dropped */
 	WIRE_DONE,      /* requester -> home: the grant is mapped, the page is free for the next */
 
 	/*
 	 * WIRE_CLASS_DATA, home or owner -> requester. flags: WIRE_GRANT_*; acks = number of
-	 * WIRE_INV_ACK that must arrive before the page may be written. Payload: the page, if
-	 * WIRE_GRANT_DATA.
+	 * WIRE_INV_ACK that must arrive before the page may be written (WIRE_GRANT_WRITE only).
+	 * Payload: the page, if WIRE_GRANT_DATA.
 	 */
 	WIRE_GRANT = 32,
 
-	/* WIRE_CLASS_EVENT */
+	/* WIRE_CLASS_EVENT. Data of forwarded I/O: at most WIRE_IO_DATA_MAX bytes a message. */
 	WIRE_IPI = 48,  /* payload: struct wire_ipi */
 	WIRE_EOI,       /* broadcast EOI of a level interrupt to the IOAPIC's node; addr = vector */
 	WIRE_IO_REQUEST, /* vCPU's node -> device's node. Payload: struct wire_io + data for writes */
@@ -129,6 +134,7 @@ struct wire_io {
 	uint8_t reserved;
 };
 static_assert(sizeof(struct wire_io) == 24, "wire layout");
+#define WIRE_IO_DATA_MAX (WIRE_PAYLOAD_MAX - sizeof(struct wire_io))
 
 #define WIRE_CPUID_WORDS 32
 struct wire_join {
@@ -153,7 +159,8 @@ static_assert(sizeof(struct wire_pong) == 8, "wire layout");
  * wire_check() - is this header one that a peer may send on a connection of class @class_?
  *
  * Checks the type against the class, the payload's length against the type, flags, reserved zero
- * fields and the page alignment of @addr for page messages. Does not know of the cluster's size.
+ * fields and the page alignment of @addr for page messages. Does not know of the cluster's size:
+ * @from and @node are below MAX_NODES, no more. Looks at no payload. Pure; any thread.
  *
  * Return: 0; -EBADMSG.
  */

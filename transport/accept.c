@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The accepting side: who connects is a stranger until a hello says otherwise.
+ *
+ * A stranger has STRANGER_NS and one of STRANGERS_MAX places; when all are taken the oldest leaves.
+ * A node sends its hello with the connection, so it is read at once and hardly ever holds a place:
+ * a crowd of silent strangers costs a real node at most another attempt. Nothing is sent to what
+ * does not speak like a node; a node that does not fit is told why.
+ */
+#include <stdio.h>
+#include <sys/socket.h>
+
+#include "transport/bringup.h"
+#include "transport/tcp.h"
+
+#define STRANGER_NS  (3 * NSEC_PER_SEC)
+#define ACCEPT_BATCH 16
+
+static void stranger_drop(struct stranger *s)
+{
+	if (s->fd >= 0)
+		close(s->fd);
+	s->fd = -1;
+}
+
+void strangers_expire(struct bringup *b, uint64_t now)
+{
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < b->stranger_count; i++) {
+		struct stranger *s = &b->strangers[i];
+
+		if (s->fd >= 0 && now >= s->deadline)
+			stranger_drop(s);
+		if (s->fd < 0)
+			continue;
+		if (kept != i)
+			b->strangers[kept] = *s;
+		kept++;
+	}
+	b->stranger_count = kept;
+}
+
+static struct slot *slot_of(struct bringup *b, const struct wire_hello *hello)
+{
+	for (unsigned i = 0; i < b->slot_count; i++) {
+		struct slot *s = &b->slots[i];
+
+		if (s->peer == hello->from && !slot_dials(b, s) && s->class_ == hello->class_ &&
+		    s->shard == hello->shard)
+			return s;
+	}
+	return NULL;
+}
+
+static bool hung_up(int fd)
+{
+	struct pollfd p = {.fd = fd, .events = POLLRDHUP};
+
+	return poll(&p, 1, 0) > 0;
+}
+
+static void refuse(struct bringup *b, struct stranger *s, const char *why)
+{
+	const struct mesh_config *cfg = b->cfg;
+	uint8_t bytes[sizeof(s->greeting.bytes)];
+	size_t len = hello_refuse((uint16_t)cfg->self, cfg->epoch, why, bytes);
+	struct err line;
+
+	(void)greeting_send(s->fd, bytes, len); /* it may be gone: then nobody wants to know */
+	if (!cfg->refused)
+		return;
+	err_set(&line, 0, "refused a connection: %s", why);
+	cfg->refused(cfg->progress_ctx, line.text);
+}
+
+/* So that the deadline's line can say more than that a peer did not come. */
+static void remember_refusal(struct bringup *b, unsigned from, const char *why)
+{
+	if (from >= b->cfg->nodes || from <= b->cfg->self)
+		return;
+	b->peers[from].refused = true;
+	peer_trouble(b, from, "refused: %s", why);
+}
+
+/* The greeting is complete: gives the socket to its slot, or leaves it to be dropped. */
+static void admit(struct bringup *b, struct stranger *s)
+{
+	const struct mesh_config *cfg = b->cfg;
+	struct wire_hello theirs, ours;
+	uint8_t bytes[HELLO_BYTES];
+	struct slot *slot;
+	char who[16];
+	struct err why;
+
+	if (greeting_hello(&s->greeting, &theirs) == -EBADMSG)
+		return;
+	snprintf(who, sizeof(who), "node %u", theirs.from);
+	const char *their_name = theirs.from < cfg->nodes ? cfg->name[theirs.from] : who;
+
+	ours = slot_hello(b, &(struct slot){.peer = theirs.from});
+	if (hello_compare(&ours, &theirs, cfg->name[cfg->self], their_name, &why) < 0) {
+		remember_refusal(b, theirs.from, why.text);
+		refuse(b, s, why.text);
+		return;
+	}
+	slot = slot_of(b, &theirs);
+	if (!slot) {
+		err_set(&why, 0, "%s expects no such connection from %s: is %s started twice?",
+			cfg->name[cfg->self], their_name, their_name);
+		refuse(b, s, why.text);
+		return;
+	}
+	if (slot->state == SLOT_UP && !hung_up(slot->fd)) {
+		err_set(&why, 0, "%s is connected to %s already: is %s started twice?", their_name,
+			cfg->name[cfg->self], their_name);
+		refuse(b, s, why.text);
+		return;
+	}
+	if (slot->state == SLOT_UP)
+		slot_down(b, slot, 0);
+	ours = slot_hello(b, slot);
+	hello_encode(&ours, bytes);
+	if (greeting_send(s->fd, bytes, sizeof(bytes)) == 0)
+		slot_up(b, slot, TAKE_FD(s->fd));
+}
+
+void stranger_ready(struct bringup *b, struct stranger *s)
+{
+	int r = greeting_read(s->fd, &s->greeting);
+
+	if (r > 0)
+		admit(b, s);
+	if (r)
+		stranger_drop(s);
+}
+
+static struct stranger *stranger_add(struct bringup *b)
+{
+	if (b->stranger_count == STRANGERS_MAX) {
+		stranger_drop(&b->strangers[0]);
+		strangers_expire(b, 0); /* closes the gap */
+	}
+	return &b->strangers[b->stranger_count++];
+}
+
+int accept_ready(struct bringup *b, uint64_t now)
+{
+	for (unsigned i = 0; i < ACCEPT_BATCH; i++) {
+		int fd = accept4(b->cfg->listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+		if (fd < 0 && (errno == EMFILE || errno == ENFILE))
+			return err_set(b->err, -errno,
+				       "too many open files for the connections from other nodes: "
+				       "raise the limit (ulimit -n)");
+		if (fd < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+			return 0;
+		if (fd < 0 && (errno == EBADF || errno == EINVAL || errno == ENOTSOCK))
+			return err_set(b->err, -errno, "no listening socket: %s", strerror(errno));
+		if (fd < 0)
+			continue; /* that one's trouble: gone again, network error (accept(2)) */
+		if (tcp_tune(fd) < 0) {
+			close(fd);
+			continue;
+		}
+		struct stranger *s = stranger_add(b);
+
+		s->fd = fd;
+		s->deadline = now + STRANGER_NS;
+		s->greeting.got = 0;
+		stranger_ready(b, s);
+	}
+	return 0;
+}

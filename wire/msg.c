@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One table says what a header of each type may hold; wire_check() is its interpreter. What a type
+ * does not use must be zero, so that a later version can give it a meaning.
+ */
+#include "wire/msg.h"
+
+enum {
+	ANY_CLASS = WIRE_CLASSES,
+
+	/* What `addr` may be. */
+	ADDR_ZERO = 0,
+	ADDR_PAGE,
+	ADDR_VECTOR,
+	ADDR_ANY,
+
+	/* Which generic fields may be non-zero. */
+	NODE = 1,
+	ACKS = 2,
+
+	GRANT_FLAGS = WIRE_GRANT_WRITE | WIRE_GRANT_DATA | WIRE_GRANT_ZERO,
+};
+
+struct rule {
+	const char *name; /* NULL: no such type */
+	uint8_t class_;
+	uint8_t addr;
+	uint8_t fields;
+	uint8_t flags_min, flags_max;
+	uint16_t len_min, len_max;
+};
+
+#define PAGE  WIRE_PAYLOAD_MAX
+#define TEXT  WIRE_TEXT_MAX
+#define HELLO sizeof(struct wire_hello)
+#define IPI   sizeof(struct wire_ipi)
+#define IO    sizeof(struct wire_io)
+#define JOIN  sizeof(struct wire_join)
+#define START sizeof(struct wire_start)
+#define PONG  sizeof(struct wire_pong)
+
+/* clang-format off */
+static const struct rule rules[] = {
+	/*                  name          class               addr         fields       flags  payload */
+	[WIRE_HELLO]      = {"HELLO",      ANY_CLASS,          ADDR_ZERO,   0,           0, 0,  HELLO, HELLO},
+	[WIRE_REFUSE]     = {"REFUSE",     ANY_CLASS,          ADDR_ZERO,   0,           0, 0,  1, TEXT},
+	[WIRE_GETS]       = {"GETS",       WIRE_CLASS_REQUEST, ADDR_PAGE,   NODE,        0, 0,  0, 0},
+	[WIRE_GETM]       = {"GETM",       WIRE_CLASS_REQUEST, ADDR_PAGE,   NODE,        0, 0,  0, 0},
+	[WIRE_FWD_GETS]   = {"FWD_GETS",   WIRE_CLASS_REQUEST, ADDR_PAGE,   NODE,        0, 0,  0, 0},
+	[WIRE_FWD_GETM]   = {"FWD_GETM",   WIRE_CLASS_REQUEST, ADDR_PAGE,   NODE | ACKS, 0, 0,  0, 0},
+	[WIRE_INV]        = {"INV",        WIRE_CLASS_REQUEST, ADDR_PAGE,   NODE,        0, 0,  0, 0},
+	[WIRE_INV_ACK]    = {"INV_ACK",    WIRE_CLASS_REQUEST, ADDR_PAGE,   NODE,        0, 0,  0, 0},
+	[WIRE_DONE]       = {"DONE",       WIRE_CLASS_REQUEST, ADDR_PAGE,   NODE,        0, 0,  0, 0},
+	[WIRE_GRANT]      = {"GRANT",      WIRE_CLASS_DATA,    ADDR_PAGE,   NODE | ACKS, 0, GRANT_FLAGS, 0, PAGE},
+	[WIRE_IPI]        = {"IPI",        WIRE_CLASS_EVENT,   ADDR_ZERO,   0,           0, 0,  IPI, IPI},
+	[WIRE_EOI]        = {"EOI",        WIRE_CLASS_EVENT,   ADDR_VECTOR, 0,           0, 0,  0, 0},
+	[WIRE_IO_REQUEST] = {"IO_REQUEST", WIRE_CLASS_EVENT,   ADDR_ZERO,   0,           0, 0,  IO, PAGE},
+	[WIRE_IO_REPLY]   = {"IO_REPLY",   WIRE_CLASS_EVENT,   ADDR_ANY,    0,           0, 0,  IO, PAGE},
+	[WIRE_JOIN]       = {"JOIN",       WIRE_CLASS_CONTROL, ADDR_ZERO,   0,           0, 0,  JOIN, JOIN},
+	[WIRE_START]      = {"START",      WIRE_CLASS_CONTROL, ADDR_ZERO,   0,           0, 0,  START, START},
+	[WIRE_PING]       = {"PING",       WIRE_CLASS_CONTROL, ADDR_ANY,    0,           0, 0,  0, 0},
+	[WIRE_PONG]       = {"PONG",       WIRE_CLASS_CONTROL, ADDR_ANY,    0,           0, 0,  PONG, PONG},
+	[WIRE_STOP]       = {"STOP",       WIRE_CLASS_CONTROL, ADDR_ZERO,   0,           WIRE_STOP_POWEROFF, WIRE_STOP_ASKED, 0, TEXT},
+	[WIRE_REPORT]     = {"REPORT",     WIRE_CLASS_CONTROL, ADDR_ZERO,   0,           0, 0,  0, PAGE},
+};
+/* clang-format on */
+
+static const struct rule *rule_of(uint8_t type)
+{
+	return type < ARRAY_SIZE(rules) && rules[type].name ? &rules[type] : NULL;
+}
+
+/* What the table cannot say: the fields of a grant depend on each other. */
+static bool grant_is_consistent(const struct wire_hdr *h)
+{
+	bool data = h->flags & WIRE_GRANT_DATA;
+
+	if (data && (h->flags & WIRE_GRANT_ZERO))
+		return false;
+	if (h->acks && !(h->flags & WIRE_GRANT_WRITE))
+		return false;
+	return h->len == (data ? PAGE_BYTES : 0);
+}
+
+static bool addr_is_allowed(const struct rule *r, uint64_t addr)
+{
+	switch (r->addr) {
+	case ADDR_PAGE:
+		return addr % PAGE_BYTES == 0;
+	case ADDR_VECTOR:
+		return addr <= UINT8_MAX;
+	case ADDR_ANY:
+		return true;
+	default:
+		return addr == 0;
+	}
+}
+
+int wire_check(const struct wire_hdr *h, enum wire_class class_)
+{
+	const struct rule *r = rule_of(h->type);
+
+	if (!r || (r->class_ != ANY_CLASS && r->class_ != class_))
+		return -EBADMSG;
+	if (h->len < r->len_min || h->len > r->len_max)
+		return -EBADMSG;
+	if (h->flags < r->flags_min || h->flags > r->flags_max)
+		return -EBADMSG;
+	if (h->from >= MAX_NODES || h->node >= ((r->fields & NODE) ? MAX_NODES : 1))
+		return -EBADMSG;
+	if (h->acks >= ((r->fields & ACKS) ? MAX_NODES : 1))
+		return -EBADMSG;
+	if (!addr_is_allowed(r, h->addr))
+		return -EBADMSG;
+	if (h->type == WIRE_GRANT && !grant_is_consistent(h))
+		return -EBADMSG;
+	return 0;
+}
+
+const char *wire_type_name(uint8_t type)
+{
+	const struct rule *r = rule_of(type);
+
+	return r ? r->name : "?";
+}
