@@ -17,6 +17,8 @@
  *
  * The home itself sends the GRANT when it has the data, when the page is zero, or when the
  * requester holds a copy already (upgrade: the directory knows, the requester need not say).
+ * `acks` counts the sharers but the requester and the one that gives its copy away. An INV_ACK may
+ * come before the GRANT. `node` is the requester in every message, whoever sends it.
  * Because the next transaction of a page starts only after DONE, which the requester sends once
  * the page is mapped and all INV_ACKs are in, no invalidation can overtake a grant, whatever the
  * network reorders: an INV or FWD that arrives is always about a page that is mapped here.
@@ -27,6 +29,10 @@
  * The home's own faults are requests to itself, its own copy is a copy like another: messages to
  * self are handled inside, never emitted.
  *
+ * FAULTS may be reported twice, late or for another's benefit. One that the page's state satisfies
+ * is answered at once (WAKE, or UNPROTECT for a write); one for a page that is asked for already
+ * joins that request, even a write that joins a read: the MAP wakes it and it faults again.
+ *
  * STATES of this node's copy: NONE, SHARED (read-only), OWNED (writable). A page of a region that
  * was never asked for by another node is OWNED by its home and not tracked: no directory entry
  * exists, no fault is raised. The first request from outside makes the home track the 2 MiB region
@@ -35,14 +41,20 @@
  *
  * HOLD WINDOW. A page that was just mapped stays for `hold_ns`, so that the access that wanted it
  * can happen: an INV or FWD that comes earlier waits (only this page waits). One instruction may
- * need several pages; without the window two nodes could take them from each other for ever.
+ * need several pages; without the window two nodes could take them from each other for ever. The
+ * windows are a fixed pool: when it is full the oldest ends early (progress, not correctness).
  *
  * INVARIANTS (checked by the simulator): one writer or many readers; a read returns the last
  * write; at rest the directory agrees with every copy; every fault ends.
  *
- * LIMITS. At most `max_pending` own requests at once; at most nodes * max_pending queue at a home.
- * Memory: 16 bytes a page of a tracked home region, 1 byte a page of a remote region that was
- * touched, nothing else by page. A peer that breaks the protocol gets -EPROTO and changes nothing.
+ * LIMITS. At most `max_pending` own requests at once, the same on all nodes; at most nodes *
+ * max_pending queue at a home. Memory: 16 bytes a page of a tracked home region, 1 byte a page of
+ * a remote region that was touched, nothing else by page (one pointer for each 2 MiB of addresses).
+ *
+ * ERRORS. Every message is checked against the state before anything changes: a peer that breaks
+ * the protocol gets -EPROTO and the state is as it was. An error of emit(), or -ENOMEM, ends the
+ * core: every later call returns it. What a node does with its own pages cannot be checked by
+ * others: a hostile node can spoil data and block pages, never this process.
  *
  * THREADS. One owner thread; no call is re-entrant (emit() must not call back into the core).
  */
@@ -55,12 +67,18 @@
 enum dsm_action_type {
 	/*
 	 * Send `hdr` to node `to`. With WIRE_GRANT_DATA: append this node's copy of the page,
-	 * which is mapped and write-protected. A send always precedes the DROP of the same page.
+	 * which is mapped and write-protected. The driver that finds it all zero may say
+	 * WIRE_GRANT_ZERO in place of WIRE_GRANT_DATA and send no payload.
+	 *
+	 * With WIRE_GRANT_DATA and WIRE_GRANT_WRITE the very next action is the DROP of the same
+	 * page. Take the content at the SEND, but let the message leave only after that DROP has
+	 * been done: once the receiver has it, it may write, and a thread of this node must not
+	 * read the old page any more. (Copy the page aside, drop it, then send.)
 	 */
 	DSM_SEND,
-	DSM_MAP,       /* put `data` (NULL: zeros) at `gpa`, write-protected unless `writable`; wake */
+	DSM_MAP, /* put `data` (NULL: zeros) at `gpa`, write-protected unless `writable`; wake */
 	DSM_UNPROTECT, /* make the mapped page at `gpa` writable; wake */
-	DSM_PROTECT,   /* write-protect the mapped page at `gpa` */
+	DSM_PROTECT,   /* write-protect the mapped, writable page at `gpa` */
 	DSM_DROP,      /* unmap the page at `gpa`: the next touch faults */
 	DSM_WAKE,      /* a fault at `gpa` that is served already: wake who waits */
 	/*
@@ -92,29 +110,33 @@ struct dsm_action {
 typedef int (*dsm_emit_fn)(void *ctx, const struct dsm_action *a);
 
 struct dsm_proto_config {
-	unsigned self, nodes;
+	unsigned self, nodes; /* nodes: 1..MAX_NODES */
 	uint32_t epoch;
-	uint64_t hold_ns;
-	unsigned max_pending;
-	/* The home node of a page of guest RAM, -1 when @gpa is no RAM (of this shard). */
+	uint64_t hold_ns;     /* 0: no hold windows */
+	unsigned max_pending; /* 1..2^20 */
+	/*
+	 * The home node of a page of guest RAM, -1 when @gpa is no RAM (of this shard). All RAM of
+	 * a 2 MiB region has one home. Called often: no more than arithmetic.
+	 */
 	int (*home)(void *ctx, uint64_t gpa);
-	dsm_emit_fn emit;
+	dsm_emit_fn emit; /* executes in the order of the calls */
 	void *ctx;
-	uint64_t gpa_end; /* first address behind all guest RAM */
+	uint64_t gpa_end; /* first address behind all guest RAM; at most 2^52 */
 };
 
 struct dsm_stats {
-	uint64_t faults_local;  /* served without a message to another node */
-	uint64_t faults_remote; /* needed another node */
+	/* Fault events but those that joined a request: served within the call, or not. */
+	uint64_t faults_local;				   /* served without another node */
+	uint64_t faults_remote;				   /* waited for another node */
 	uint64_t zero_grants, data_grants, upgrade_grants; /* received from others */
-	uint64_t invalidations; /* copies given up here: INV and FWD_GETM */
-	uint64_t downgrades;    /* copies made read-only here: FWD_GETS */
-	uint64_t served;        /* requests of other nodes served as home */
-	uint64_t held;          /* INV or FWD that waited for a hold window */
-	uint64_t queued;        /* requests that waited behind another at this home */
-	uint64_t bytes_sent, bytes_received; /* page payload */
-	uint64_t tracked_regions; /* home regions with a directory */
-	uint64_t memory;          /* bytes of page tables of this core, for the overhead figure */
+	uint64_t invalidations;		     /* copies given up here: INV and FWD_GETM */
+	uint64_t downgrades;		     /* copies made read-only here: FWD_GETS */
+	uint64_t served;		     /* requests of other nodes served as home */
+	uint64_t held;			     /* INV or FWD that waited for a hold window */
+	uint64_t queued;		     /* requests that waited behind another at this home */
+	uint64_t bytes_sent, bytes_received; /* page payload (sent: before a driver's zero check) */
+	uint64_t tracked_regions;	     /* home regions with a directory */
+	uint64_t memory;		     /* bytes of tables by page, for the overhead figure */
 };
 
 struct dsm_proto;
@@ -131,20 +153,22 @@ void dsm_proto_free(struct dsm_proto *p);
  * dsm_proto_fault() - a thread of this node faulted
  * @gpa:   any address in the page
  * @write: wants to write (also for a write-protect fault)
- * @now:   ns, for the hold window
+ * @now:   ns, for the hold window; never less than in an earlier call
  *
  * Return: 1 when the fault was served at once, 0 when it waits for an answer (or joined one that
  * does), -EAGAIN when max_pending requests wait already: call again after a grant; -EFAULT for an
- * address that is no RAM of this shard; or what emit() returned.
+ * address that is no RAM of this shard (both change nothing); or an error that ends the core.
  */
 int dsm_proto_fault(struct dsm_proto *p, uint64_t gpa, bool write, uint64_t now);
 
 /**
  * dsm_proto_message() - a message arrived that has passed wire_check()
- * @payload: @h->len bytes; valid for the call
+ * @payload: @h->len bytes; valid for the call. Not looked at, passed on to DSM_MAP.
  *
- * Return: 0; -EPROTO when the peer broke the protocol (the VM must stop, naming @h->from); or
- * what emit() returned.
+ * The caller knows that @h->from is who sent it.
+ *
+ * Return: 0; -EPROTO when the peer broke the protocol (the VM must stop, naming @h->from); or an
+ * error that ends the core.
  */
 int dsm_proto_message(struct dsm_proto *p, const struct wire_hdr *h, const void *payload,
 		      uint64_t now);
@@ -167,12 +191,12 @@ const struct dsm_stats *dsm_proto_stats(const struct dsm_proto *p);
 /* What this node knows of a page; for the simulator's invariants and for GET /pages. */
 enum dsm_copy { DSM_NONE, DSM_SHARED, DSM_OWNED };
 struct dsm_page_info {
-	enum dsm_copy copy;  /* this node's copy; DSM_OWNED for an untracked page of its home */
-	bool tracked;        /* a directory entry exists here (home only) */
-	bool busy;           /* a transaction is under way at this home, or waits here */
-	bool zero;           /* directory: nobody has it */
-	int owner;           /* directory: who may write, -1 for none */
-	uint64_t sharers;    /* directory: who has a copy, the owner included */
+	enum dsm_copy copy; /* this node's copy; DSM_OWNED for an untracked page of its home */
+	bool tracked;	    /* a directory entry exists here (home only) */
+	bool busy;	    /* a transaction is under way at this home, or waits here */
+	bool zero;	    /* directory: nobody has it */
+	int owner;	    /* directory: who may write, -1 for none */
+	uint64_t sharers;   /* directory: who has a copy, the owner included */
 };
 void dsm_proto_page(const struct dsm_proto *p, uint64_t gpa, struct dsm_page_info *ret);
 

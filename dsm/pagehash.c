@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dsm/pagehash.h"
+
+/* 2^64 / golden ratio: Fibonacci hashing. */
+#define MULTIPLIER UINT64_C(0x9E3779B97F4A7C15)
+
+int page_hash_init(struct page_hash *h, size_t capacity)
+{
+	unsigned bits = 1;
+
+	while ((UINT64_C(1) << bits) < capacity)
+		bits++;
+	h->bucket = calloc((size_t)1 << bits, sizeof(h->bucket[0]));
+	h->shift = 64 - bits;
+	return h->bucket ? 0 : -ENOMEM;
+}
+
+void page_hash_free(struct page_hash *h)
+{
+	free(h->bucket);
+	h->bucket = NULL;
+}
+
+static struct page_node **bucket_of(const struct page_hash *h, uint64_t gpa)
+{
+	return &h->bucket[((gpa >> PAGE_SHIFT) * MULTIPLIER) >> h->shift];
+}
+
+struct page_node *page_hash_find(const struct page_hash *h, uint64_t gpa)
+{
+	struct page_node *n = *bucket_of(h, gpa);
+
+	while (n && n->gpa != gpa)
+		n = n->next;
+	return n;
+}
+
+void page_hash_add(struct page_hash *h, struct page_node *n)
+{
+	struct page_node **bucket = bucket_of(h, n->gpa);
+
+	n->next = *bucket;
+	*bucket = n;
+}
+
+void page_hash_del(struct page_hash *h, struct page_node *n)
+{
+	struct page_node **at = bucket_of(h, n->gpa);
+
+	while (*at != n)
+		at = &(*at)->next;
+	*at = n->next;
+}

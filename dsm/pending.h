@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The requests of this node that wait for an answer: at most one a page, a fixed number in all. */
+#ifndef SSIHV_DSM_PENDING_H
+#define SSIHV_DSM_PENDING_H
+
+#include "dsm/pagehash.h"
+
+struct pending {
+	struct page_node node;
+	uint64_t acked; /* nodes whose INV_ACK has come; it may come before the grant */
+	uint16_t acks;	/* how many must come; known once granted */
+	bool write;
+	bool granted; /* the page is mapped read-only or was so: only acks are missing */
+};
+
+struct pending_table {
+	struct page_hash hash;
+	struct pending *pool;
+	struct page_node *unused;
+	unsigned count; /* in use */
+};
+
+int pending_init(struct pending_table *t, unsigned capacity);
+void pending_free(struct pending_table *t);
+
+/** pending_find() - the request for the page at @gpa, or NULL. */
+struct pending *pending_find(const struct pending_table *t, uint64_t gpa);
+
+/** pending_add() - a new request; the page has none. Return: NULL when the table is full. */
+struct pending *pending_add(struct pending_table *t, uint64_t gpa, bool write);
+
+void pending_del(struct pending_table *t, struct pending *p);
+
+#endif

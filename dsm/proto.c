@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Entry points of the protocol core: faults, messages, time. Theory of operation: proto.h. */
+#include "dsm/proto_impl.h"
+
+#define MAX_PENDING (1U << 20)
+#define MAX_GPA	    (UINT64_C(1) << 52) /* architectural limit of x86-64 physical addresses */
+
+/*
+ * Hold windows: in one window a node maps what its own requests bring, some rounds of them; with
+ * more, the oldest window ends early.
+ */
+#define HOLDS(max_pending) (4 * (max_pending) + 64)
+
+int dsm_proto_new(const struct dsm_proto_config *cfg, struct dsm_proto **ret)
+{
+	struct dsm_proto *p;
+
+	if (cfg->nodes < 1 || cfg->nodes > MAX_NODES || cfg->self >= cfg->nodes || !cfg->home ||
+	    !cfg->emit || cfg->max_pending < 1 || cfg->max_pending > MAX_PENDING ||
+	    cfg->gpa_end == 0 || cfg->gpa_end > MAX_GPA)
+		return -EINVAL;
+	p = calloc(1, sizeof(*p));
+	if (!p)
+		return -ENOMEM;
+	p->cfg = *cfg;
+	if (directory_init(&p->dir, cfg->gpa_end) || pending_init(&p->pending, cfg->max_pending) ||
+	    hold_init(&p->hold, HOLDS(cfg->max_pending), cfg->hold_ns) ||
+	    requests_init(&p->requests, cfg->nodes, cfg->max_pending)) {
+		dsm_proto_free(p);
+		return -ENOMEM;
+	}
+	*ret = p;
+	return 0;
+}
+
+void dsm_proto_free(struct dsm_proto *p)
+{
+	if (!p)
+		return;
+	directory_free(&p->dir, p->cfg.gpa_end);
+	pending_free(&p->pending);
+	hold_free(&p->hold);
+	requests_free(&p->requests);
+	free(p);
+}
+
+int proto_fail(struct dsm_proto *p, int error)
+{
+	p->dead = error;
+	return error;
+}
+
+int proto_act(struct dsm_proto *p, const struct dsm_action *a)
+{
+	int r = p->cfg.emit(p->cfg.ctx, a);
+
+	return r < 0 ? proto_fail(p, r) : 0;
+}
+
+int proto_act_on(struct dsm_proto *p, enum dsm_action_type type, uint64_t gpa)
+{
+	return proto_act(p, &(struct dsm_action){.type = type, .gpa = gpa});
+}
+
+struct wire_hdr proto_hdr(const struct dsm_proto *p, enum wire_type type, uint64_t gpa,
+			  unsigned node)
+{
+	return (struct wire_hdr){
+		.type = (uint8_t)type,
+		.from = (uint16_t)p->cfg.self,
+		.epoch = p->cfg.epoch,
+		.node = (uint16_t)node,
+		.addr = gpa,
+	};
+}
+
+int proto_send(struct dsm_proto *p, unsigned to, const struct wire_hdr *h)
+{
+	if (to == p->cfg.self) {
+		assert(!p->has_to_self);
+		p->to_self = *h;
+		p->has_to_self = true;
+		return 0;
+	}
+	if (h->flags & WIRE_GRANT_DATA)
+		p->stats.bytes_sent += PAGE_BYTES;
+	return proto_act(p, &(struct dsm_action){.type = DSM_SEND,
+						 .gpa = h->addr,
+						 .send = {.to = (uint16_t)to, .hdr = *h}});
+}
+
+/* The home of a page, or -1 when no page of this shard begins at @gpa. */
+static int home_of(const struct dsm_proto *p, uint64_t gpa)
+{
+	int home;
+
+	if (gpa >= p->cfg.gpa_end || gpa % PAGE_BYTES)
+		return -1;
+	home = p->cfg.home(p->cfg.ctx, gpa);
+	return home < (int)p->cfg.nodes ? home : -1;
+}
+
+static int dispatch(struct dsm_proto *p, const struct wire_hdr *h, const void *payload,
+		    uint64_t now)
+{
+	int home = home_of(p, h->addr);
+	bool at_home = home == (int)p->cfg.self, from_home = home == h->from;
+
+	if (home < 0)
+		return -EPROTO;
+	switch (h->type) {
+	case WIRE_GETS:
+	case WIRE_GETM:
+		return at_home && h->node == h->from ? home_request(p, h) : -EPROTO;
+	case WIRE_DONE:
+		return at_home && h->node == h->from ? home_done(p, h) : -EPROTO;
+	case WIRE_FWD_GETS:
+	case WIRE_FWD_GETM:
+	case WIRE_INV:
+		return from_home && h->node != p->cfg.self ? cache_demand(p, h, (unsigned)home, now)
+							   : -EPROTO;
+	case WIRE_INV_ACK:
+		return h->node == p->cfg.self ? cache_ack(p, h, (unsigned)home, now) : -EPROTO;
+	case WIRE_GRANT:
+		return h->node == p->cfg.self ? cache_grant(p, h, (unsigned)home, payload, now)
+					      : -EPROTO;
+	default:
+		return -EPROTO;
+	}
+}
+
+/* Handles what the core sent to itself, until it sends itself nothing more. */
+static int drain(struct dsm_proto *p, uint64_t now)
+{
+	while (p->has_to_self) {
+		struct wire_hdr h = p->to_self;
+		int r;
+
+		p->has_to_self = false;
+		r = dispatch(p, &h, NULL, now);
+		if (r < 0)
+			return proto_fail(p, r);
+	}
+	return 0;
+}
+
+int dsm_proto_message(struct dsm_proto *p, const struct wire_hdr *h, const void *payload,
+		      uint64_t now)
+{
+	int r;
+
+	if (p->dead)
+		return p->dead;
+	if (h->from >= p->cfg.nodes || h->from == p->cfg.self || h->node >= p->cfg.nodes ||
+	    h->acks >= p->cfg.nodes || h->epoch != p->cfg.epoch)
+		return -EPROTO;
+	r = dispatch(p, h, payload, now);
+	return r < 0 ? r : drain(p, now);
+}
+
+/* The page is here as the fault wants it: the event is stale or came twice. */
+static int serve_at_once(struct dsm_proto *p, uint64_t gpa, bool writable)
+{
+	int r = proto_act_on(p, writable ? DSM_UNPROTECT : DSM_WAKE, gpa);
+
+	if (r < 0)
+		return r;
+	p->stats.faults_local++;
+	return 1;
+}
+
+int dsm_proto_fault(struct dsm_proto *p, uint64_t gpa, bool write, uint64_t now)
+{
+	uint64_t page = ALIGN_DOWN(gpa, PAGE_BYTES);
+	int home = home_of(p, page), r;
+	struct wire_hdr h;
+	enum dsm_copy copy;
+
+	if (p->dead)
+		return p->dead;
+	if (home < 0)
+		return -EFAULT;
+	copy = cache_copy(p, page, (unsigned)home);
+	if (copy == DSM_OWNED || (copy == DSM_SHARED && !write)) {
+		bool tracked = home != (int)p->cfg.self || directory_home(&p->dir, page);
+
+		return serve_at_once(p, page, write && tracked);
+	}
+	if (pending_find(&p->pending, page))
+		return 0;
+	if (p->pending.count == p->cfg.max_pending)
+		return -EAGAIN;
+	if (home != (int)p->cfg.self && directory_touch(&p->dir, page) < 0)
+		return proto_fail(p, -ENOMEM);
+	p->stats.memory = p->dir.bytes;
+	pending_add(&p->pending, page, write);
+	h = proto_hdr(p, write ? WIRE_GETM : WIRE_GETS, page, p->cfg.self);
+	r = proto_send(p, (unsigned)home, &h);
+	if (r == 0)
+		r = drain(p, now);
+	if (r < 0)
+		return r;
+	if (pending_find(&p->pending, page)) {
+		p->stats.faults_remote++;
+		return 0;
+	}
+	p->stats.faults_local++;
+	return 1;
+}
+
+int dsm_proto_tick(struct dsm_proto *p, uint64_t now)
+{
+	struct wire_hdr demand;
+
+	if (p->dead)
+		return p->dead;
+	while (hold_expired(&p->hold, now, &demand)) {
+		int r = cache_serve(p, &demand, (unsigned)home_of(p, demand.addr));
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+uint64_t dsm_proto_deadline(const struct dsm_proto *p)
+{
+	return hold_deadline(&p->hold);
+}
+
+unsigned dsm_proto_waiting(const struct dsm_proto *p)
+{
+	return p->pending.count;
+}
+
+const struct dsm_stats *dsm_proto_stats(const struct dsm_proto *p)
+{
+	return &p->stats;
+}
+
+void dsm_proto_page(const struct dsm_proto *p, uint64_t gpa, struct dsm_page_info *ret)
+{
+	uint64_t page = ALIGN_DOWN(gpa, PAGE_BYTES);
+	int home = home_of(p, page);
+	const struct home_entry *e = NULL;
+
+	*ret = (struct dsm_page_info){.copy = DSM_NONE, .owner = -1};
+	if (home < 0)
+		return;
+	ret->copy = cache_copy(p, page, (unsigned)home);
+	ret->busy = pending_find(&p->pending, page) || hold_demands(&p->hold, page);
+	if (home != (int)p->cfg.self)
+		return;
+	e = directory_home(&p->dir, page);
+	if (!e) {
+		ret->owner = home;
+		ret->sharers = node_bit((unsigned)home);
+		return;
+	}
+	ret->tracked = true;
+	ret->busy |= e->requester != NO_NODE;
+	ret->zero = e->sharers == 0;
+	ret->owner = e->owner == NO_NODE ? -1 : e->owner;
+	ret->sharers = e->sharers;
+}

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Inside of the protocol core: proto.c (entry points, messages to self), proto_home.c (directory
+ * and queue) and proto_cache.c (this node's copies: requester, sharer, owner).
+ *
+ * Every handler checks the whole message against the state first and returns -EPROTO; from its
+ * first change on it can only fail for good (`dead`). A handler sends at most one message to self,
+ * which proto.c handles after it: one slot is enough and nothing recurses. Why one: a request
+ * begins at most one transaction, as does a DONE; a transaction asks of the home's own copy one of
+ * GRANT, INV or FWD; a GRANT or the last INV_ACK answers with one DONE; INV and FWD answer the
+ * requester, which is never the node whose copy they want.
+ */
+#ifndef SSIHV_DSM_PROTO_IMPL_H
+#define SSIHV_DSM_PROTO_IMPL_H
+
+#include "dsm/directory.h"
+#include "dsm/hold.h"
+#include "dsm/pending.h"
+#include "dsm/proto.h"
+#include "dsm/requests.h"
+
+struct dsm_proto {
+	struct dsm_proto_config cfg;
+	struct directory dir;
+	struct pending_table pending;
+	struct hold_table hold;
+	struct request_pool requests;
+	struct dsm_stats stats;
+	struct wire_hdr to_self;
+	bool has_to_self;
+	int dead; /* the error that ended this core, 0 while it lives */
+};
+
+/* A message for page @gpa and requester @node; the rest is for the caller to add. */
+struct wire_hdr proto_hdr(const struct dsm_proto *p, enum wire_type type, uint64_t gpa,
+			  unsigned node);
+
+/* To another node by emit(), to self by the slot. Return: 0, or an error that killed the core. */
+int proto_send(struct dsm_proto *p, unsigned to, const struct wire_hdr *h);
+
+/* Emits an action. Return: 0, or an error that killed the core. */
+int proto_act(struct dsm_proto *p, const struct dsm_action *a);
+
+/* As proto_act(), for an action that is its type and page. */
+int proto_act_on(struct dsm_proto *p, enum dsm_action_type type, uint64_t gpa);
+
+/* The core is dead of @error. Return: @error. */
+int proto_fail(struct dsm_proto *p, int error);
+
+static inline uint64_t node_bit(unsigned node)
+{
+	return UINT64_C(1) << node;
+}
+
+/* proto_home.c: WIRE_GETS or WIRE_GETM; WIRE_DONE. The home of h->addr is this node. */
+int home_request(struct dsm_proto *p, const struct wire_hdr *h);
+int home_done(struct dsm_proto *p, const struct wire_hdr *h);
+
+/* proto_cache.c. @home: of h->addr. */
+enum dsm_copy cache_copy(const struct dsm_proto *p, uint64_t gpa, unsigned home);
+int cache_grant(struct dsm_proto *p, const struct wire_hdr *h, unsigned home, const void *payload,
+		uint64_t now);
+int cache_ack(struct dsm_proto *p, const struct wire_hdr *h, unsigned home, uint64_t now);
+/* WIRE_INV, WIRE_FWD_GETS or WIRE_FWD_GETM: now, or when the hold window ends. */
+int cache_demand(struct dsm_proto *p, const struct wire_hdr *h, unsigned home, uint64_t now);
+/* A demand that was checked before it waited, and whose window has ended. */
+int cache_serve(struct dsm_proto *p, const struct wire_hdr *h, unsigned home);
+
+#endif
