@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cpu/kvm.h"
+
+#include <fcntl.h>
+#include <sys/ioctl.h>
+
+#include "irq/lapic.h"
+
+/*
+ * Two unused pages blocks below 4 GiB that VMX without "unrestricted guest" needs to emulate real
+ * mode: three pages of TSS and one page table, inside the PCI hole above the IOAPIC and LAPIC.
+ */
+#define REAL_MODE_TSS	UINT64_C(0xfffbd000)
+#define REAL_MODE_TABLE UINT64_C(0xfffbc000)
+
+static int open_system(struct kvm *kvm, struct err *err)
+{
+	kvm->sys = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	if (kvm->sys < 0)
+		return err_set(err, -errno, "/dev/kvm: %s; %s", strerror(errno),
+			       errno == EACCES
+				       ? "run as root or join the group kvm"
+				       : "enable virtualization in the firmware and load kvm_intel "
+					 "or kvm_amd");
+	if (ioctl(kvm->sys, KVM_GET_API_VERSION, 0) != KVM_API_VERSION)
+		return err_set(err, -ENOTSUP, "/dev/kvm: speaks another API version than 12");
+	return 0;
+}
+
+static int check_capabilities(const struct kvm *kvm, struct err *err)
+{
+	static const struct {
+		int cap;
+		const char *name;
+	} needed[] = {
+		{KVM_CAP_USER_MEMORY, "KVM_CAP_USER_MEMORY"},
+		{KVM_CAP_IMMEDIATE_EXIT, "KVM_CAP_IMMEDIATE_EXIT"},
+		{KVM_CAP_X86_USER_SPACE_MSR, "KVM_CAP_X86_USER_SPACE_MSR"},
+		{KVM_CAP_X86_MSR_FILTER, "KVM_CAP_X86_MSR_FILTER"},
+		{KVM_CAP_EXT_CPUID, "KVM_CAP_EXT_CPUID"},
+		{KVM_CAP_GET_TSC_KHZ, "KVM_CAP_GET_TSC_KHZ"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(needed); i++)
+		if (ioctl(kvm->sys, KVM_CHECK_EXTENSION, needed[i].cap) <= 0)
+			return err_set(err, -ENOTSUP,
+				       "/dev/kvm: has no %s; Linux 6.1 or later is needed",
+				       needed[i].name);
+	return 0;
+}
+
+static int route_msrs(const struct kvm *kvm)
+{
+	/* A zero bit denies: reads and writes of these MSRs exit. */
+	uint8_t deny[1] = {0};
+	struct kvm_msr_filter filter = {
+		.flags = KVM_MSR_FILTER_DEFAULT_ALLOW,
+		.ranges = {
+			{.flags = KVM_MSR_FILTER_READ | KVM_MSR_FILTER_WRITE,
+			 .nmsrs = 1, .base = MSR_TSC_DEADLINE, .bitmap = deny},
+			{.flags = KVM_MSR_FILTER_READ | KVM_MSR_FILTER_WRITE,
+			 .nmsrs = 1, .base = MSR_APIC_BASE, .bitmap = deny},
+		},
+	};
+	struct kvm_enable_cap cap = {
+		.cap = KVM_CAP_X86_USER_SPACE_MSR,
+		.args = {KVM_MSR_EXIT_REASON_INVAL | KVM_MSR_EXIT_REASON_UNKNOWN |
+			 KVM_MSR_EXIT_REASON_FILTER},
+	};
+
+	if (ioctl(kvm->vm, KVM_ENABLE_CAP, &cap) < 0 ||
+	    ioctl(kvm->vm, KVM_X86_SET_MSR_FILTER, &filter) < 0)
+		return -errno;
+	return 0;
+}
+
+static int create_vm(struct kvm *kvm, struct err *err)
+{
+	uint64_t table = REAL_MODE_TABLE;
+
+	kvm->vm = ioctl(kvm->sys, KVM_CREATE_VM, 0);
+	if (kvm->vm < 0)
+		return err_set(err, -errno, "/dev/kvm: cannot create a VM: %s", strerror(errno));
+	/* Only Intel needs these two, others accept or refuse them without harm. */
+	ioctl(kvm->vm, KVM_SET_TSS_ADDR, REAL_MODE_TSS);
+	ioctl(kvm->vm, KVM_SET_IDENTITY_MAP_ADDR, &table);
+
+	int r = route_msrs(kvm);
+	if (r < 0)
+		return err_set(err, r, "/dev/kvm: cannot route MSRs to user space: %s",
+			       strerror(-r));
+
+	int size = ioctl(kvm->sys, KVM_GET_VCPU_MMAP_SIZE, 0);
+	if (size < (int)sizeof(struct kvm_run))
+		return err_set(err, -EIO, "/dev/kvm: a vCPU's shared area is too small");
+	kvm->run_size = (size_t)size;
+	kvm->tsc_scaling = ioctl(kvm->sys, KVM_CHECK_EXTENSION, KVM_CAP_TSC_CONTROL) > 0;
+	int khz = ioctl(kvm->vm, KVM_CHECK_EXTENSION, KVM_CAP_VM_TSC_CONTROL) > 0
+			  ? ioctl(kvm->vm, KVM_GET_TSC_KHZ, 0)
+			  : 0;
+	kvm->tsc_khz = khz > 0 ? (uint64_t)khz : 0;
+	return 0;
+}
+
+int kvm_open(struct kvm *ret, struct err *err)
+{
+	struct kvm kvm = {.sys = -1, .vm = -1};
+	int r = open_system(&kvm, err);
+
+	if (r == 0)
+		r = check_capabilities(&kvm, err);
+	if (r == 0)
+		r = create_vm(&kvm, err);
+	if (r < 0) {
+		kvm_close(&kvm);
+		return r;
+	}
+	*ret = kvm;
+	return 0;
+}
+
+void kvm_close(struct kvm *kvm)
+{
+	closep(&kvm->vm);
+	closep(&kvm->sys);
+	kvm->vm = kvm->sys = -1;
+}
+
+int kvm_map_ram(struct kvm *kvm, const struct ram *ram, struct err *err)
+{
+	for (unsigned i = 0; i < ram->layout.nranges; i++) {
+		const struct mem_range *range = &ram->layout.range[i];
+		struct kvm_userspace_memory_region slot = {
+			.slot = i,
+			.guest_phys_addr = range->gpa,
+			.memory_size = range->size,
+			.userspace_addr = (uintptr_t)ram->base + range->offset,
+		};
+		if (ioctl(kvm->vm, KVM_SET_USER_MEMORY_REGION, &slot) < 0)
+			return err_set(err, -errno, "/dev/kvm: cannot map %llu MiB at %#llx: %s",
+				       (unsigned long long)(range->size / MIB),
+				       (unsigned long long)range->gpa, strerror(errno));
+	}
+	return 0;
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One KVM virtual machine on this host, without in-kernel interrupt controllers: its descriptors,
+ * its memory slots, its MSR exits. Source: Documentation/virt/kvm/api.rst.
+ *
+ * MSRs that must come to user space: the kernel raises an exit by itself for the x2APIC range
+ * (no in-kernel LAPIC: "invalid") and for MSRs it does not know; IA32_TSC_DEADLINE and
+ * IA32_APIC_BASE, which it would swallow, are denied by a filter and exit for that reason.
+ */
+#ifndef SSIHV_CPU_KVM_H
+#define SSIHV_CPU_KVM_H
+
+#include <linux/kvm.h>
+
+#include "base/err.h"
+#include "mem/ram.h"
+
+struct kvm {
+	int sys, vm;
+	size_t run_size; /* bytes of a vCPU's shared kvm_run */
+	uint64_t tsc_khz; /* of this host, as KVM sees it */
+	bool tsc_scaling; /* a guest may run at another frequency */
+};
+
+/**
+ * kvm_open() - open /dev/kvm, check what is needed, create an empty VM
+ *
+ * Return: 0; negative errno with @err naming what is missing and the way out.
+ */
+int kvm_open(struct kvm *ret, struct err *err);
+
+/** kvm_close() - close the descriptors; vCPUs must have been freed. */
+void kvm_close(struct kvm *kvm);
+
+/** kvm_map_ram() - make every range of @ram guest memory. Return: 0 or negative errno with @err. */
+int kvm_map_ram(struct kvm *kvm, const struct ram *ram, struct err *err);
+
+#endif

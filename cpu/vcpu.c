@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The vCPU's thread: inbox, sleep, injection, entry. */
+#include "cpu/vcpu.h"
+
+#include <linux/futex.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+
+/*
+ * The kvm_run of the vCPU that this thread is. A signal handler has no argument, so this cannot
+ * live in a struct; it belongs to the thread, not to a VM.
+ */
+static __thread struct kvm_run *thread_run;
+
+static void on_kick(int signal)
+{
+	if (thread_run)
+		thread_run->immediate_exit = 1;
+}
+
+static void kick(struct vcpu *v)
+{
+	uint32_t asleep = VCPU_ASLEEP;
+
+	switch (atomic_load(&v->inbox.mode)) {
+	case VCPU_IN_GUEST:
+		pthread_kill(v->thread, VCPU_KICK_SIGNAL);
+		break;
+	case VCPU_ASLEEP:
+		if (atomic_compare_exchange_strong(&v->inbox.mode, &asleep, VCPU_OUTSIDE))
+			syscall(SYS_futex, &v->inbox.mode, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+		break;
+	}
+}
+
+void vcpu_post(struct vcpu *v, uint8_t vector, bool level)
+{
+	uint64_t bit = UINT64_C(1) << (vector % 64);
+
+	if (level)
+		atomic_fetch_or(&v->inbox.level[vector / 64], bit);
+	/* Posted already and not yet taken: that kick is still on its way. */
+	if (atomic_fetch_or(&v->inbox.vector[vector / 64], bit) & bit)
+		return;
+	vcpu_signal(v, VCPU_EVENT_VECTOR, 0);
+}
+
+void vcpu_signal(struct vcpu *v, enum vcpu_event event, uint8_t vector)
+{
+	if (event == VCPU_EVENT_SIPI)
+		atomic_store(&v->inbox.sipi, vector);
+	atomic_fetch_or(&v->inbox.events, event);
+	kick(v);
+}
+
+static void take_vectors(struct vcpu *v)
+{
+	for (unsigned word = 0; word < 4; word++) {
+		uint64_t bits = atomic_exchange(&v->inbox.vector[word], 0);
+		uint64_t level = bits ? atomic_fetch_and(&v->inbox.level[word], ~bits) & bits : 0;
+
+		for (; bits; bits &= bits - 1) {
+			unsigned bit = (unsigned)__builtin_ctzll(bits);
+			lapic_accept(&v->lapic, (uint8_t)(word * 64 + bit), level >> bit & 1);
+		}
+	}
+}
+
+/* Return: 0 to go on, -ECANCELED when told to stop, another error when KVM refuses the SIPI. */
+static int take_inbox(struct vcpu *v)
+{
+	uint32_t events = atomic_exchange(&v->inbox.events, 0);
+
+	if (events & VCPU_EVENT_STOP)
+		return -ECANCELED;
+	if (events & VCPU_EVENT_INIT)
+		vcpu_init_signal(v);
+	if (events & VCPU_EVENT_VECTOR)
+		take_vectors(v);
+	if (events & VCPU_EVENT_NMI)
+		v->nmi = true;
+	if ((events & VCPU_EVENT_SIPI) && v->state == VCPU_WAIT_SIPI)
+		return vcpu_reset_to_sipi(v, (uint8_t)atomic_load(&v->inbox.sipi));
+	return 0;
+}
+
+/* Host time of the APIC timer's next deadline, 0 for none. */
+static uint64_t timer_deadline(const struct vcpu *v)
+{
+	struct lapic_clock now = guest_clock_now(v->clock);
+	uint64_t at, left = 0;
+
+	switch (lapic_timer_next(&v->lapic, &at)) {
+	case LAPIC_DEADLINE_NONE:
+		return 0;
+	case LAPIC_DEADLINE_NS:
+		left = at > now.ns ? at - now.ns : 0;
+		break;
+	case LAPIC_DEADLINE_TSC:
+		left = at > now.tsc ? guest_tsc_to_ns(v->clock, at - now.tsc) : 0;
+		break;
+	}
+	return clock_now_ns() + MIN(left, 3600 * NSEC_PER_SEC);
+}
+
+static struct timespec timespec_of(uint64_t ns)
+{
+	return (struct timespec){.tv_sec = (time_t)(ns / NSEC_PER_SEC),
+				 .tv_nsec = (long)(ns % NSEC_PER_SEC)};
+}
+
+/* Sets the POSIX timer, unless it is set for that time already and still has to fire. */
+static void arm_timer(struct vcpu *v)
+{
+	uint64_t deadline = timer_deadline(v), now = clock_now_ns();
+	uint64_t moved = deadline > v->armed_ns ? deadline - v->armed_ns : v->armed_ns - deadline;
+
+	if (v->armed_ns > now ? moved < NSEC_PER_USEC : deadline == 0)
+		return;
+	struct itimerspec spec = {.it_value = timespec_of(deadline)};
+	timer_settime(v->timer, TIMER_ABSTIME, &spec, NULL);
+	v->armed_ns = deadline;
+}
+
+static void sleep_until_event(struct vcpu *v)
+{
+	uint64_t deadline = v->state == VCPU_HALTED ? timer_deadline(v) : 0;
+	struct timespec ts = timespec_of(deadline);
+
+	atomic_store(&v->inbox.mode, VCPU_ASLEEP);
+	if (!atomic_load(&v->inbox.events))
+		syscall(SYS_futex, &v->inbox.mode, FUTEX_WAIT_BITSET_PRIVATE, VCPU_ASLEEP,
+			deadline ? &ts : NULL, NULL, FUTEX_BITSET_MATCH_ANY);
+	atomic_store(&v->inbox.mode, VCPU_OUTSIDE);
+}
+
+static bool must_sleep(const struct vcpu *v)
+{
+	if (v->state == VCPU_WAIT_SIPI)
+		return true;
+	if (v->state != VCPU_HALTED || v->nmi)
+		return false;
+	return !(v->run->if_flag && lapic_pending(&v->lapic) >= 0);
+}
+
+/* Hands KVM what is pending, or asks for a window. */
+static int inject(struct vcpu *v)
+{
+	v->run->request_interrupt_window = 0;
+	if (v->nmi) {
+		v->nmi = false;
+		if (ioctl(v->fd, KVM_NMI) < 0)
+			return -errno;
+	}
+	if (lapic_pending(&v->lapic) < 0)
+		return 0;
+	if (!v->run->ready_for_interrupt_injection || !v->run->if_flag) {
+		v->run->request_interrupt_window = 1;
+		return 0;
+	}
+	struct kvm_interrupt irq = {.irq = (uint32_t)lapic_ack(&v->lapic)};
+	if (ioctl(v->fd, KVM_INTERRUPT, &irq) < 0)
+		return -errno;
+	/* One more behind it: come back as soon as the guest can take it. */
+	v->run->request_interrupt_window = lapic_pending(&v->lapic) >= 0;
+	return 0;
+}
+
+/* Return: 1 after an exit that wants handling, 0 when there was none, negative errno. */
+static int enter(struct vcpu *v)
+{
+	int r = vcpu_sync_tsc(v);
+
+	if (r == 0)
+		r = inject(v);
+	if (r < 0)
+		return r;
+	arm_timer(v);
+	v->run->cr8 = lapic_cr8_read(&v->lapic);
+	atomic_store(&v->inbox.mode, VCPU_IN_GUEST);
+	if (atomic_load(&v->inbox.events))
+		v->run->immediate_exit = 1; /* an exit to complete is completed all the same */
+	r = ioctl(v->fd, KVM_RUN, 0) < 0 ? -errno : 1;
+	atomic_store(&v->inbox.mode, VCPU_OUTSIDE);
+	v->run->immediate_exit = 0;
+	lapic_cr8_write(&v->lapic, v->run->cr8);
+	if (r == -EINTR || r == -EAGAIN) {
+		v->exits[VCPU_EXIT_KICK]++;
+		return 0;
+	}
+	return r;
+}
+
+static int run(struct vcpu *v)
+{
+	for (;;) {
+		int r = take_inbox(v);
+		if (r < 0)
+			return r;
+		lapic_timer_expire(&v->lapic, guest_clock_now(v->clock));
+		if (must_sleep(v)) {
+			sleep_until_event(v);
+			continue;
+		}
+		v->state = VCPU_RUNNING;
+		r = enter(v);
+		if (r > 0)
+			r = vcpu_handle_exit(v);
+		if (r < 0)
+			return r;
+	}
+}
+
+static void pin(const struct vcpu *v)
+{
+	cpu_set_t set;
+
+	if (v->host_cpu < 0)
+		return;
+	CPU_ZERO(&set);
+	CPU_SET((unsigned)v->host_cpu, &set);
+	/* A CPU that has gone offline costs speed, nothing else. */
+	pthread_setaffinity_np(pthread_self(), sizeof(set), &set);
+}
+
+static int make_timer(struct vcpu *v)
+{
+	struct sigevent event = {
+		.sigev_notify = SIGEV_THREAD_ID,
+		.sigev_signo = VCPU_KICK_SIGNAL,
+		._sigev_un._tid = (pid_t)syscall(SYS_gettid),
+	};
+
+	return timer_create(CLOCK_MONOTONIC, &event, &v->timer) < 0 ? -errno : 0;
+}
+
+static void *vcpu_main(void *arg)
+{
+	struct vcpu *v = arg;
+	char text[160];
+	int r = make_timer(v);
+
+	if (r == 0) {
+		pin(v);
+		thread_run = v->run;
+		r = run(v);
+		thread_run = NULL;
+		timer_delete(v->timer);
+	}
+	if (r < 0 && r != -ECANCELED) {
+		snprintf(text, sizeof(text), "vCPU %u cannot run: %s", v->index, strerror(-r));
+		v->ops->failed(v->ctx, v, text);
+	}
+	return NULL;
+}
+
+int vcpu_start(struct vcpu *v)
+{
+	struct sigaction action = {.sa_handler = on_kick};
+	char name[16];
+	int r;
+
+	sigemptyset(&action.sa_mask);
+	if (sigaction(VCPU_KICK_SIGNAL, &action, NULL) < 0)
+		return -errno;
+	r = pthread_create(&v->thread, NULL, vcpu_main, v);
+	if (r)
+		return -r;
+	v->started = true;
+	snprintf(name, sizeof(name), "vcpu-%u", v->index);
+	pthread_setname_np(v->thread, name);
+	return 0;
+}
+
+void vcpu_join(struct vcpu *v)
+{
+	if (v->started)
+		pthread_join(v->thread, NULL);
+	v->started = false;
+}

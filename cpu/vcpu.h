@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A virtual CPU: its thread, its local APIC, its exits.
+ *
+ * THEORY. The thread runs the guest until an exit, handles it, and looks at its inbox before it
+ * enters again. Everything that others want of a vCPU goes through the inbox: bits that are set
+ * atomically (interrupt vectors, NMI, INIT, SIPI, stop), then a kick. The local APIC is plain data
+ * that only this thread touches; the inbox's vectors are given to it before each entry (the same
+ * shape as hardware posted interrupts).
+ *
+ * KICK. `mode` says where the thread is: in user space (it will look at the inbox), in the guest (a
+ * signal takes it out) or asleep in HLT (a futex wakes it). The thread publishes its mode before
+ * it looks at the inbox the last time, the kicker sets its bit before it looks at the mode, so one
+ * of the two sees the other. A signal between that look and KVM_RUN sets immediate_exit.
+ *
+ * TIMER. The LAPIC's next deadline is kept by a POSIX timer that signals this very thread while the
+ * guest runs, and by the futex's timeout while it sleeps. No timer thread exists.
+ *
+ * INTERRUPTS. Without an in-kernel irqchip a vector is injected with KVM_INTERRUPT when the guest
+ * can take it, else an interrupt window is asked for.
+ *
+ * LIMITS. A thread that waits for a page inside KVM_RUN cannot be kicked out (userfaultfd): it sees
+ * its inbox when the page has come.
+ */
+#ifndef SSIHV_CPU_VCPU_H
+#define SSIHV_CPU_VCPU_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <time.h>
+
+#include "cpu/cpuid.h"
+#include "cpu/guest_clock.h"
+#include "cpu/kvm.h"
+#include "irq/lapic.h"
+
+#define VCPU_KICK_SIGNAL SIGUSR1
+
+struct vcpu;
+
+/* An access to a port or to memory that is no RAM. */
+struct vcpu_io {
+	uint64_t addr;
+	uint32_t count; /* more than 1 for string I/O on a port */
+	uint8_t size;	/* 1, 2, 4 or 8 */
+	bool write, mmio;
+	void *data; /* size * count bytes */
+};
+
+/* What a vCPU asks of the machine; called by the vCPU's thread. */
+struct vcpu_ops {
+	/* Carry out @io and fill its data for a read. May sleep. Negative: the VM is stopping. */
+	int (*io)(void *ctx, struct vcpu *v, struct vcpu_io *io);
+	/* Route an interrupt message; @v is the sender. */
+	void (*send)(void *ctx, struct vcpu *v, const struct irq_message *m);
+	/* Tell the IOAPIC that a level-triggered interrupt has ended. */
+	void (*eoi)(void *ctx, struct vcpu *v, uint8_t vector);
+	/* The vCPU cannot go on; @text names why. Its thread ends. */
+	void (*failed)(void *ctx, struct vcpu *v, const char *text);
+};
+
+enum vcpu_mode { VCPU_OUTSIDE, VCPU_IN_GUEST, VCPU_ASLEEP };
+enum vcpu_run_state { VCPU_RUNNING, VCPU_HALTED, VCPU_WAIT_SIPI };
+
+enum vcpu_event {
+	VCPU_EVENT_NMI = 1,
+	VCPU_EVENT_INIT = 2,
+	VCPU_EVENT_SIPI = 4,
+	VCPU_EVENT_STOP = 8,
+	VCPU_EVENT_VECTOR = 16, /* `vector` is not empty */
+};
+
+struct vcpu_inbox {
+	_Atomic uint32_t events; /* enum vcpu_event */
+	_Atomic uint32_t mode;	 /* enum vcpu_mode; also the futex */
+	_Atomic uint32_t sipi;	 /* vector of the SIPI */
+	_Atomic uint64_t vector[4], level[4];
+};
+
+enum vcpu_exit {
+	VCPU_EXIT_IO,
+	VCPU_EXIT_MMIO,
+	VCPU_EXIT_MSR,
+	VCPU_EXIT_HALT,
+	VCPU_EXIT_WINDOW,
+	VCPU_EXIT_KICK,
+	VCPU_EXIT_KINDS,
+};
+
+struct vcpu {
+	/* Shared: any thread. */
+	struct vcpu_inbox inbox __attribute__((aligned(64)));
+
+	/* Constant after vcpu_new(). */
+	const struct kvm *kvm __attribute__((aligned(64)));
+	struct guest_clock *clock;
+	const struct vcpu_ops *ops;
+	void *ctx;
+	unsigned index; /* in the cluster */
+	int host_cpu;	/* to pin to, -1 for none */
+	int fd;
+	struct kvm_run *run;
+
+	/* The vCPU's thread only. */
+	struct lapic lapic;
+	enum vcpu_run_state state;
+	bool nmi;	     /* pending */
+	int64_t tsc_offset;  /* as KVM has it */
+	uint64_t armed_ns;   /* host time for which `timer` is set, 0 for none */
+	timer_t timer;
+	bool has_timer;
+	struct kvm_sregs reset_sregs;
+	struct kvm_regs reset_regs;
+	uint64_t exits[VCPU_EXIT_KINDS]; /* others may read, a count behind */
+	pthread_t thread;
+	bool started;
+};
+
+struct vcpu_config {
+	const struct kvm *kvm;
+	struct guest_clock *clock;
+	const struct vcpu_ops *ops;
+	void *ctx;
+	unsigned index;
+	bool bsp;
+	int host_cpu;
+	struct cpuid_topology topology;
+	const uint32_t *cpuid_words; /* CPUID_WORDS, common to all hosts */
+};
+
+/* First state of the boot processor: 64-bit mode, flat segments, the GDT in guest memory. */
+struct vcpu_entry {
+	uint64_t rip, rsi, rsp, rflags, cr0, cr3, cr4, efer, gdt_base;
+	uint16_t gdt_limit, cs, ds;
+};
+
+/**
+ * vcpu_new() - create a vCPU in its reset state: the APIC in x2APIC mode as firmware leaves it,
+ * the boot processor ready to run, the others waiting for their SIPI
+ *
+ * Return: 0; negative errno with @err.
+ */
+int vcpu_new(const struct vcpu_config *cfg, struct vcpu **ret, struct err *err);
+
+/** vcpu_set_entry() - where the boot processor starts; before vcpu_start(). */
+int vcpu_set_entry(struct vcpu *v, const struct vcpu_entry *entry);
+
+/** vcpu_start() - start the thread. */
+int vcpu_start(struct vcpu *v);
+
+/** vcpu_join() - wait for the thread, which must have been told to stop. Idempotent. */
+void vcpu_join(struct vcpu *v);
+
+/** vcpu_free() - NULL is allowed; the thread must have been joined. */
+void vcpu_free(struct vcpu *v);
+
+/** vcpu_post() - an interrupt for this vCPU's APIC. Any thread. */
+void vcpu_post(struct vcpu *v, uint8_t vector, bool level);
+
+/** vcpu_signal() - NMI, INIT, SIPI (@vector) or STOP. Any thread. */
+void vcpu_signal(struct vcpu *v, enum vcpu_event event, uint8_t vector);
+
+/* ---- between cpu/vcpu*.c ---- */
+
+/** vcpu_handle_exit() - act on run->exit_reason. Return: 0 to go on, negative to end the thread. */
+int vcpu_handle_exit(struct vcpu *v);
+
+/** vcpu_apply() - do what an access to the APIC asks for. */
+void vcpu_apply(struct vcpu *v, const struct lapic_effects *fx);
+
+/** vcpu_reset_to_sipi() - registers after INIT + SIPI: real mode at @vector << 12. */
+int vcpu_reset_to_sipi(struct vcpu *v, uint8_t vector);
+
+/** vcpu_init_signal() - INIT: finish a half-done exit, reset the APIC, wait for the SIPI. */
+void vcpu_init_signal(struct vcpu *v);
+
+/** vcpu_sync_tsc() - give KVM the offset of the clock, if it has changed. */
+int vcpu_sync_tsc(struct vcpu *v);
+
+#endif

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Making a vCPU and setting its registers: power-up, 64-bit entry, INIT and SIPI, TSC. */
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+
+#include "cpu/vcpu.h"
+
+#define MSR_MISC_ENABLE	  0x1a0
+#define MSR_MTRR_DEF_TYPE 0x2ff
+#define MTRR_ENABLE_WB	  0x806 /* MTRRs on, default type write-back (SDM vol. 3, 11.11.2.1) */
+#define PHYS_BITS_MAX	  46u
+
+static int set_msr(const struct vcpu *v, uint32_t index, uint64_t value)
+{
+	struct {
+		struct kvm_msrs head;
+		struct kvm_msr_entry entry;
+	} msrs = {.head.nmsrs = 1, .entry = {.index = index, .data = value}};
+
+	int r = ioctl(v->fd, KVM_SET_MSRS, &msrs);
+	return r == 1 ? 0 : r < 0 ? -errno : -EIO;
+}
+
+static unsigned phys_bits(const struct kvm_cpuid2 *table)
+{
+	for (uint32_t i = 0; i < table->nent; i++)
+		if (table->entries[i].function == 0x80000008)
+			return MIN(table->entries[i].eax & 0xff, PHYS_BITS_MAX);
+	return 36;
+}
+
+/* The APIC as firmware hands it over: enabled, in x2APIC mode. */
+static int start_apic(struct vcpu *v, uint32_t apic_id, bool bsp, unsigned bits)
+{
+	struct lapic_effects fx;
+	int r = lapic_reset(&v->lapic, apic_id, bsp, bits);
+
+	if (r == 0)
+		r = lapic_apic_base_write(&v->lapic, v->lapic.apic_base | LAPIC_BASE_X2APIC, &fx);
+	if (r < 0)
+		return r;
+	v->reset_sregs.apic_base = v->lapic.apic_base;
+	return ioctl(v->fd, KVM_SET_SREGS, &v->reset_sregs) < 0 ? -errno : 0;
+}
+
+static int set_up(struct vcpu *v, const struct vcpu_config *cfg)
+{
+	_cleanup_free_ struct kvm_cpuid2 *table = NULL;
+	int r = cpuid_build(cfg->kvm, cfg->cpuid_words, &cfg->topology, &table);
+
+	if (r < 0)
+		return r;
+	if (cfg->kvm->tsc_scaling && cfg->clock->tsc_khz != cfg->kvm->tsc_khz &&
+	    ioctl(v->fd, KVM_SET_TSC_KHZ, cfg->clock->tsc_khz) < 0)
+		return -errno;
+	if (ioctl(v->fd, KVM_SET_CPUID2, table) < 0 ||
+	    ioctl(v->fd, KVM_GET_SREGS, &v->reset_sregs) < 0 ||
+	    ioctl(v->fd, KVM_GET_REGS, &v->reset_regs) < 0)
+		return -errno;
+	r = start_apic(v, cfg->topology.apic_id, cfg->bsp, phys_bits(table));
+	if (r == 0)
+		r = set_msr(v, MSR_MTRR_DEF_TYPE, MTRR_ENABLE_WB);
+	if (r == 0)
+		r = set_msr(v, MSR_MISC_ENABLE, 1); /* fast string operations */
+	return r;
+}
+
+int vcpu_new(const struct vcpu_config *cfg, struct vcpu **ret, struct err *err)
+{
+	struct vcpu *v = aligned_alloc(64, ALIGN_UP(sizeof(*v), 64));
+	int r;
+
+	if (!v)
+		return err_set(err, -ENOMEM, "vCPU %u: out of memory", cfg->index);
+	*v = (struct vcpu){
+		.kvm = cfg->kvm,
+		.clock = cfg->clock,
+		.ops = cfg->ops,
+		.ctx = cfg->ctx,
+		.index = cfg->index,
+		.host_cpu = cfg->host_cpu,
+		.state = cfg->bsp ? VCPU_RUNNING : VCPU_WAIT_SIPI,
+		.fd = ioctl(cfg->kvm->vm, KVM_CREATE_VCPU, cfg->topology.apic_id),
+		.run = MAP_FAILED,
+	};
+	if (v->fd >= 0)
+		v->run = mmap(NULL, cfg->kvm->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, v->fd, 0);
+	r = v->fd < 0 || v->run == MAP_FAILED ? -errno : set_up(v, cfg);
+	if (r < 0) {
+		vcpu_free(v);
+		return err_set(err, r, "vCPU %u: KVM refused it: %s", cfg->index, strerror(-r));
+	}
+	*ret = v;
+	return 0;
+}
+
+void vcpu_free(struct vcpu *v)
+{
+	if (!v)
+		return;
+	if (v->run != MAP_FAILED)
+		munmap(v->run, v->kvm->run_size);
+	closep(&v->fd);
+	free(v);
+}
+
+static struct kvm_segment flat_segment(uint16_t selector, bool code)
+{
+	return (struct kvm_segment){
+		.limit = UINT32_MAX,
+		.selector = selector,
+		.type = code ? 11 : 3, /* accessed; execute/read or read/write */
+		.present = 1,
+		.s = 1,
+		.l = code,
+		.db = !code,
+		.g = 1,
+	};
+}
+
+int vcpu_set_entry(struct vcpu *v, const struct vcpu_entry *entry)
+{
+	struct kvm_sregs sregs = v->reset_sregs;
+	struct kvm_regs regs = {
+		.rip = entry->rip,
+		.rsi = entry->rsi,
+		.rsp = entry->rsp,
+		.rflags = entry->rflags,
+	};
+
+	sregs.cs = flat_segment(entry->cs, true);
+	sregs.ds = sregs.es = sregs.ss = sregs.fs = sregs.gs = flat_segment(entry->ds, false);
+	sregs.gdt.base = entry->gdt_base;
+	sregs.gdt.limit = entry->gdt_limit;
+	sregs.cr0 = entry->cr0;
+	sregs.cr3 = entry->cr3;
+	sregs.cr4 = entry->cr4;
+	sregs.efer = entry->efer;
+	if (ioctl(v->fd, KVM_SET_SREGS, &sregs) < 0 || ioctl(v->fd, KVM_SET_REGS, &regs) < 0)
+		return -errno;
+	return 0;
+}
+
+int vcpu_reset_to_sipi(struct vcpu *v, uint8_t vector)
+{
+	struct kvm_sregs sregs = v->reset_sregs;
+	struct kvm_regs regs = v->reset_regs;
+
+	sregs.apic_base = v->lapic.apic_base;
+	sregs.cs.selector = (uint16_t)(vector << 8);
+	sregs.cs.base = (uint64_t)vector << 12;
+	regs.rip = 0;
+	if (ioctl(v->fd, KVM_SET_SREGS, &sregs) < 0 || ioctl(v->fd, KVM_SET_REGS, &regs) < 0)
+		return -errno;
+	v->state = VCPU_RUNNING;
+	return 0;
+}
+
+void vcpu_init_signal(struct vcpu *v)
+{
+	/* An I/O or MSR exit that was answered is completed by KVM at the next entry only. */
+	v->run->immediate_exit = 1;
+	ioctl(v->fd, KVM_RUN, 0);
+	v->run->immediate_exit = 0;
+	lapic_init_signal(&v->lapic);
+	v->nmi = false;
+	v->state = VCPU_WAIT_SIPI;
+}
+
+int vcpu_sync_tsc(struct vcpu *v)
+{
+	int64_t offset = atomic_load_explicit(&v->clock->offset, memory_order_relaxed);
+	struct kvm_device_attr attr = {
+		.group = KVM_VCPU_TSC_CTRL,
+		.attr = KVM_VCPU_TSC_OFFSET,
+		.addr = (uintptr_t)&offset,
+	};
+
+	if (offset == v->tsc_offset)
+		return 0;
+	if (ioctl(v->fd, KVM_SET_DEVICE_ATTR, &attr) < 0)
+		return -errno;
+	v->tsc_offset = offset;
+	return 0;
+}

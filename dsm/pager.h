@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The pager: makes the guest's RAM of all nodes one coherent memory on this node.
+ *
+ * Guest memory is cut into granules that are dealt to shards in turn; each shard has one thread
+ * that owns its userfaultfd, its connections to the same shard on the peers and its part of the
+ * directory (dsm/shard.h). The pager only divides, starts, stops and adds up.
+ *
+ * Memory whose home is another node is tracked from the start. Memory at home here is plain
+ * anonymous memory until another node asks for a page in it (dsm/proto.h, DSM_TRACK).
+ *
+ * Threads: pager_new() to pager_free() from one thread; pager_stats() from any; the callback
+ * `fatal` comes from a shard's thread, at most once a shard, and must not block on guest memory.
+ * After `fatal` that shard serves no more faults: the caller must stop the VM and then call
+ * pager_stop(), which releases every thread that still waits for a page.
+ */
+#ifndef SSIHV_DSM_PAGER_H
+#define SSIHV_DSM_PAGER_H
+
+#include "base/err.h"
+#include "base/hist.h"
+#include "dsm/proto.h"
+#include "mem/ram.h"
+#include "transport/transport.h"
+
+#define PAGER_MAX_SHARDS  64
+#define PAGER_MAX_PENDING 256
+
+struct pager_config {
+	unsigned self, nodes, shards; /* shards: the same on all nodes */
+	uint32_t epoch;
+	uint64_t hold_ns;    /* hold window, see dsm/proto.h */
+	uint64_t spin_ns;    /* how long a shard polls for an answer before it sleeps */
+	struct ram *ram;     /* stays the caller's, must outlive the pager */
+	struct conn **request, **data; /* [shard * nodes + peer]; stay the caller's */
+	/* @culprit: the node to blame, -1 for this host. @text: one line for the user. */
+	void (*fatal)(void *ctx, int culprit, const char *text);
+	void *ctx;
+};
+
+struct pager_stats {
+	struct dsm_stats dsm;
+	struct hist local, remote; /* fault service time, ns: event read -> page usable */
+};
+
+struct pager;
+
+/**
+ * pager_new() - open the userfaultfds and track all memory that is at home elsewhere
+ *
+ * Return: 0; negative errno with @err: no access to userfaultfd, no memory, too many mappings.
+ */
+int pager_new(const struct pager_config *cfg, struct pager **ret, struct err *err);
+
+/** pager_start() - start the shards' threads. Return: 0 or negative errno; then only free it. */
+int pager_start(struct pager *pager);
+
+/**
+ * pager_stop() - end the threads and stop tracking
+ *
+ * Threads that wait for a page go on with whatever is in memory: vCPUs must have been told to stop
+ * before, so that they leave KVM_RUN instead of entering the guest. Idempotent.
+ */
+void pager_stop(struct pager *pager);
+
+void pager_free(struct pager *pager);
+
+/** pager_stats() - sum over all shards; @ret may be large, not for the stack of a small thread. */
+void pager_stats(const struct pager *pager, struct pager_stats *ret);
+
+/** pager_shard_of() - which of @shards shards of a guest with @layout has the page at @gpa. */
+unsigned pager_shard_of(const struct mem_layout *layout, unsigned shards, uint64_t gpa);
+
+#endif

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One shard: the thread between a fault and its answer.
+ *
+ * THEORY. The thread waits in epoll for its userfaultfd (faults of vCPUs and of other threads of
+ * this process) and for its connections to the same shard on every peer. Both are turned into
+ * calls of the protocol core (dsm/proto.h), whose actions are executed on the spot: sends go from
+ * guest memory to the socket, received pages from the receive buffer into the guest, each without
+ * a copy in between.
+ *
+ * The thread never touches guest memory that could fault: it only reads pages which the core says
+ * are mapped here. It takes no lock, allocates nothing and logs nothing on this path.
+ *
+ * SPIN. While own requests wait for an answer, the thread polls for at most spin_ns after the last
+ * event, then sleeps: a wake-up across CPUs costs more than most answers take.
+ *
+ * BACKPRESSURE. While a connection has more than CONGESTED bytes queued, or the core has no room
+ * for a batch of faults, no new faults are taken; requests of peers are always served. The
+ * faulting threads wait, nobody else does.
+ *
+ * FAILURE. A broken connection, a peer that breaks the protocol or a failing ioctl ends the shard:
+ * `fatal` is called once, and the thread waits to be stopped. Who waits for a page stays asleep
+ * until shard_free() closes the userfaultfd.
+ */
+#ifndef SSIHV_DSM_SHARD_H
+#define SSIHV_DSM_SHARD_H
+
+#include "dsm/pager.h"
+
+struct shard;
+
+int shard_new(const struct pager_config *cfg, unsigned index, struct shard **ret, struct err *err);
+int shard_start(struct shard *s);
+/** shard_stop() - end the thread; the userfaultfd stays open. Idempotent. */
+void shard_stop(struct shard *s);
+/** shard_free() - close the userfaultfd, which releases all waiters. NULL is allowed. */
+void shard_free(struct shard *s);
+/** shard_stats() - add this shard's figures to @sum. Any thread; may be a sample behind. */
+void shard_stats(const struct shard *s, struct pager_stats *sum);
+
+#endif

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dsm/uffd.h"
+
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+
+#define PAGEMAP_HAS_CONTENT (UINT64_C(3) << 62)
+#define READ_BATCH          16
+
+static int open_fd(void)
+{
+	_cleanup_close_ int dev = open("/dev/userfaultfd", O_RDWR | O_CLOEXEC);
+	int fd = -1;
+
+	if (dev >= 0)
+		fd = ioctl(dev, USERFAULTFD_IOC_NEW, O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0)
+		fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
+	return fd < 0 ? -errno : fd;
+}
+
+int uffd_open(int *ret, struct err *err)
+{
+	_cleanup_close_ int fd = open_fd();
+	if (fd < 0)
+		return err_set(err, fd,
+			       "userfaultfd: %s; run as root, or give this user access to "
+			       "/dev/userfaultfd (udev rule), or grant CAP_SYS_PTRACE",
+			       strerror(-fd));
+
+	struct uffdio_api api = {.api = UFFD_API, .features = UFFD_FEATURE_PAGEFAULT_FLAG_WP};
+	if (ioctl(fd, UFFDIO_API, &api) < 0)
+		return err_set(err, -errno,
+			       "userfaultfd: this kernel has no write-protect faults; "
+			       "Linux 6.1 or later is needed");
+	*ret = TAKE_FD(fd);
+	return 0;
+}
+
+/* The kernel returns EAGAIN while mmap_lock is wanted for a change of the address space. */
+static int retried_ioctl(int fd, unsigned long request, void *arg)
+{
+	for (;;) {
+		if (ioctl(fd, request, arg) == 0)
+			return 0;
+		if (errno != EAGAIN && errno != EINTR)
+			return -errno;
+	}
+}
+
+int uffd_register(int fd, uint64_t hva, uint64_t len)
+{
+	struct uffdio_register reg = {
+		.range = {.start = hva, .len = len},
+		.mode = UFFDIO_REGISTER_MODE_MISSING | UFFDIO_REGISTER_MODE_WP,
+	};
+
+	return retried_ioctl(fd, UFFDIO_REGISTER, &reg);
+}
+
+int uffd_copy(int fd, uint64_t hva, const void *page, bool protect)
+{
+	struct uffdio_copy copy = {
+		.dst = hva,
+		.src = (uintptr_t)page,
+		.len = PAGE_BYTES,
+		.mode = protect ? UFFDIO_COPY_MODE_WP : 0,
+	};
+
+	return retried_ioctl(fd, UFFDIO_COPY, &copy);
+}
+
+/*
+ * UFFDIO_ZEROPAGE would map the shared zero page, which costs the writer that waits a second
+ * (copy-on-write) fault inside the kernel; a copy of zeros gives it its own page at once.
+ */
+int uffd_zero(int fd, uint64_t hva)
+{
+	static const char zeros[PAGE_BYTES] __attribute__((aligned(PAGE_BYTES)));
+
+	return uffd_copy(fd, hva, zeros, false);
+}
+
+int uffd_protect(int fd, uint64_t hva, bool on)
+{
+	struct uffdio_writeprotect wp = {
+		.range = {.start = hva, .len = PAGE_BYTES},
+		.mode = on ? UFFDIO_WRITEPROTECT_MODE_WP : 0,
+	};
+
+	return retried_ioctl(fd, UFFDIO_WRITEPROTECT, &wp);
+}
+
+int uffd_wake(int fd, uint64_t hva)
+{
+	struct uffdio_range range = {.start = hva, .len = PAGE_BYTES};
+
+	return retried_ioctl(fd, UFFDIO_WAKE, &range);
+}
+
+int uffd_drop(uint64_t hva)
+{
+	/* madvise() takes mmap_lock for reading only; EAGAIN as above. */
+	while (madvise((void *)hva, PAGE_BYTES, MADV_DONTNEED) < 0)
+		if (errno != EAGAIN)
+			return -errno;
+	return 0;
+}
+
+int uffd_read(int fd, struct uffd_fault *ret, unsigned max)
+{
+	struct uffd_msg msg[READ_BATCH];
+	unsigned n = 0;
+
+	ssize_t got = read(fd, msg, MIN(max, (unsigned)READ_BATCH) * sizeof(msg[0]));
+	if (got < 0)
+		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+	for (unsigned i = 0; i < (size_t)got / sizeof(msg[0]); i++) {
+		if (msg[i].event != UFFD_EVENT_PAGEFAULT)
+			continue;
+		uint64_t flags = msg[i].arg.pagefault.flags;
+		ret[n++] = (struct uffd_fault){
+			.hva = ALIGN_DOWN((uint64_t)msg[i].arg.pagefault.address, PAGE_BYTES),
+			.write = flags & (UFFD_PAGEFAULT_FLAG_WRITE | UFFD_PAGEFAULT_FLAG_WP),
+		};
+	}
+	return (int)n;
+}
+
+int uffd_populated(int pagemap, uint64_t hva, unsigned pages, uint64_t *bits)
+{
+	uint64_t entry[64];
+
+	for (unsigned done = 0; done < pages;) {
+		unsigned n = MIN(pages - done, (unsigned)ARRAY_SIZE(entry));
+		off_t at = (off_t)((hva / PAGE_BYTES + done) * sizeof(entry[0]));
+
+		if (pread(pagemap, entry, n * sizeof(entry[0]), at) !=
+		    (ssize_t)(n * sizeof(entry[0])))
+			return errno ? -errno : -EIO;
+		for (unsigned i = 0; i < n; i++)
+			if (entry[i] & PAGEMAP_HAS_CONTENT)
+				bits[(done + i) / 64] |= UINT64_C(1) << ((done + i) % 64);
+		done += n;
+	}
+	return 0;
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * userfaultfd, reduced to what the pager does with it.
+ *
+ * Every call acts on host-virtual addresses of this process and is made by the shard's own thread.
+ * EAGAIN from the kernel (the address space is changing) is retried here; any other error is
+ * returned: with a right directory none occurs, so the caller treats it as fatal.
+ * Source: Documentation/admin-guide/mm/userfaultfd.rst, ioctl_userfaultfd(2).
+ */
+#ifndef SSIHV_DSM_UFFD_H
+#define SSIHV_DSM_UFFD_H
+
+#include "base/err.h"
+
+struct uffd_fault {
+	uint64_t hva; /* start of the page */
+	bool write;   /* a write, to a missing or to a write-protected page */
+};
+
+/**
+ * uffd_open() - a non-blocking userfaultfd with write-protect faults
+ *
+ * KVM faults in kernel mode, so UFFD_USER_MODE_ONLY is of no use: needs /dev/userfaultfd, or
+ * CAP_SYS_PTRACE, or vm.unprivileged_userfaultfd.
+ *
+ * Return: 0 with the descriptor in *@ret; negative errno with @err saying what to grant.
+ */
+int uffd_open(int *ret, struct err *err);
+
+/** uffd_register() - missing and write-protected pages of [@hva, @hva + @len) fault from now on. */
+int uffd_register(int fd, uint64_t hva, uint64_t len);
+
+/** uffd_copy() - put @page (4 KiB) at @hva, read-only if @protect, and wake who waits. */
+int uffd_copy(int fd, uint64_t hva, const void *page, bool protect);
+
+/** uffd_zero() - put a writable page of zeros at @hva and wake who waits. */
+int uffd_zero(int fd, uint64_t hva);
+
+/** uffd_protect() - write-protect (@on) the mapped page, or make it writable and wake. */
+int uffd_protect(int fd, uint64_t hva, bool on);
+
+/** uffd_wake() - wake who waits for the page at @hva. */
+int uffd_wake(int fd, uint64_t hva);
+
+/** uffd_drop() - unmap the page; the next touch faults. */
+int uffd_drop(uint64_t hva);
+
+/**
+ * uffd_read() - take up to @max faults
+ *
+ * Return: number of faults in @ret, 0 when none waits, negative errno.
+ */
+int uffd_read(int fd, struct uffd_fault *ret, unsigned max);
+
+/**
+ * uffd_populated() - which of @pages pages from @hva have content (present or swapped out)
+ * @pagemap: descriptor of /proc/self/pagemap
+ * @bits:    one bit a page, zeroed by the caller
+ *
+ * Source: Documentation/admin-guide/mm/pagemap.rst, bits 63 and 62.
+ */
+int uffd_populated(int pagemap, uint64_t hva, unsigned pages, uint64_t *bits);
+
+#endif
