@@ -2,7 +2,6 @@
 /* What a loaded guest looks like: places, zero page, page tables, GDT, and every "too large". */
 #include "tests/check.h"
 
-#include "boot/file.h"
 #include "tests/boot/image.h"
 
 struct machine {
@@ -238,29 +237,6 @@ static void initrd_addr_max_holds(void **state)
 	machine_free(&m);
 }
 
-/* A kernel of a distribution, where the caller has one. */
-static void a_real_kernel_is_loaded(void **state)
-{
-	const uint64_t size[] = {512 * MIB, 512 * MIB};
-	const char *path = getenv("SSIHV_TEST_KERNEL");
-	struct boot_entry entry;
-	struct file file;
-	struct machine m;
-
-	if (!path)
-		skip();
-	machine_make(&m, size, 2);
-	assert_int_equal(file_read("kernel", path, &file, &m.err), 0);
-	assert_int_equal(bzimage_parse(file.data, file.len, path, &m.kernel, &m.err), 0);
-	assert_true(m.kernel.code_len > 1 * MIB);
-	assert_true(m.kernel.room > m.kernel.code_len);
-	assert_int_equal(boot_load(m.ram, &m.source, &entry, &m.err), 0);
-	assert_int_equal(entry.rip, 16 * MIB + 0x200);
-	assert_memory_equal(ram_ptr(m.ram, entry.rip, 64), m.kernel.code + 0x200, 64);
-	file_free(&file);
-	machine_free(&m);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -268,7 +244,6 @@ int main(void)
 		cmocka_unit_test(without_an_initrd_none_is_named),
 		cmocka_unit_test(what_does_not_fit_is_named),
 		cmocka_unit_test(initrd_addr_max_holds),
-		cmocka_unit_test(a_real_kernel_is_loaded),
 	};
 
 	return cmocka_run_group_tests_name("load", tests, NULL, NULL);
