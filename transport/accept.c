@@ -106,8 +106,9 @@ static void admit(struct bringup *b, struct stranger *s)
 	}
 	slot = slot_of(b, &theirs);
 	if (!slot) {
-		err_set(&why, 0, "%s expects no such connection from %s: is %s started twice?",
-			cfg->name[cfg->self], their_name, their_name);
+		err_set(&why, 0,
+			"%s expects no such connection from %s: check who runs as which node",
+			cfg->name[cfg->self], their_name);
 		refuse(b, s, why.text);
 		return;
 	}

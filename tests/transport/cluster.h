@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Nodes that run mesh_connect() in threads of this process, on ports the kernel picks. The threads
+ * only record what they got: cmocka's asserts belong to the main thread.
+ */
+#ifndef SSIHV_TESTS_TRANSPORT_CLUSTER_H
+#define SSIHV_TESTS_TRANSPORT_CLUSTER_H
+
+#include "tests/check.h"
+
+#include <dirent.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <sys/eventfd.h>
+
+#include "transport/mesh.h"
+
+#define NODES_MAX 5
+#define SHARDS	  2
+#define PATIENCE  60000 /* ms: never reached unless something is broken */
+#define CONFIG	  UINT64_C(0x1122334455667788)
+#define EPOCH	  4
+
+struct node {
+	struct mesh_config cfg;
+	struct mesh mesh;
+	struct err err;
+	int result;
+	pthread_t thread;
+	unsigned progress; /* calls */
+	unsigned complete; /* of the last call */
+	char refused[600]; /* last text */
+};
+
+struct cluster {
+	unsigned nodes;
+	char address[NODES_MAX][32];
+	const char *addresses[NODES_MAX];
+	struct node node[NODES_MAX];
+};
+
+static inline void note_progress(void *ctx, unsigned peer, unsigned complete, unsigned peers)
+{
+	struct node *n = ctx;
+
+	n->progress++;
+	n->complete = complete;
+}
+
+static inline void note_refused(void *ctx, const char *text)
+{
+	struct node *n = ctx;
+
+	snprintf(n->refused, sizeof(n->refused), "%s", text);
+}
+
+/* Everybody listens, nobody connects yet. */
+static inline void cluster_listen(struct cluster *c, unsigned nodes)
+{
+	static const char *const names[NODES_MAX] = {"alpha", "beta", "gamma", "delta", "epsilon"};
+
+	*c = (struct cluster){.nodes = nodes};
+	for (unsigned i = 0; i < nodes; i++) {
+		struct node *n = &c->node[i];
+		uint16_t port;
+
+		n->cfg = (struct mesh_config){
+			.nodes = nodes,
+			.self = i,
+			.shards = SHARDS,
+			.address = c->addresses,
+			.name = names,
+			.config_digest = CONFIG,
+			.epoch = EPOCH,
+			.timeout_ms = PATIENCE,
+			.cancel_fd = eventfd(0, EFD_CLOEXEC),
+			.progress = note_progress,
+			.progress_ctx = n,
+			.refused = note_refused,
+		};
+		assert_int_equal(mesh_listen("127.0.0.1:0", &port, &n->cfg.listen_fd, &n->err), 0);
+		snprintf(c->address[i], sizeof(c->address[i]), "127.0.0.1:%u", port);
+		c->addresses[i] = c->address[i];
+	}
+}
+
+static inline uint16_t node_port(const struct cluster *c, unsigned i)
+{
+	return (uint16_t)atoi(strchr(c->address[i], ':') + 1);
+}
+
+static inline void *node_main(void *arg)
+{
+	struct node *n = arg;
+
+	n->result = mesh_connect(&n->cfg, &n->mesh, &n->err);
+	return NULL;
+}
+
+static inline void node_start(struct cluster *c, unsigned i)
+{
+	assert_int_equal(pthread_create(&c->node[i].thread, NULL, node_main, &c->node[i]), 0);
+}
+
+/* Waits for its end; what mesh_connect() returned. */
+static inline int node_join(struct cluster *c, unsigned i)
+{
+	assert_int_equal(pthread_join(c->node[i].thread, NULL), 0);
+	if (c->node[i].result < 0)
+		print_message("# node %u: %s\n", i, c->node[i].err.text);
+	return c->node[i].result;
+}
+
+static inline void node_cancel(struct cluster *c, unsigned i)
+{
+	assert_int_equal(eventfd_write(c->node[i].cfg.cancel_fd, 1), 0);
+}
+
+static inline void cluster_close(struct cluster *c)
+{
+	for (unsigned i = 0; i < c->nodes; i++) {
+		mesh_close(&c->node[i].mesh);
+		if (c->node[i].cfg.listen_fd >= 0)
+			close(c->node[i].cfg.listen_fd);
+		close(c->node[i].cfg.cancel_fd);
+	}
+}
+
+/* The header's first use of a connection: it arrives at the other end of this very one. */
+static inline int link_take(void *ctx, struct conn *c, const struct wire_hdr *h, const void *data)
+{
+	*(struct wire_hdr *)ctx = *h;
+	return 0;
+}
+
+static inline void check_link(struct conn *from, struct conn *to)
+{
+	static const uint8_t types[] = {[WIRE_CLASS_CONTROL] = WIRE_PING,
+					[WIRE_CLASS_EVENT] = WIRE_EOI,
+					[WIRE_CLASS_REQUEST] = WIRE_GETS,
+					[WIRE_CLASS_DATA] = WIRE_GRANT};
+	struct wire_hdr h = {.epoch = EPOCH}, got = {0};
+
+	assert_non_null(from);
+	assert_non_null(to);
+	assert_int_equal(from->class_, to->class_);
+	assert_int_equal(from->shard, to->shard);
+	h.type = types[from->class_];
+	h.from = to->peer;
+	if (from->class_ == WIRE_CLASS_REQUEST || from->class_ == WIRE_CLASS_DATA)
+		h.addr = (from->shard + 1) * PAGE_BYTES;
+	assert_int_equal(conn_send(from, &h, NULL), 0);
+	while (got.type == 0)
+		assert_true(conn_ready(to, link_take, &got) >= 0);
+	assert_memory_equal(&got, &h, sizeof(h));
+}
+
+/* Every connection exists, leads to the right place and carries messages both ways. */
+static inline void check_mesh(struct cluster *c)
+{
+	for (unsigned i = 0; i < c->nodes; i++) {
+		const struct mesh *m = &c->node[i].mesh;
+
+		assert_int_equal(m->nodes, c->nodes);
+		assert_int_equal(m->self, i);
+		assert_null(m->control[i]);
+		for (unsigned j = 0; j < c->nodes; j++) {
+			const struct mesh *o = &c->node[j].mesh;
+
+			if (i == j)
+				continue;
+			assert_int_equal(m->control[j]->peer, j);
+			check_link(m->control[j], o->control[i]);
+			check_link(m->event[j], o->event[i]);
+			for (unsigned s = 0; s < SHARDS; s++) {
+				unsigned here = s * c->nodes + j, there = s * c->nodes + i;
+
+				assert_int_equal(m->request[here]->shard, s);
+				check_link(m->request[here], o->request[there]);
+				check_link(m->data[here], o->data[there]);
+			}
+		}
+	}
+}
+
+static inline unsigned open_files(void)
+{
+	DIR *d = opendir("/proc/self/fd");
+	unsigned n = 0;
+
+	assert_non_null(d);
+	while (readdir(d))
+		n++;
+	closedir(d);
+	return n;
+}
+
+#endif
