@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the verbs of the program share. Everything here runs in the one thread of the program. */
+#ifndef SSIHV_CLI_CLI_H
+#define SSIHV_CLI_CLI_H
+
+#include "base/err.h"
+
+enum {
+	STATUS_OK = 0,
+	STATUS_FAILED = 1,
+	STATUS_USAGE = 2,
+	STATUS_TIMEOUT = 124,
+	STATUS_INTERRUPTED = 130,
+};
+
+/* One option of a verb: parsing and help are made from it. */
+struct option_spec {
+	const char *name;     /* without the dashes; NULL ends the table */
+	char letter;	      /* 0: no short form */
+	const char *argument; /* what help calls its value; NULL: it takes none */
+	const char *help;     /* NULL: not shown */
+};
+
+struct verb {
+	const char *name;
+	const char *arguments; /* for help */
+	const char *help;
+	const struct option_spec *options; /* NULL: it reads its arguments itself */
+	/* argv[0] is the verb. Return: the exit status. */
+	int (*run)(int argc, char **argv);
+};
+
+extern const struct verb verb_run, verb_node, verb_acpi, verb_lab, verb_check_kvm, verb_config;
+
+/* Position in a verb's arguments; start with {argc, argv, 1}. */
+struct options {
+	int argc;
+	char **argv;
+	int at;
+	bool only_positional; /* "--" was seen */
+};
+
+enum { OPTIONS_END = -1, OPTIONS_BAD = -2, OPTIONS_POSITIONAL = -3 };
+
+/**
+ * options_next() - take the next argument
+ * @value: the option's value, or the positional argument
+ *
+ * Return: the index in @specs, or OPTIONS_*; OPTIONS_BAD was explained on standard error already.
+ */
+int options_next(struct options *o, const struct option_spec *specs, const char **value);
+
+/** usage_error() - one line about a wrong command line. Return: STATUS_USAGE. */
+int usage_error(const char *fmt, ...) _printf_(1, 2);
+
+/** failure() - one line about what went wrong. Return: STATUS_FAILED. */
+int failure(const struct err *err);
+
+/** tool_path() - where lab/lab.py is: beside the build tree or installed. Return: 0, -ENOENT. */
+int lab_tool_path(char *ret, size_t len);
+
+/** own_path() - the absolute path of this program. Return: 0 or negative errno. */
+int own_path(char *ret, size_t len);
+
+#endif

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* ssihv: one verb a file; this one finds the verb and prints the help of all. */
+#include <stdio.h>
+
+#include "cli/cli.h"
+
+static const struct verb *const verbs[] = {
+	&verb_run,
+#ifdef SSIHV_HAVE_NODE
+	&verb_node,
+#endif
+#ifdef SSIHV_HAVE_ACPI
+	&verb_acpi,
+#endif
+	&verb_lab,
+#ifdef SSIHV_HAVE_PROBE
+	&verb_check_kvm,
+#endif
+	&verb_config,
+};
+
+static const struct verb *find_verb(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
+		if (strcmp(verbs[i]->name, name) == 0)
+			return verbs[i];
+	return NULL;
+}
+
+static void print_option(const struct option_spec *o)
+{
+	char form[64];
+
+	if (!o->help)
+		return;
+	if (o->letter)
+		snprintf(form, sizeof(form), "-%c, --%s %s", o->letter, o->name, o->argument ?: "");
+	else
+		snprintf(form, sizeof(form), "--%s %s", o->name, o->argument ?: "");
+	printf("      %-28s %s\n", form, o->help);
+}
+
+static int help(const char *name)
+{
+	const struct verb *one = name ? find_verb(name) : NULL;
+
+	if (name && !one)
+		return usage_error("there is no verb '%s'", name);
+	if (!one)
+		puts("ssihv: many hosts, one machine for one guest\n\nusage: ssihv VERB ...\n");
+	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++) {
+		const struct verb *v = verbs[i];
+
+		if (one && v != one)
+			continue;
+		printf("  ssihv %s %s\n      %s\n", v->name, v->arguments, v->help);
+		for (const struct option_spec *o = v->options; one && o && o->name; o++)
+			print_option(o);
+	}
+	if (!one)
+		puts("  ssihv help [VERB]\n      this text, or one verb with its options\n"
+		     "  ssihv --version");
+	return STATUS_OK;
+}
+
+int main(int argc, char **argv)
+{
+	const struct verb *verb;
+
+	if (argc < 2)
+		return usage_error("no verb");
+	if (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0)
+		return help(argc > 2 ? argv[2] : NULL);
+	if (strcmp(argv[1], "--version") == 0) {
+		puts("ssihv " SSIHV_VERSION);
+		return STATUS_OK;
+	}
+	verb = find_verb(argv[1]);
+	if (!verb)
+		return usage_error("there is no verb '%s'", argv[1]);
+	return verb->run(argc - 1, argv + 1);
+}

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The report of a run, merged from three sources: what the guest proved (its PROOF line), what each
+ * node counted, and what we saw ourselves. The last wins: a guest cannot say that it ended well.
+ */
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "base/clock.h"
+#include "base/size.h"
+#include "cli/run.h"
+
+const char *result_name(enum run_result result)
+{
+	static const char *const names[] = {
+		[RUN_GOES_ON] = "running",
+		[RUN_POWEROFF] = "poweroff",
+		[RUN_RESET] = "reset",
+		[RUN_FAILED] = "failed",
+		[RUN_LOST] = "lost",
+		[RUN_TIMEOUT] = "timeout",
+		[RUN_INTERRUPTED] = "interrupted",
+	};
+
+	return names[result];
+}
+
+static json_t *seconds(uint64_t from, uint64_t to)
+{
+	return from && to > from ? json_real((double)((to - from) / NSEC_PER_MSEC) / 1e3)
+				 : json_null();
+}
+
+static json_t *node_report(const struct node_run *n)
+{
+	json_t *o = json_object();
+
+	if (json_is_object(n->report))
+		json_object_update(o, n->report);
+	json_object_del(o, "t");
+	json_object_del(o, "node");
+	json_object_del(o, "event");
+	json_object_set_new(o, "name", json_string(n->cfg->name));
+	json_object_set_new(o, "address", json_string(n->cfg->address));
+	json_object_set_new(o, "vcpus", json_integer(n->cfg->vcpus));
+	json_object_set_new(o, "memory", json_integer((json_int_t)n->cfg->memory));
+	return o;
+}
+
+json_t *report_make(const struct run *run)
+{
+	static const char *const placement[] = {"hosts", "local", "lab"};
+	const struct cluster_config *cfg = run->cfg;
+	json_t *o = json_object(), *nodes = json_array();
+	json_int_t memory = 0, cpus = 0;
+
+	for (unsigned i = 0; i < cfg->nodes_count; i++) {
+		cpus += cfg->nodes[i].vcpus;
+		memory += (json_int_t)cfg->nodes[i].memory;
+		if (run->nodes)
+			json_array_append_new(nodes, node_report(&run->nodes[i]));
+	}
+	/* What the guest may correct: it counts what it got. */
+	json_object_set_new(o, "cpus", json_integer(cpus));
+	json_object_set_new(o, "numa_nodes", json_integer(cfg->nodes_count));
+	json_object_set_new(o, "memory", json_integer(memory));
+	if (json_is_object(run->console.proof))
+		json_object_update(o, run->console.proof);
+	/* What it may not. */
+	json_object_set_new(o, "cluster", json_string(cfg->name));
+	json_object_set_new(o, "placement", json_string(placement[cfg->placement]));
+	json_object_set_new(o, "slow_motion", json_integer(cfg->lab.slow_motion));
+	json_object_set_new(o, "hosts", json_integer(cfg->nodes_count));
+	json_object_set_new(o, "nodes", nodes);
+	json_object_set_new(o, "boot_seconds",
+			    seconds(run->running_ns, run->console.proof_start_ns));
+	json_object_set_new(o, "total_seconds", seconds(run->started_ns, clock_now_ns()));
+	json_object_set_new(o, "proof", json_boolean(json_is_object(run->console.proof)));
+	json_object_set_new(o, "result", json_string(result_name(run->result)));
+	json_object_set_new(o, "reason", json_string(run->reason));
+	return o;
+}
+
+/* In one piece or not at all: written beside the target, then renamed. */
+int report_save(const json_t *report, const char *path, struct err *err)
+{
+	_cleanup_free_ char *temporary = NULL;
+	bool failed;
+	FILE *f;
+	int fd;
+
+	if (asprintf(&temporary, "%s.XXXXXX", path) < 0)
+		return err_set(err, -ENOMEM, "out of memory");
+	fd = mkostemp(temporary, O_CLOEXEC);
+	f = fd < 0 ? NULL : fdopen(fd, "w");
+	if (!f)
+		return err_set(err, -errno, "%s: cannot be written: %s", path, strerror(errno));
+	fchmod(fd, 0644);
+	failed = json_dumpf(report, f, JSON_INDENT(1)) < 0 || fputc('\n', f) == EOF;
+	if (fclose(f) || failed || rename(temporary, path) < 0) {
+		int r = err_set(err, -EIO, "%s: cannot be written: %s", path, strerror(errno));
+
+		unlink(temporary);
+		return r;
+	}
+	return 0;
+}
+
+static void cell(FILE *f, const json_t *o, const char *key, int width)
+{
+	const json_t *v = json_object_get(o, key);
+
+	if (json_is_integer(v))
+		fprintf(f, "%*lld", width, (long long)json_integer_value(v));
+	else if (json_is_real(v))
+		fprintf(f, "%*.1f", width, json_real_value(v));
+	else
+		fprintf(f, "%*s", width, "-");
+}
+
+static void fact(FILE *f, const json_t *report, const char *key, const char *text)
+{
+	const json_t *v = json_object_get(report, key);
+
+	if (!json_is_number(v))
+		return;
+	fprintf(f, "%-26s ", text);
+	cell(f, report, key, 1);
+	fputc('\n', f);
+}
+
+void report_table(const json_t *report, FILE *f)
+{
+	static const char *const columns[] = {"vcpus", "faults_local", "faults_remote",
+					      "fault_p50_us", "fault_p99_us"};
+	char size[32];
+	size_t i;
+	json_t *node;
+
+	fprintf(f, "\n%-12s %12s", "node", "memory");
+	for (size_t c = 0; c < ARRAY_SIZE(columns); c++)
+		fprintf(f, " %14s", columns[c]);
+	fputc('\n', f);
+	json_array_foreach(json_object_get(report, "nodes"), i, node)
+	{
+		uint64_t bytes = (uint64_t)json_integer_value(json_object_get(node, "memory"));
+
+		fprintf(f, "%-12s %12s", json_string_value(json_object_get(node, "name")),
+			size_format(bytes, size, sizeof(size)));
+		for (size_t c = 0; c < ARRAY_SIZE(columns); c++) {
+			fputc(' ', f);
+			cell(f, node, columns[c], 14);
+		}
+		fputc('\n', f);
+	}
+	fact(f, report, "cpus", "CPUs");
+	fact(f, report, "numa_nodes", "NUMA nodes");
+	fact(f, report, "bad_pages", "bad pages");
+	fact(f, report, "boot_seconds", "seconds to userspace");
+	fact(f, report, "total_seconds", "seconds in all");
+	fprintf(f, "%-26s %s: %s\n", "result",
+		json_string_value(json_object_get(report, "result")) ?: "?",
+		json_string_value(json_object_get(report, "reason")) ?: "");
+}

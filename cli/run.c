@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* ssihv run: from a command line to a cluster that boots a guest, and to the report of it. */
+#include <ctype.h>
+#include <fcntl.h>
+#include <math.h>
+#include <signal.h>
+#include <sys/random.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+
+#include "base/clock.h"
+#include "base/size.h"
+#include "cli/cli.h"
+#include "cli/run.h"
+
+enum {
+	OPT_LAB,
+	OPT_LOCAL,
+	OPT_CLUSTER,
+	OPT_KERNEL,
+	OPT_INITRD,
+	OPT_APPEND,
+	OPT_MEMORY,
+	OPT_VCPUS,
+	OPT_REPORT,
+	OPT_TIMEOUT,
+	OPT_SLOW,
+	OPT_KEEP_LOGS,
+	OPT_OUTPUT,
+	OPT_QUIET,
+	OPT_NODE_PROGRAM,
+	OPT_COUNT,
+};
+
+static const struct option_spec options[] = {
+	[OPT_LAB] = {"lab", 0, "N", "N emulated hosts on this machine"},
+	[OPT_LOCAL] = {"local", 0, "N", "N nodes on this machine, over its /dev/kvm"},
+	[OPT_CLUSTER] = {"cluster", 0, "FILE.yaml", "the nodes of a cluster file"},
+	[OPT_KERNEL] = {"kernel", 0, "BZIMAGE", "Linux kernel to boot"},
+	[OPT_INITRD] = {"initrd", 0, "CPIO", "its initramfs"},
+	[OPT_APPEND] = {"append", 0, "STRING", "its command line"},
+	[OPT_MEMORY] = {"memory-per-node", 0, "SIZE", "such as 512M (the default)"},
+	[OPT_VCPUS] = {"vcpus-per-node", 0, "K", "1 to 64 (default 1)"},
+	[OPT_REPORT] = {"report", 0, "FILE.json", "write the report of the run"},
+	[OPT_TIMEOUT] = {"timeout", 0, "S", "end the run after S seconds, with status 124"},
+	[OPT_SLOW] = {"slow", 0, "F", "the lab's hosts run F times slower (1 to 100)"},
+	[OPT_KEEP_LOGS] = {"keep-logs", 0, "DIR", "keep the logs, also after success"},
+	[OPT_OUTPUT] = {"output", 'o', "json", "the report on standard output, no table"},
+	[OPT_QUIET] = {"quiet", 'q', NULL, "no progress and no table"},
+	/* For tests: a program that behaves like a node. */
+	[OPT_NODE_PROGRAM] = {"node-program", 0, "PATH", NULL},
+	[OPT_COUNT] = {NULL},
+};
+
+static int parse(int argc, char **argv, const char *given[OPT_COUNT])
+{
+	struct options o = {argc, argv, 1};
+	const char *value = "";
+	int which;
+
+	while ((which = options_next(&o, options, &value)) != OPTIONS_END) {
+		if (which == OPTIONS_BAD)
+			return STATUS_USAGE;
+		if (which == OPTIONS_POSITIONAL)
+			return usage_error("run: '%s' is no option", value);
+		if (given[which])
+			return usage_error("run: --%s is given twice", options[which].name);
+		given[which] = value;
+		value = "";
+	}
+	return STATUS_OK;
+}
+
+static int number(const char *text, unsigned max, unsigned *ret)
+{
+	char *end;
+	unsigned long n = isdigit((unsigned char)text[0]) ? strtoul(text, &end, 10) : 0;
+
+	if (n < 1 || n > max || *end)
+		return -EINVAL;
+	*ret = (unsigned)n;
+	return 0;
+}
+
+/* The command line by itself: what contradicts or is no number is a usage error. */
+static int check_usage(const char *const given[OPT_COUNT], struct run_options *opts)
+{
+	const int sources = !!given[OPT_LAB] + !!given[OPT_LOCAL] + !!given[OPT_CLUSTER];
+	char *end = "";
+
+	if (sources != 1)
+		return usage_error("run wants exactly one of --lab N, --local N, --cluster FILE");
+	if (given[OPT_CLUSTER] && (given[OPT_MEMORY] || given[OPT_VCPUS]))
+		return usage_error("run: with --cluster the file tells memory and vCPUs; remove "
+				   "--%s",
+				   options[given[OPT_MEMORY] ? OPT_MEMORY : OPT_VCPUS].name);
+	if (given[OPT_LOCAL] && given[OPT_SLOW])
+		return usage_error("run: --slow is for the lab, not for --local");
+	if (given[OPT_OUTPUT] && strcmp(given[OPT_OUTPUT], "json"))
+		return usage_error("run: -o takes json, not '%s'", given[OPT_OUTPUT]);
+	if (given[OPT_TIMEOUT]) {
+		opts->timeout_s = strtod(given[OPT_TIMEOUT], &end);
+		if (!isfinite(opts->timeout_s) || opts->timeout_s <= 0 || *end)
+			return usage_error("run: --timeout %s: give seconds above 0",
+					   given[OPT_TIMEOUT]);
+	}
+	opts->report = given[OPT_REPORT];
+	opts->keep_logs = given[OPT_KEEP_LOGS];
+	opts->node_program = given[OPT_NODE_PROGRAM];
+	opts->json = given[OPT_OUTPUT];
+	opts->quiet = given[OPT_QUIET];
+	return STATUS_OK;
+}
+
+/* --lab N and --local N. */
+static int make_config(const char *const given[OPT_COUNT], struct cluster_config **ret,
+		       struct err *err)
+{
+	const bool lab = given[OPT_LAB];
+	const char *count = lab ? given[OPT_LAB] : given[OPT_LOCAL];
+	uint64_t memory = 512 * MIB;
+	unsigned nodes, vcpus = 1;
+
+	if (number(count, MAX_NODES, &nodes) < 0)
+		return err_set(err, -EINVAL, "--%s %s: give 1 to %d nodes", lab ? "lab" : "local",
+			       count, MAX_NODES);
+	if (given[OPT_MEMORY] && size_parse(given[OPT_MEMORY], &memory) < 0)
+		return err_set(err, -EINVAL, "--memory-per-node %s: give a size like 512M or 4G",
+			       given[OPT_MEMORY]);
+	if (given[OPT_VCPUS] && number(given[OPT_VCPUS], CLUSTER_MAX_VCPUS, &vcpus) < 0)
+		return err_set(err, -EINVAL, "--vcpus-per-node %s: give 1 to %d", given[OPT_VCPUS],
+			       CLUSTER_MAX_VCPUS);
+	return cluster_default(lab ? CLUSTER_LAB : CLUSTER_LOCAL, nodes, memory, vcpus, ret, err);
+}
+
+static int override(char **where, const char *value, bool is_path)
+{
+	char *copy;
+
+	if (!value)
+		return 0;
+	/* Absolute: a node may run in another directory. One that is not there is told later. */
+	copy = is_path ? realpath(value, NULL) ?: strdup(value) : strdup(value);
+	if (!copy)
+		return -ENOMEM;
+	free(*where);
+	*where = copy;
+	return 0;
+}
+
+static int check_file(const char *what, const char *path, struct err *err)
+{
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return err_set(err, -errno, "%s %s: %s; give the path of a readable file", what,
+			       path, strerror(errno));
+	if (!S_ISREG(st.st_mode))
+		return err_set(err, -EINVAL, "%s %s: %s; give the path of a file", what, path,
+			       S_ISDIR(st.st_mode) ? "is a directory" : "is no regular file");
+	if (!st.st_size)
+		return err_set(err, -EINVAL, "%s %s: is empty; give another file", what, path);
+	return 0;
+}
+
+static int make_cluster(const char *const given[OPT_COUNT], struct cluster_config **ret,
+			struct err *err)
+{
+	_cleanup_(cluster_freep) struct cluster_config *cfg = NULL;
+	int r;
+
+	r = given[OPT_CLUSTER] ? cluster_load(given[OPT_CLUSTER], &cfg, err)
+			       : make_config(given, &cfg, err);
+	if (r < 0)
+		return r;
+	if (override(&cfg->kernel, given[OPT_KERNEL], true) < 0 ||
+	    override(&cfg->initrd, given[OPT_INITRD], true) < 0 ||
+	    override(&cfg->append, given[OPT_APPEND], false) < 0)
+		return err_set(err, -ENOMEM, "out of memory");
+	if (given[OPT_SLOW]) {
+		if (cfg->placement != CLUSTER_LAB)
+			return err_set(err, -EINVAL, "--slow is only for nodes in the lab");
+		if (number(given[OPT_SLOW], 100, &cfg->lab.slow_motion) < 0)
+			return err_set(err, -EINVAL, "--slow %s: give 1 to 100", given[OPT_SLOW]);
+	}
+	if (!cfg->kernel)
+		return err_set(err, -EINVAL, "no kernel to boot; give --kernel BZIMAGE");
+	/* On another host its own files count, and its node tells what is wrong with them. */
+	if (!cfg->nodes[0].ssh[0]) {
+		r = check_file("kernel", cfg->kernel, err);
+		if (r == 0 && cfg->initrd)
+			r = check_file("initrd", cfg->initrd, err);
+	}
+	if (r == 0)
+		*ret = TAKE_PTR(cfg);
+	return r;
+}
+
+static int open_signals(struct run *run, struct err *err)
+{
+	sigset_t set;
+
+	signal(SIGPIPE, SIG_IGN);
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	run->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (run->signal_fd < 0)
+		return err_set(err, -errno, "signalfd: %s", strerror(errno));
+	return 0;
+}
+
+static int open_nodes(struct run *run, struct err *err)
+{
+	char path[sizeof(run->dir) + 64];
+
+	run->nodes = calloc(run->cfg->nodes_count, sizeof(*run->nodes));
+	if (!run->nodes)
+		return err_set(err, -ENOMEM, "out of memory");
+	for (unsigned i = 0; i < run->cfg->nodes_count; i++) {
+		struct node_run *n = &run->nodes[i];
+
+		*n = (struct node_run){
+			.cfg = &run->cfg->nodes[i],
+			.run = run,
+			.child = {.pidfd = -1, .in = -1, .out = -1, .err = -1},
+			.events.max = MIB,
+		};
+		snprintf(path, sizeof(path), "%s/node-%s.log", run->dir, n->cfg->name);
+		n->log = fopen(path, "we");
+	}
+	return 0;
+}
+
+static void close_nodes(struct run *run)
+{
+	for (unsigned i = 0; run->nodes && i < run->cfg->nodes_count; i++) {
+		child_close(&run->nodes[i].child);
+		json_decref(run->nodes[i].report);
+		if (run->nodes[i].log)
+			fclose(run->nodes[i].log);
+	}
+	free(run->nodes);
+}
+
+/* From the directory to the guest's end. What cannot start is in @err; how it ended in @run. */
+static int carry_out(struct run *run, struct err *err)
+{
+	int r;
+
+	r = addresses_fill(run->cfg, err) ?: rundir_make(run, err) ?: open_nodes(run, err);
+	if (r == 0 && run->cfg->placement == CLUSTER_LAB) {
+		if (lab_tool_path(run->lab_tool, sizeof(run->lab_tool)) < 0)
+			return err_set(err, -ENOENT, "the lab's lab.py is not installed");
+		run->logs_matter = true;
+		r = lab_hosts_up(run, err);
+	}
+	if (r == -EINTR)
+		return 0;
+	if (r < 0)
+		return r;
+	run->logs_matter = true;
+	console_open(run);
+	for (unsigned i = 0; i < run->cfg->nodes_count; i++) {
+		r = node_start(run, i, err);
+		if (r < 0) {
+			run_end(run, RUN_FAILED, 0, "%s", err->text);
+			break;
+		}
+		run->nodes[i].pid = run->nodes[i].child.pid;
+	}
+	supervise(run);
+	progress_clear(run);
+	console_close(run);
+	return 0;
+}
+
+static int exit_status(enum run_result result)
+{
+	switch (result) {
+	case RUN_POWEROFF:
+		return STATUS_OK;
+	case RUN_TIMEOUT:
+		return STATUS_TIMEOUT;
+	case RUN_INTERRUPTED:
+		return STATUS_INTERRUPTED;
+	default:
+		return STATUS_FAILED;
+	}
+}
+
+/* The report in all the forms that were asked for. */
+static int tell(struct run *run)
+{
+	json_t *report = report_make(run);
+	int status = exit_status(run->result);
+	struct err err;
+
+	if (run->opts->report && report_save(report, run->opts->report, &err) < 0) {
+		failure(&err);
+		status = status ?: STATUS_FAILED;
+	}
+	if (run->opts->json) {
+		json_dumpf(report, stdout, JSON_COMPACT);
+		putchar('\n');
+		fflush(stdout);
+	} else if (!run->opts->quiet && run->running_ns) {
+		report_table(report, stderr);
+	}
+	json_decref(report);
+	if (run->result != RUN_POWEROFF)
+		fprintf(stderr, "ssihv: %s\n", run->reason);
+	return status;
+}
+
+static int run_cluster(struct cluster_config *cfg, const struct run_options *opts)
+{
+	struct run run = {.opts = opts, .cfg = cfg, .signal_fd = -1, .started_ns = clock_now_ns()};
+	struct err err;
+	int status, r;
+
+	r = own_path(run.program, sizeof(run.program));
+	if (r < 0)
+		err_set(&err, r, "/proc/self/exe: %s", strerror(-r));
+	while (r == 0 && !run.epoch)
+		if (getrandom(&run.epoch, sizeof(run.epoch), 0) < 0)
+			r = err_set(&err, -errno, "getrandom: %s", strerror(errno));
+	if (r == 0)
+		r = open_signals(&run, &err);
+	progress_open(&run);
+	if (r == 0)
+		r = carry_out(&run, &err);
+	lab_hosts_down(&run);
+	if (r < 0) {
+		run_end(&run, RUN_FAILED, 0, "%s", err.text);
+		status = failure(&err);
+	} else {
+		status = tell(&run);
+	}
+	close_nodes(&run);
+	rundir_end(&run);
+	json_decref(run.console.proof);
+	closep(&run.signal_fd);
+	return status;
+}
+
+static int verb(int argc, char **argv)
+{
+	_cleanup_(cluster_freep) struct cluster_config *cfg = NULL;
+	const char *given[OPT_COUNT] = {NULL};
+	struct run_options opts = {NULL};
+	struct err err;
+	int status = parse(argc, argv, given);
+
+	if (status == STATUS_OK)
+		status = check_usage(given, &opts);
+	if (status != STATUS_OK)
+		return status;
+	if (make_cluster(given, &cfg, &err) < 0)
+		return failure(&err);
+	return run_cluster(cfg, &opts);
+}
+
+const struct verb verb_run = {
+	.name = "run",
+	.arguments = "(--lab N | --local N | --cluster FILE.yaml) --kernel BZIMAGE ...",
+	.help = "boot a guest on all nodes of a cluster; status 0 when it powered itself off",
+	.options = options,
+	.run = verb,
+};
