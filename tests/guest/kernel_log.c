@@ -2,8 +2,9 @@
 /*
  * The kernel's own opinion, at the end: its log holds no oops, no bad page, no corruption.
  *
- * Lockup and stall warnings, and clock sources called unstable, are counted and not judged: on
- * emulated hosts they tell of slowness. Reads /dev/kmsg without blocking, one record a read.
+ * Lockup and stall warnings, clock sources called unstable, and WARN_ONs are counted, the first of
+ * each is quoted, and they are not judged: on emulated hosts they tell of slowness. Reads /dev/kmsg
+ * without blocking, one record a read.
  */
 #include <fcntl.h>
 
@@ -23,10 +24,30 @@ static bool has_any(const char *text, const char *const *words, size_t n)
 	return false;
 }
 
+struct tally {
+	unsigned records, bad, slowness, warnings;
+};
+
+/* Counts a record, and quotes it where it is the first of its kind. */
+static void judge(struct check *c, struct tally *tally, const char *text)
+{
+	bool quote = false;
+
+	tally->records++;
+	if (has_any(text, slow, ARRAY_SIZE(slow)))
+		quote = !tally->slowness++;
+	else if (has_any(text, fatal, ARRAY_SIZE(fatal)))
+		quote = !tally->bad++;
+	else if (strstr(text, "WARNING: CPU"))
+		quote = !tally->warnings++;
+	if (quote)
+		check_note(c, "'%.120s'", text);
+}
+
 void check_kernel_log(struct check *c)
 {
 	_cleanup_close_ int fd = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-	unsigned records = 0, bad = 0, slowness = 0, warnings = 0;
+	struct tally tally = {0};
 	char record[8192];
 	ssize_t n;
 
@@ -34,6 +55,7 @@ void check_kernel_log(struct check *c)
 		check_skip(c, fd < 0 ? "/dev/kmsg cannot be read" : "not this program's kernel");
 		return;
 	}
+	/* EPIPE: the record was overwritten before it was read; the next read goes on. */
 	while ((n = read(fd, record, sizeof(record) - 1)) > 0 || (n < 0 && errno == EPIPE)) {
 		char *text;
 
@@ -42,19 +64,14 @@ void check_kernel_log(struct check *c)
 		record[n] = 0;
 		text = strchr(record, ';') ? strchr(record, ';') + 1 : record;
 		text[strcspn(text, "\n")] = 0;
-		records++;
-		warnings += strstr(text, "WARNING: ") != NULL;
-		if (has_any(text, slow, ARRAY_SIZE(slow)))
-			slowness++;
-		else if (has_any(text, fatal, ARRAY_SIZE(fatal)) && bad++ < 4)
-			check_note(c, "'%.120s'", text);
+		judge(c, &tally, text);
 	}
 	if (check_sabotaged(c))
-		bad++;
-	check_note(c, "%u records, %u bad, %u warnings, %u of slowness", records, bad, warnings,
-		   slowness);
-	if (bad || !records)
+		judge(c, &tally, "BUG: sabotage");
+	check_note(c, "%u records, %u bad, %u warnings, %u of slowness", tally.records, tally.bad,
+		   tally.warnings, tally.slowness);
+	if (tally.bad || !tally.records)
 		check_fail(c, "the kernel complained");
-	check_json(c, "\"kernel_bad\": %u, \"kernel_warnings\": %u, \"kernel_slow\": %u", bad,
-		   warnings, slowness);
+	check_json(c, "\"kernel_bad\": %u, \"kernel_warnings\": %u, \"kernel_slow\": %u", tally.bad,
+		   tally.warnings, tally.slowness);
 }

@@ -18,6 +18,9 @@
  * its own, and checks that no store was lost: at the end of an instance its variables must hold
  * what was stored. Values that no thread wrote are counted as corrupt.
  *
+ * A batch whose instances do not all end alike is "mixed": its threads did overlap. The count is
+ * reported as the measure of how hard a run tried.
+ *
  * With two nodes the threads of the test are on different nodes; with more, every neighbouring
  * pair takes its share of the time. IRIW takes one slot after the other, which go round the nodes.
  */
@@ -39,7 +42,7 @@ static const char *const layout_name[LAYOUTS] = {"same", "diff"};
 #define AREA_PAGES (2 * INSTANCES / PAGE_LINES)
 
 struct outcomes {
-	uint64_t count[OUTCOMES], corrupt, lost, batches;
+	uint64_t count[OUTCOMES], corrupt, lost, batches, mixed;
 };
 
 struct litmus_run {
@@ -154,7 +157,8 @@ static void outcome_text(const struct litmus_test *test, unsigned outcome, char 
 	}
 }
 
-static void classify(struct litmus_run *run, unsigned k)
+/* Counts one instance; returns its outcome, or OUTCOMES for values that nobody wrote. */
+static unsigned classify(struct litmus_run *run, unsigned k)
 {
 	const struct litmus_test *test = run->test;
 	uint64_t x = *variable(run, k, false), y = *variable(run, k, true);
@@ -166,11 +170,12 @@ static void classify(struct litmus_run *run, unsigned k)
 
 		if (value > 2 || x > 2 || y > 2) {
 			run->outcomes.corrupt++;
-			return;
+			return OUTCOMES;
 		}
 		outcome = outcome * 3 + (unsigned)value;
 	}
 	run->outcomes.count[outcome]++;
+	return outcome;
 }
 
 static bool forbidden(const struct litmus_test *test, const char *outcome)
@@ -197,8 +202,12 @@ static void batch_collect(struct worker *w, const struct batch *batch)
 {
 	struct litmus_run *run = w->shared;
 
-	for (unsigned i = 0; i < batch->n; i++)
-		classify(run, batch->order[i]);
+	unsigned first = classify(run, batch->order[0]);
+	bool mixed = false;
+
+	for (unsigned i = 1; i < batch->n; i++)
+		mixed |= classify(run, batch->order[i]) != first;
+	run->outcomes.mixed += mixed;
 	run->outcomes.batches++;
 	if (run->outcomes.batches == run->rounds || clock_now_ns() > run->deadline)
 		atomic_store(&run->stop, true);
@@ -229,6 +238,7 @@ static void outcomes_add(struct outcomes *to, const struct outcomes *from)
 	to->corrupt += from->corrupt;
 	to->lost += from->lost;
 	to->batches += from->batches;
+	to->mixed += from->mixed;
 }
 
 /* Runs one layout on every pair of neighbours (IRIW: on the first four slots) and sums up. */
@@ -274,15 +284,16 @@ static void layout_result(struct check *c, const struct litmus_test *test, enum 
 		json_at += (size_t)snprintf(json + json_at, sizeof(json) - json_at, "%s\"%s\": %lu",
 					    json_at ? ", " : "", text, sum->count[i]);
 	}
-	check_note(c, "%s%s", layout_name[layout], line);
+	check_note(c, "%s%s (%lu of %lu batches mixed)", layout_name[layout], line, sum->mixed,
+		   sum->batches);
 	if (sum->corrupt || sum->lost)
 		check_note(c, "%lu corrupt, %lu stores lost", sum->corrupt, sum->lost);
 	if (bad || !total)
 		check_fail(c, "%lu forbidden of %lu", bad, total);
 	check_json(c,
 		   "\"%s.%s\": {\"outcomes\": {%s}, \"runs\": %lu, \"batches\": %lu, "
-		   "\"forbidden\": %lu}",
-		   test->name, layout_name[layout], json, total, sum->batches, bad);
+		   "\"mixed\": %lu, \"forbidden\": %lu}",
+		   test->name, layout_name[layout], json, total, sum->batches, sum->mixed, bad);
 }
 
 void check_litmus(struct check *c)

@@ -163,7 +163,7 @@ static void shootdown_worker(struct worker *w)
 		main_loop(w);
 }
 
-/* Also what the other kind of storm shares: the check's name tells mprotect from munmap. */
+/* Both kinds of storm: the check's name tells which. */
 void check_shootdown(struct check *c)
 {
 	struct storm *s = map_pages(sizeof(*s) / PAGE_BYTES);

@@ -208,7 +208,7 @@ static long set_kernel(const char *path, long value)
 	long old = read_file(path, text, sizeof(text)) > 0 ? strtol(text, NULL, 10) : -1;
 	_cleanup_close_ int fd = open(path, O_WRONLY | O_CLOEXEC);
 
-	if (old < 0 || fd < 0 || dprintf(fd, "%ld\n", value) < 0)
+	if (fd < 0 || dprintf(fd, "%ld\n", value) < 0)
 		return -1;
 	return old;
 }
