@@ -44,7 +44,8 @@ static void add_isa_device(struct enc *enc, const char *name, const char *id, ui
 	aml_close(enc, at);
 }
 
-/* 16.1, "\_Sx": the values for PM1a_CNT.SLP_TYP and PM1b_CNT.SLP_TYP, and two reserved ones. */
+/* 7.4.2, "\_Sx states": the values for PM1a_CNT.SLP_TYP and PM1b_CNT.SLP_TYP, and two reserved
+ * ones. */
 static void add_soft_off(struct enc *enc, uint8_t type)
 {
 	size_t at;

@@ -30,7 +30,7 @@ struct acpi_header {
 	char creator_id[4];
 	uint32_t creator_revision;
 } __attribute__((packed));
-static_assert(sizeof(struct acpi_header) == 36, "ACPI 6.3, table 5-29");
+static_assert(sizeof(struct acpi_header) == 36, "ACPI 6.3, 5.2.6");
 
 #define ACPI_OEM_ID	  "SSIHV "
 #define ACPI_OEM_TABLE_ID "SSIHV   "

@@ -16,7 +16,7 @@ struct gas {
 	uint8_t access;
 	uint64_t address;
 } __attribute__((packed));
-static_assert(sizeof(struct gas) == 12, "ACPI 6.3, table 5-25");
+static_assert(sizeof(struct gas) == 12, "ACPI 6.3, 5.2.3.2");
 
 struct fadt_body {
 	uint32_t firmware_ctrl;
@@ -76,8 +76,8 @@ struct fadt_body {
 	uint64_t hypervisor_vendor;
 } __attribute__((packed));
 static_assert(sizeof(struct acpi_header) + sizeof(struct fadt_body) == 276, "ACPI 6.3, 5.2.9");
-static_assert(offsetof(struct fadt_body, flags) == 112 - 36, "ACPI 6.3, table 5-33");
-static_assert(offsetof(struct fadt_body, x_dsdt) == 140 - 36, "ACPI 6.3, table 5-33");
+static_assert(offsetof(struct fadt_body, flags) == 112 - 36, "ACPI 6.3, 5.2.9");
+static_assert(offsetof(struct fadt_body, x_dsdt) == 140 - 36, "ACPI 6.3, 5.2.9");
 
 #define FADT_MAJOR 6
 #define FADT_MINOR 3
@@ -118,7 +118,7 @@ struct facs {
 	uint8_t version;
 	uint8_t reserved[31];
 } __attribute__((packed));
-static_assert(sizeof(struct facs) == 64, "ACPI 6.3, table 5-39");
+static_assert(sizeof(struct facs) == 64, "ACPI 6.3, 5.2.10");
 
 static struct gas io_register(uint16_t port, uint8_t bits, uint8_t access)
 {

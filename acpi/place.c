@@ -26,7 +26,7 @@ struct rsdp {
 	uint8_t extended_checksum;
 	uint8_t reserved[3];
 } __attribute__((packed));
-static_assert(sizeof(struct rsdp) == 36, "ACPI 6.3, table 5-27");
+static_assert(sizeof(struct rsdp) == 36, "ACPI 6.3, 5.2.5.3");
 
 struct placer {
 	const struct acpi_machine *machine;

@@ -18,7 +18,7 @@ struct srat_prologue {
 	uint32_t reserved1; /* must be 1 */
 	uint64_t reserved;
 } __attribute__((packed));
-static_assert(sizeof(struct srat_prologue) == 12, "ACPI 6.3, table 5-70");
+static_assert(sizeof(struct srat_prologue) == 12, "ACPI 6.3, 5.2.16");
 
 struct srat_lapic {
 	uint8_t type;
