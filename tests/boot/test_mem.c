@@ -56,6 +56,8 @@ static void the_hole_splits_a_node(void **state)
 	assert_int_equal(mem_offset(&layout, 4 * GIB - 1, 2, &n), -EFAULT);
 	assert_int_equal(mem_offset(&layout, 0, UINT64_MAX, &n), -EFAULT);
 	assert_int_equal(mem_offset(&layout, UINT64_MAX, 2, &n), -EFAULT);
+	assert_int_equal(mem_offset(&layout, 4096, UINT64_MAX - 100, &n), -EFAULT);
+	assert_int_equal(mem_offset(&layout, 4 * GIB + 1, UINT64_MAX, &n), -EFAULT);
 	assert_int_equal(mem_offset(&layout, 5 * GIB + 4 * MIB, 0, &n), -EFAULT);
 	assert_int_equal(n, 77);
 	assert_int_equal(mem_offset(&layout, 4 * GIB, 1 * GIB + 4 * MIB, &n), 0);
