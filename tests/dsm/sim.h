@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A cluster in one process: N nodes with the real protocol core, and everything around it made of
+ * chance from one seed. Time is simulated; the same seed gives the same run, event by event.
+ *
+ * THEORY. One timeline of events: a message arrives, a virtual CPU makes its next access, a fault
+ * event reaches its node, a hold window ends. Each message draws its own delay, so that any two may
+ * overtake each other; most are quick, some very late. A CPU's access is allowed by the node's
+ * simulated mapping of the page, or raises a fault and is tried again when the core's actions wake
+ * the CPU. Fault events may come twice, late, or out of nowhere, as those of a userfaultfd do.
+ * Page contents are values; `golden` has the last value written to each word by anybody.
+ *
+ * CHECKED after every event: at most one writer and then no reader over the real mappings; every
+ * mapped copy has the golden contents (so every read returns the last write); each action is legal
+ * on the mapping it meets; each fault ends within a bound of simulated time. At rest: directory,
+ * copies and mappings agree, and statistics add up to what the simulator counted itself.
+ *
+ * A rule of the protocol can be broken on purpose (enum sim_break), by changing what the core said
+ * on its way to the mappings and the network: the checks must notice.
+ */
+#ifndef SSIHV_TESTS_DSM_SIM_H
+#define SSIHV_TESTS_DSM_SIM_H
+
+#include <stdio.h>
+
+#include "base/base.h"
+
+enum sim_break {
+	SIM_BREAK_NOTHING,
+	SIM_BREAK_INV,	    /* a sharer acknowledges an invalidation but keeps its copy */
+	SIM_BREAK_WRITABLE, /* a read-only grant is mapped writable */
+	SIM_BREAK_PROTECT,  /* an owner stays writable while it sends its page */
+	SIM_BREAK_DROP,	    /* who gives its page away keeps it mapped */
+	SIM_BREAK_DONE,	    /* the home hears DONE when it has just begun */
+	SIM_BREAK_ACKS,	    /* a grant does not wait for the acknowledgements */
+	SIM_BREAK_WAKE,	    /* a page is mapped but who waits is not woken */
+	SIM_BREAK_LOSE,	    /* one message vanishes on a working connection */
+	SIM_BREAK_STALE,    /* the home asks nobody to give up a copy when it grants writing */
+	SIM_BREAKS,
+};
+
+struct sim_config {
+	uint64_t seed;
+	enum sim_break rule;
+	FILE *trace; /* one line an event; NULL for none */
+};
+
+struct sim_result {
+	char failure[256]; /* empty when all was well */
+	char shape[160];   /* what kind of run the seed made */
+	bool lost;	   /* a connection was lost, as planned */
+	uint64_t events, accesses, messages, faults, held, queued, joined;
+};
+
+/** sim_run() - one schedule, from the seed. Return: 0; -EIO with @ret->failure set; -ENOMEM. */
+int sim_run(const struct sim_config *cfg, struct sim_result *ret);
+
+/** sim_break_name() - "inv" for SIM_BREAK_INV; NULL behind the last. */
+const char *sim_break_name(enum sim_break rule);
+
+#endif

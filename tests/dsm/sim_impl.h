@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Inside of the simulator: sim.c (the run), sim_cpu.c (accesses and faults), sim_node.c (what the
+ * core's actions do to a node), sim_net.c (messages), sim_check.c (what must be true).
+ */
+#ifndef SSIHV_TESTS_DSM_SIM_IMPL_H
+#define SSIHV_TESTS_DSM_SIM_IMPL_H
+
+#include "dsm/proto.h"
+#include "tests/dsm/sim.h"
+
+#define SIM_NODES    5
+#define SIM_PAGES    6
+#define SIM_CPUS     4 /* of one node */
+#define SIM_WORDS    4 /* of a page that are used */
+#define SIM_REGIONS  (2 * SIM_NODES)
+#define SIM_MESSAGES 4096
+#define SIM_FAULTS   4096
+#define SIM_EPOCH    3
+
+struct sim_page {
+	uint64_t gpa;
+	unsigned home;
+	uint64_t golden[SIM_WORDS];
+};
+
+struct sim_copy {
+	bool present, writable;
+	uint64_t word[SIM_WORDS];
+};
+
+enum sim_op { SIM_READ, SIM_WRITE, SIM_ADD };
+
+struct sim_cpu {
+	bool waits;
+	uint64_t at;	/* next access; when it waits: since when */
+	unsigned left;	/* accesses to make */
+	enum sim_op op; /* of the access that is being tried */
+	unsigned page, word;
+	unsigned also;	  /* another page that the same instruction touches; or `page` */
+	unsigned missing; /* which of the two it waits for */
+};
+
+/* What this node did, counted beside the core. */
+struct sim_tally {
+	uint64_t local, remote, joined, served, drops, downgrades, sent, received;
+	uint64_t data_grants, zero_grants, upgrade_grants;
+};
+
+struct sim_node {
+	struct sim *sim;
+	unsigned id;
+	struct dsm_proto *proto;
+	struct sim_copy copy[SIM_PAGES];
+	struct sim_cpu cpu[SIM_CPUS];
+	bool tracked[SIM_REGIONS]; /* regions of which this node is the home */
+	bool touched[SIM_REGIONS]; /* regions of other homes */
+	int must_drop;		   /* the page that the next action must drop; -1 for none */
+	int protected_last;	   /* the page that the last action protected; -1 for none */
+	uint64_t tick_delay;	   /* how late the next tick comes */
+	struct sim_tally tally;
+};
+
+struct sim_message {
+	struct wire_hdr hdr;
+	unsigned to;
+	uint64_t word[SIM_WORDS];
+	uint64_t at;
+};
+
+struct sim_fault {
+	unsigned node, page;
+	bool write;
+	uint64_t at;
+};
+
+struct sim {
+	const struct sim_config *cfg;
+	struct sim_result *result;
+	uint64_t random;
+
+	/* The shape of this run. */
+	unsigned nodes, pages, cpus, accesses, max_pending;
+	unsigned write_percent, hot_percent, pair_percent, late_percent, duplicate_percent;
+	uint64_t delay, think, hold;
+
+	uint64_t now;
+	uint64_t written; /* values: each write has its own */
+	struct sim_page page[SIM_PAGES];
+	struct sim_node node[SIM_NODES];
+	struct sim_message message[SIM_MESSAGES];
+	unsigned messages;
+	struct sim_fault fault[SIM_FAULTS];
+	unsigned faults;
+
+	uint64_t lose_at; /* when a connection breaks; UINT64_MAX for never */
+	uint64_t told_at; /* when its ends get to know */
+	unsigned lose_a, lose_b;
+};
+
+/* sim.c: 0 <= result < n, n > 0; true in @percent of cases. */
+uint64_t sim_random(struct sim *s, uint64_t n);
+bool sim_chance(struct sim *s, unsigned percent);
+/* How long a message or a fault event takes: mostly short, sometimes ten times as long. */
+uint64_t sim_delay(struct sim *s);
+/* The page of the simulation at @gpa; -1 for none. */
+int sim_page_at(const struct sim *s, uint64_t gpa);
+unsigned sim_region(const struct sim_page *p);
+/* Records the first failure. Return: -EIO. */
+int sim_fail(struct sim *s, const char *fmt, ...) _printf_(2, 3);
+void sim_trace(struct sim *s, const char *fmt, ...) _printf_(2, 3);
+
+/* sim_node.c */
+int sim_emit(void *ctx, const struct dsm_action *a);
+bool sim_tracked(const struct sim_node *n, unsigned page);
+
+/* sim_net.c */
+int sim_send(struct sim_node *n, const struct wire_hdr *h, unsigned to, const uint64_t *word);
+int sim_deliver(struct sim *s, unsigned index);
+
+/* sim_cpu.c */
+void sim_choose_access(struct sim *s, struct sim_cpu *c);
+int sim_access(struct sim_node *n, struct sim_cpu *c);
+int sim_take_fault(struct sim *s, unsigned index);
+void sim_wake(struct sim_node *n, unsigned page);
+
+/* sim_check.c */
+int sim_check_mappings(struct sim *s);
+int sim_check_progress(struct sim *s);
+int sim_check_rest(struct sim *s);
+int sim_check_stats(struct sim *s);
+
+#endif

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The network, and most rules that can be broken: each is a lie that a message tells. */
+#include "tests/dsm/sim_impl.h"
+
+static bool is_lost(const struct sim *s, unsigned a, unsigned b)
+{
+	return s->now >= s->lose_at &&
+	       ((a == s->lose_a && b == s->lose_b) || (a == s->lose_b && b == s->lose_a));
+}
+
+static int post(struct sim *s, const struct wire_hdr *h, unsigned to, const uint64_t *word,
+		uint64_t delay)
+{
+	struct sim_message *m = &s->message[s->messages];
+
+	if (s->messages == SIM_MESSAGES)
+		return sim_fail(s, "more than %u messages under way", SIM_MESSAGES);
+	*m = (struct sim_message){.hdr = *h, .to = to, .at = s->now + delay};
+	if (h->flags & WIRE_GRANT_DATA)
+		memcpy(m->word, word, sizeof(m->word));
+	s->messages++;
+	return 0;
+}
+
+static struct wire_hdr forged(const struct wire_hdr *h, enum wire_type type, unsigned from)
+{
+	struct wire_hdr f = *h;
+
+	f.type = (uint8_t)type;
+	f.from = (uint16_t)from;
+	f.flags = 0;
+	f.acks = 0;
+	return f;
+}
+
+/* Tells the lie of the rule that is broken. Return: true when @h is not to be sent itself. */
+static bool lie(struct sim_node *n, struct wire_hdr *h, unsigned to, int *r)
+{
+	struct sim *s = n->sim;
+	bool begins = h->type == WIRE_FWD_GETS || h->type == WIRE_FWD_GETM ||
+		      (h->type == WIRE_GRANT && !(h->flags & WIRE_GRANT_DATA));
+	struct wire_hdr f;
+
+	*r = 0;
+	switch (s->cfg->rule) {
+	case SIM_BREAK_INV:
+		f = forged(h, WIRE_INV_ACK, to);
+		/* The home that asks for itself would have to hear it from inside. */
+		if (h->type != WIRE_INV || h->node == to)
+			return false;
+		*r = post(s, &f, h->node, NULL, sim_delay(s));
+		return true;
+	case SIM_BREAK_DONE:
+		if (h->type == WIRE_DONE)
+			return true;
+		f = forged(h, WIRE_DONE, h->node);
+		if (begins && h->node != n->id)
+			*r = post(s, &f, n->id, NULL, 1);
+		return false;
+	case SIM_BREAK_ACKS:
+		if (h->type == WIRE_GRANT)
+			h->acks = 0;
+		return h->type == WIRE_INV_ACK;
+	case SIM_BREAK_STALE:
+		if (h->type == WIRE_GRANT || h->type == WIRE_FWD_GETM)
+			h->acks = 0;
+		return h->type == WIRE_INV || h->type == WIRE_INV_ACK;
+	case SIM_BREAK_LOSE:
+		return sim_chance(s, 1);
+	default:
+		return false;
+	}
+}
+
+/* What a driver may do with a page that is all zero. */
+static void shorten_zero_page(struct sim *s, struct wire_hdr *h, const uint64_t *word)
+{
+	for (unsigned i = 0; i < SIM_WORDS; i++)
+		if (word[i])
+			return;
+	if (!(h->flags & WIRE_GRANT_DATA) || sim_chance(s, 50))
+		return;
+	h->flags = (uint8_t)((h->flags & ~WIRE_GRANT_DATA) | WIRE_GRANT_ZERO);
+	h->len = 0;
+}
+
+int sim_send(struct sim_node *n, const struct wire_hdr *h, unsigned to, const uint64_t *word)
+{
+	struct sim *s = n->sim;
+	struct wire_hdr sent = *h;
+	int r;
+
+	sim_trace(s, "node %u:   SEND %s to %u, page %d for %u, flags %u, acks %u", n->id,
+		  wire_type_name(h->type), to, sim_page_at(s, h->addr), h->node, h->flags, h->acks);
+	if (to >= s->nodes || to == n->id || h->from != n->id || h->epoch != SIM_EPOCH ||
+	    wire_check(h, h->type == WIRE_GRANT ? WIRE_CLASS_DATA : WIRE_CLASS_REQUEST) < 0)
+		return sim_fail(s, "node %u sends an invalid %s to %u", n->id,
+				wire_type_name(h->type), to);
+	n->tally.sent += h->flags & WIRE_GRANT_DATA ? PAGE_BYTES : 0;
+	s->result->messages++;
+	if (lie(n, &sent, to, &r) || r < 0 || is_lost(s, n->id, to))
+		return r;
+	shorten_zero_page(s, &sent, word);
+	return post(s, &sent, to, word, sim_delay(s));
+}
+
+static void count(struct sim_node *n, const struct wire_hdr *h)
+{
+	n->tally.served += h->type == WIRE_GETS || h->type == WIRE_GETM;
+	n->tally.received += h->len;
+	if (h->type != WIRE_GRANT)
+		return;
+	if (h->flags & WIRE_GRANT_DATA)
+		n->tally.data_grants++;
+	else if (h->flags & WIRE_GRANT_ZERO)
+		n->tally.zero_grants++;
+	else
+		n->tally.upgrade_grants++;
+}
+
+int sim_deliver(struct sim *s, unsigned index)
+{
+	struct sim_message m = s->message[index];
+	struct sim_node *n = &s->node[m.to];
+	int r;
+
+	s->message[index] = s->message[--s->messages];
+	if (is_lost(s, m.hdr.from, m.to))
+		return 0;
+	sim_trace(s, "node %u: gets %s from %u, page %d for %u", m.to, wire_type_name(m.hdr.type),
+		  m.hdr.from, sim_page_at(s, m.hdr.addr), m.hdr.node);
+	count(n, &m.hdr);
+	r = dsm_proto_message(n->proto, &m.hdr, m.word, s->now);
+	if (r < 0)
+		return sim_fail(s, "node %u: %s of page %d from node %u returned %d", m.to,
+				wire_type_name(m.hdr.type), sim_page_at(s, m.hdr.addr), m.hdr.from,
+				r);
+	if (n->must_drop >= 0)
+		return sim_fail(s, "node %u gave page %d away and did not drop it", m.to,
+				n->must_drop);
+	return 0;
+}

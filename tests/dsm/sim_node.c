@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The driver of one node: what the core's actions do to the mappings, and whether they may. */
+#include "tests/dsm/sim_impl.h"
+
+static int illegal(struct sim_node *n, const char *action, unsigned page, const char *why)
+{
+	return sim_fail(n->sim, "node %u: %s of page %u, which is %s", n->id, action, page, why);
+}
+
+static int do_map(struct sim_node *n, unsigned page, const struct dsm_action *a)
+{
+	struct sim_copy *c = &n->copy[page];
+	bool writable = a->map.writable || n->sim->cfg->rule == SIM_BREAK_WRITABLE;
+
+	if (c->present)
+		return illegal(n, "MAP", page, "mapped");
+	*c = (struct sim_copy){.present = true, .writable = writable};
+	if (a->map.data)
+		memcpy(c->word, a->map.data, sizeof(c->word));
+	if (n->sim->cfg->rule != SIM_BREAK_WAKE)
+		sim_wake(n, page);
+	return 0;
+}
+
+static int do_unprotect(struct sim_node *n, unsigned page)
+{
+	if (!n->copy[page].present)
+		return illegal(n, "UNPROTECT", page, "not mapped");
+	n->copy[page].writable = true;
+	sim_wake(n, page);
+	return 0;
+}
+
+static int do_protect(struct sim_node *n, unsigned page)
+{
+	struct sim_copy *c = &n->copy[page];
+
+	if (!c->present || !c->writable)
+		return illegal(n, "PROTECT", page, "not writable");
+	if (n->sim->cfg->rule != SIM_BREAK_PROTECT)
+		c->writable = false;
+	n->protected_last = (int)page;
+	return 0;
+}
+
+static int do_drop(struct sim_node *n, unsigned page)
+{
+	if (!n->copy[page].present)
+		return illegal(n, "DROP", page, "not mapped");
+	n->tally.drops++;
+	if (n->sim->cfg->rule != SIM_BREAK_DROP)
+		n->copy[page].present = n->copy[page].writable = false;
+	return 0;
+}
+
+static int do_send(struct sim_node *n, unsigned page, const struct dsm_action *a)
+{
+	struct sim_copy *c = &n->copy[page];
+	bool data = a->send.hdr.flags & WIRE_GRANT_DATA,
+	     write = a->send.hdr.flags & WIRE_GRANT_WRITE;
+
+	if (data && !c->present)
+		return illegal(n, "SEND", page, "not mapped");
+	if (data && c->writable && n->sim->cfg->rule != SIM_BREAK_PROTECT)
+		return illegal(n, "SEND", page, "writable");
+	if (data && write)
+		n->must_drop = (int)page;
+	n->tally.downgrades += data && !write && n->protected_last == (int)page;
+	return sim_send(n, &a->send.hdr, a->send.to, c->word);
+}
+
+/* The home's plain memory becomes tracked: say what is in it. */
+static int do_track(struct sim_node *n, const struct dsm_action *a)
+{
+	struct sim *s = n->sim;
+	unsigned region = (unsigned)(a->gpa >> REGION_SHIFT);
+
+	if (a->gpa % REGION_BYTES || region % s->nodes != n->id || n->tracked[region])
+		return sim_fail(s, "node %u: TRACK of region %u", n->id, region);
+	n->tracked[region] = true;
+	for (unsigned i = 0; i < s->pages; i++) {
+		uint64_t page = s->page[i].gpa >> PAGE_SHIFT;
+
+		if (sim_region(&s->page[i]) != region || !n->copy[i].present)
+			continue;
+		a->track.populated[page % REGION_PAGES / 64] |= UINT64_C(1) << page % 64;
+	}
+	return 0;
+}
+
+static int act(struct sim_node *n, unsigned page, const struct dsm_action *a)
+{
+	switch (a->type) {
+	case DSM_SEND:
+		return do_send(n, page, a);
+	case DSM_MAP:
+		return do_map(n, page, a);
+	case DSM_UNPROTECT:
+		return do_unprotect(n, page);
+	case DSM_PROTECT:
+		return do_protect(n, page);
+	case DSM_DROP:
+		return do_drop(n, page);
+	case DSM_WAKE:
+		if (!n->copy[page].present && sim_tracked(n, page))
+			return illegal(n, "WAKE", page, "not mapped");
+		sim_wake(n, page);
+		return 0;
+	case DSM_TRACK:
+		break;
+	}
+	return -EINVAL;
+}
+
+int sim_emit(void *ctx, const struct dsm_action *a)
+{
+	static const char *const names[] = {
+		[DSM_SEND] = "SEND",	   [DSM_MAP] = "MAP",	[DSM_UNPROTECT] = "UNPROTECT",
+		[DSM_PROTECT] = "PROTECT", [DSM_DROP] = "DROP", [DSM_WAKE] = "WAKE",
+		[DSM_TRACK] = "TRACK",
+	};
+	struct sim_node *n = ctx;
+	int page = sim_page_at(n->sim, a->gpa), must_drop = n->must_drop,
+	    protected = n->protected_last;
+	int r;
+
+	if (a->type == DSM_TRACK)
+		return do_track(n, a);
+	if (page < 0)
+		return sim_fail(n->sim, "node %u: an action on page %#llx", n->id,
+				(unsigned long long)a->gpa);
+	if (a->type != DSM_SEND)
+		sim_trace(n->sim, "node %u:   %s page %d%s", n->id, names[a->type], page,
+			  a->type == DSM_MAP && a->map.writable ? " writable" : "");
+	if (must_drop >= 0 && (a->type != DSM_DROP || page != must_drop))
+		return illegal(n, names[a->type], (unsigned)page, "to be dropped first");
+	n->must_drop = -1;
+	r = act(n, (unsigned)page, a);
+	if (n->protected_last == protected)
+		n->protected_last = -1;
+	return r;
+}

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Thousands of seeded schedules of the real core, and that each broken rule is noticed.
+ * SIM_SCHEDULES=N makes it longer, SIM_SEED=S starts elsewhere.
+ */
+#include "tests/check.h"
+#include "tests/dsm/sim.h"
+
+#define SCHEDULES	20000
+#define BREAK_SCHEDULES 300
+
+static uint64_t from_environment(const char *name, uint64_t otherwise)
+{
+	const char *text = getenv(name);
+
+	return text ? strtoull(text, NULL, 0) : otherwise;
+}
+
+static void schedules_keep_every_invariant(void **state)
+{
+	uint64_t count = from_environment("SIM_SCHEDULES", SCHEDULES);
+	uint64_t seed = from_environment("SIM_SEED", 1);
+	struct sim_result sum = {0};
+	unsigned lost = 0;
+
+	for (uint64_t i = 0; i < count; i++) {
+		struct sim_config cfg = {.seed = seed + i};
+		struct sim_result res;
+
+		if (sim_run(&cfg, &res) < 0)
+			fail_msg("seed %llu: %s (%s); replay: sim --seed %llu --verbose",
+				 (unsigned long long)cfg.seed, res.failure, res.shape,
+				 (unsigned long long)cfg.seed);
+		lost += res.lost;
+		sum.held += res.held;
+		sum.queued += res.queued;
+		sum.joined += res.joined;
+		sum.faults += res.faults;
+	}
+	/* The schedules went where the difficulties are. */
+	assert_true(lost > count / 100);
+	assert_true(sum.held > count);
+	assert_true(sum.queued > count);
+	assert_true(sum.joined > count);
+	assert_true(sum.faults > 10 * count);
+}
+
+static void same_seed_gives_the_same_run(void **state)
+{
+	struct sim_config cfg = {.seed = 4711};
+	struct sim_result a, b;
+
+	assert_int_equal(sim_run(&cfg, &a), 0);
+	assert_int_equal(sim_run(&cfg, &b), 0);
+	assert_memory_equal(&a, &b, sizeof(a));
+}
+
+static void broken_rules_are_noticed(void **state)
+{
+	for (unsigned rule = SIM_BREAK_NOTHING + 1; rule < SIM_BREAKS; rule++) {
+		unsigned noticed = 0;
+
+		for (uint64_t seed = 1; seed <= BREAK_SCHEDULES; seed++) {
+			struct sim_config cfg = {.seed = seed, .rule = rule};
+			struct sim_result res;
+
+			noticed += sim_run(&cfg, &res) == -EIO;
+		}
+		if (noticed < BREAK_SCHEDULES / 10)
+			fail_msg("rule \"%s\" broken: noticed in %u of %u schedules",
+				 sim_break_name(rule), noticed, BREAK_SCHEDULES);
+		print_message("# %s: noticed in %u of %u\n", sim_break_name(rule), noticed,
+			      BREAK_SCHEDULES);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(schedules_keep_every_invariant),
+		cmocka_unit_test(same_seed_gives_the_same_run),
+		cmocka_unit_test(broken_rules_are_noticed),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
