@@ -23,10 +23,14 @@ static void lapic_step(struct lapic *l, uint64_t *seed, struct lapic_clock now,
 	*fx = (struct lapic_effects){0};
 	switch (r >> 16 & 15) {
 	case 0:
-		lapic_apic_base_write(l, LAPIC_BASE_DEFAULT | modes, fx);
+		/* Seldom, or no mode would last long enough to get anywhere. */
+		if (r >> 20 & 31)
+			lapic_msr_write(l, 0x830, value & ~UINT64_C(0xfff33000), now, fx);
+		else
+			lapic_apic_base_write(l, LAPIC_BASE_DEFAULT | modes, fx);
 		break;
 	case 1:
-		lapic_apic_base_write(l, value, fx);
+		lapic_apic_base_write(l, value | (l->apic_base & 0xc00), fx);
 		break;
 	case 2:
 		lapic_tsc_deadline_write(l, value, now, fx);
