@@ -4,7 +4,7 @@
  *
  * SENDING. While nothing is queued a message goes to the kernel at once, header and payload in one
  * sendmsg(); what the kernel does not take is copied to the queue. While something is queued
- * everything is: order is kept. conn_ready() drains the queue.
+ * everything is: order is kept. conn_flush() drains the queue.
  *
  * RECEIVING. One recv() fills a buffer of RECEIVE_BYTES; all whole messages in it are handed out
  * where they lie; the rest of a partial one moves to the front. So a small message costs one
@@ -23,7 +23,8 @@
  * ERRORS. Two are remembered: of sending and of receiving. A failed send does not stop receiving:
  * the peer's last words (why it stopped) may still be in the socket.
  *
- * THREADS. The owner's only.
+ * THREADS. The owner's only; or one that receives and others that take turns to send and flush: the
+ * two halves share nothing.
  */
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -199,12 +200,19 @@ static int receive(struct tcp_conn *t)
 	return (size_t)n == room;
 }
 
-static int tcp_ready(struct conn *c, conn_recv_fn take, void *ctx)
+static int tcp_flush(struct conn *c)
+{
+	struct tcp_conn *t = container_of(c, struct tcp_conn, conn);
+
+	flush(t);
+	return t->send_error;
+}
+
+static int tcp_receive(struct conn *c, conn_recv_fn take, void *ctx)
 {
 	struct tcp_conn *t = container_of(c, struct tcp_conn, conn);
 	int messages = 0, more = 1;
 
-	flush(t);
 	for (int round = 0; round < RECEIVE_ROUNDS && more > 0 && !t->receive_error; round++) {
 		more = receive(t);
 		int n = more < 0 ? more : parse(t, take, ctx);
@@ -214,10 +222,7 @@ static int tcp_ready(struct conn *c, conn_recv_fn take, void *ctx)
 		else
 			messages += n;
 	}
-	if (t->receive_error)
-		return t->receive_error;
-	/* All that the peer had to say is delivered before the failure to answer is told. */
-	return t->send_error && !more ? t->send_error : messages;
+	return t->receive_error ? t->receive_error : messages;
 }
 
 static void tcp_close(struct conn *c)
@@ -232,7 +237,8 @@ static void tcp_close(struct conn *c)
 static const struct conn_ops tcp_ops = {
 	.name = "tcp",
 	.send = tcp_send,
-	.ready = tcp_ready,
+	.flush = tcp_flush,
+	.receive = tcp_receive,
 	.close = tcp_close,
 };
 

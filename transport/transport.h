@@ -29,7 +29,8 @@ typedef int (*conn_recv_fn)(void *ctx, struct conn *c, const struct wire_hdr *h,
 struct conn_ops {
 	const char *name;
 	int (*send)(struct conn *c, const struct wire_hdr *h, const void *payload);
-	int (*ready)(struct conn *c, conn_recv_fn take, void *ctx);
+	int (*flush)(struct conn *c);
+	int (*receive)(struct conn *c, conn_recv_fn take, void *ctx);
 	void (*close)(struct conn *c);
 };
 
@@ -79,20 +80,44 @@ static inline int conn_send(struct conn *c, const struct wire_hdr *h, const void
 	return c->ops->send(c, h, payload);
 }
 
+/** conn_flush() - send what is queued, as far as it goes now. Return: as conn_send(). */
+static inline int conn_flush(struct conn *c)
+{
+	return c->ops->flush(c);
+}
+
 /**
- * conn_ready() - flush the queue, then receive what is there
+ * conn_receive() - receive what is there
  * @take: gets every message that has passed wire_check() and has the right `from` and epoch
  *
  * Takes a bounded share, so that a fast peer cannot hold the thread: @c->fd stays readable when
- * there is more. May be called at any time, also when nothing is there.
+ * there is more. May be called at any time, also when nothing is there. May run in one thread while
+ * others, one at a time, send and flush.
  *
  * Return: number of messages received; -ECONNRESET when the peer has gone, -ETIMEDOUT and the
  * like when its host has; -EBADMSG when it sent what it may not; what @take returned when that was
  * negative. After an error only conn_close() makes sense.
  */
+static inline int conn_receive(struct conn *c, conn_recv_fn take, void *ctx)
+{
+	return c->ops->receive(c, take, ctx);
+}
+
+/**
+ * conn_ready() - both, for an owner with one thread
+ *
+ * All that the peer had to say is delivered before a failure to send is told.
+ *
+ * Return: as conn_receive(), or the error of conn_flush().
+ */
 static inline int conn_ready(struct conn *c, conn_recv_fn take, void *ctx)
 {
-	return c->ops->ready(c, take, ctx);
+	int sent = conn_flush(c), got;
+
+	do
+		got = conn_receive(c, take, ctx);
+	while (sent < 0 && got > 0);
+	return got < 0 || sent == 0 ? got : sent;
 }
 
 static inline size_t conn_queued(const struct conn *c)

@@ -2,12 +2,11 @@
 #include <linux/futex.h>
 #include <sys/syscall.h>
 
-#include "config/cluster.h"
 #include "vmm/forward.h"
 
 struct message {
 	struct wire_io head;
-	uint8_t data[FORWARD_DATA_MAX];
+	uint8_t data[WIRE_IO_DATA_MAX];
 };
 static_assert(sizeof(struct message) <= WIRE_PAYLOAD_MAX, "fits a message");
 
@@ -76,7 +75,7 @@ static int forward_part(struct forward *f, unsigned node, unsigned number, struc
 
 int forward_io(struct forward *f, unsigned node, unsigned number, struct vcpu_io *io)
 {
-	uint32_t most = (uint32_t)(FORWARD_DATA_MAX / io->size);
+	uint32_t most = (uint32_t)(WIRE_IO_DATA_MAX / io->size);
 
 	for (uint32_t done = 0; done < io->count;) {
 		struct vcpu_io part = *io;
@@ -129,7 +128,7 @@ int forward_decode(const struct wire_hdr *h, const void *payload, void *data, st
 
 	memcpy(&head, payload, sizeof(head));
 	if ((head.size != 1 && head.size != 2 && head.size != 4 && head.size != 8) ||
-	    head.count == 0 || head.count > FORWARD_DATA_MAX / head.size || head.write > 1 ||
+	    head.count == 0 || head.count > WIRE_IO_DATA_MAX / head.size || head.write > 1 ||
 	    head.mmio > 1 || (!head.mmio && (head.size > 4 || head.addr > UINT16_MAX)))
 		return -EPROTO;
 	if (h->len != sizeof(head) + (head.write ? bytes_of(&head) : 0))

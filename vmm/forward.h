@@ -9,10 +9,9 @@
 #ifndef SSIHV_VMM_FORWARD_H
 #define SSIHV_VMM_FORWARD_H
 
+#include "config/cluster.h"
 #include "cpu/vcpu.h"
 #include "vmm/link.h"
-
-#define FORWARD_DATA_MAX (WIRE_PAYLOAD_MAX - sizeof(struct wire_io))
 
 struct forward_slot {
 	_Atomic uint32_t answered; /* futex */
@@ -45,7 +44,7 @@ void forward_cancel(struct forward *f);
 
 /**
  * forward_decode() - check a WIRE_IO_REQUEST and turn it into an access
- * @data: room for FORWARD_DATA_MAX bytes, which @ret->data will point to
+ * @data: room for WIRE_IO_DATA_MAX bytes, which @ret->data will point to
  *
  * Return: 0; -EPROTO.
  */

@@ -11,7 +11,7 @@ enum {
 	/* What `addr` may be. */
 	ADDR_ZERO = 0,
 	ADDR_PAGE,
-	ADDR_VECTOR,
+	ADDR_BYTE,
 	ADDR_ANY,
 
 	/* Which generic fields may be non-zero. */
@@ -53,15 +53,15 @@ static const struct rule rules[] = {
 	[WIRE_DONE]       = {"DONE",       WIRE_CLASS_REQUEST, ADDR_PAGE,   NODE,        0, 0,  0, 0},
 	[WIRE_GRANT]      = {"GRANT",      WIRE_CLASS_DATA,    ADDR_PAGE,   NODE | ACKS, 0, GRANT_FLAGS, 0, PAGE},
 	[WIRE_IPI]        = {"IPI",        WIRE_CLASS_EVENT,   ADDR_ZERO,   0,           0, 0,  IPI, IPI},
-	[WIRE_EOI]        = {"EOI",        WIRE_CLASS_EVENT,   ADDR_VECTOR, 0,           0, 0,  0, 0},
+	[WIRE_EOI]        = {"EOI",        WIRE_CLASS_EVENT,   ADDR_BYTE,   0,           0, 0,  0, 0},
 	[WIRE_IO_REQUEST] = {"IO_REQUEST", WIRE_CLASS_EVENT,   ADDR_ZERO,   0,           0, 0,  IO, PAGE},
 	[WIRE_IO_REPLY]   = {"IO_REPLY",   WIRE_CLASS_EVENT,   ADDR_ANY,    0,           0, 0,  IO, PAGE},
 	[WIRE_JOIN]       = {"JOIN",       WIRE_CLASS_CONTROL, ADDR_ZERO,   0,           0, 0,  JOIN, JOIN},
 	[WIRE_START]      = {"START",      WIRE_CLASS_CONTROL, ADDR_ZERO,   0,           0, 0,  START, START},
 	[WIRE_PING]       = {"PING",       WIRE_CLASS_CONTROL, ADDR_ANY,    0,           0, 0,  0, 0},
 	[WIRE_PONG]       = {"PONG",       WIRE_CLASS_CONTROL, ADDR_ANY,    0,           0, 0,  PONG, PONG},
-	[WIRE_STOP]       = {"STOP",       WIRE_CLASS_CONTROL, ADDR_ZERO,   0,           WIRE_STOP_POWEROFF, WIRE_STOP_ASKED, 0, TEXT},
-	[WIRE_REPORT]     = {"REPORT",     WIRE_CLASS_CONTROL, ADDR_ZERO,   0,           0, 0,  0, PAGE},
+	[WIRE_STOP]       = {"STOP",       WIRE_CLASS_CONTROL, ADDR_BYTE,   0,           WIRE_STOP_POWEROFF, WIRE_STOP_ASKED, 0, TEXT},
+	[WIRE_READY]      = {"READY",      WIRE_CLASS_CONTROL, ADDR_ZERO,   0,           0, 0,  0, 0},
 };
 /* clang-format on */
 
@@ -87,7 +87,7 @@ static bool addr_is_allowed(const struct rule *r, uint64_t addr)
 	switch (r->addr) {
 	case ADDR_PAGE:
 		return addr % PAGE_BYTES == 0;
-	case ADDR_VECTOR:
+	case ADDR_BYTE:
 		return addr <= UINT8_MAX;
 	case ADDR_ANY:
 		return true;

@@ -71,8 +71,9 @@ enum wire_type {
 	WIRE_START,     /* node 0 -> all: what the cluster does. Payload: struct wire_start */
 	WIRE_PING,      /* addr = sender's clock, ns */
 	WIRE_PONG,      /* addr = the ping's addr. Payload: struct wire_pong */
-	WIRE_STOP,      /* the VM ends. flags: WIRE_STOP_*; payload: one line of text why */
-	WIRE_REPORT,    /* node -> node 0 after the stop. Payload: JSON of its statistics */
+	/* The VM ends. flags: WIRE_STOP_*; addr = the lost node + 1, or 0; payload: a line why */
+	WIRE_STOP,
+	WIRE_READY,     /* node -> node 0: everything is up, the guest may start */
 };
 
 enum {

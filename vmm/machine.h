@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The state of a node and what the files of vmm/ do for each other. See vmm/node.h. */
+#ifndef SSIHV_VMM_MACHINE_H
+#define SSIHV_VMM_MACHINE_H
+
+#include "cpu/cpuid.h"
+#include "dsm/pager.h"
+#include "transport/mesh.h"
+#include "vmm/clock_sync.h"
+#include "vmm/events.h"
+#include "vmm/forward.h"
+#include "vmm/node.h"
+#include "vmm/platform.h"
+
+/* Why the VM ends. The first to call node_stop() decides. */
+struct stop {
+	pthread_mutex_t lock;
+	_Atomic int reason; /* enum wire_stop, 0 while it runs */
+	int culprit;	    /* the node that was lost, -1 for none */
+	char text[WIRE_TEXT_MAX + 1];
+};
+
+struct node {
+	const struct node_options *options;
+	const struct cluster_config *cfg;
+	unsigned self, nodes;
+	uint32_t epoch;
+	struct events ev;
+	struct stop stop;
+	int wake;    /* eventfd: something for the main thread */
+	int signals; /* signalfd */
+
+	struct topology topology;
+	struct ram *ram;
+	struct kvm kvm;
+	struct guest_clock clock;
+	struct clock_sync sync;
+	uint32_t cpuid_own[CPUID_WORDS], cpuid_common[CPUID_WORDS];
+
+	int listen_fd;
+	struct mesh mesh;
+	struct link link[MAX_NODES];
+	struct pager *pager;
+
+	struct interrupts irq;
+	struct forward forward;
+	struct platform platform;
+	struct vcpu *vcpu[CLUSTER_MAX_VCPUS];
+	unsigned vcpus;
+
+	/* Main thread: what has been heard. Bit i: of node i. */
+	uint64_t joined, ready, stopped, lost;
+	bool started;	       /* WIRE_START is in */
+	bool input_open;       /* standard input has not ended */
+	uint64_t heard[MAX_NODES]; /* when, ns */
+	uint64_t next_ping;	   /* ns */
+	uint64_t run_ns;	   /* when the guest started */
+	bool platform_up;	   /* devices and vCPUs exist */
+	json_t *report;		   /* made when the vCPUs have stopped */
+	char typed[4096];	   /* input that the UART has not taken */
+	size_t typed_len;
+	char printed[4096];	   /* output that standard output has not taken */
+	size_t printed_len;
+};
+
+/** node_stop() - end the VM. Any thread; only the first call counts. @culprit: -1 for no node. */
+void node_stop(struct node *n, enum wire_stop reason, int culprit, const char *fmt, ...)
+	_printf_(4, 5);
+
+static inline bool node_stopping(const struct node *n)
+{
+	return atomic_load(&n->stop.reason) != 0;
+}
+
+static inline uint64_t node_peers(const struct node *n)
+{
+	uint64_t all = n->nodes == 64 ? UINT64_MAX : (UINT64_C(1) << n->nodes) - 1;
+
+	return all & ~(UINT64_C(1) << n->self);
+}
+
+/** node_up() - all stages. Return: 0; negative with the reason in n->stop. */
+int node_up(struct node *n);
+
+/** node_down() - end threads, tell the peers, report, free. Also after a half-done node_up(). */
+void node_down(struct node *n);
+
+/**
+ * control_step() - wait up to @timeout_ms for messages, console, signals and handle them
+ *
+ * Return: 0, also when the VM was stopped by what came; negative errno when polling failed.
+ */
+int control_step(struct node *n, int timeout_ms);
+
+/** control_flush_console() - write console output as far as standard output takes it. */
+void control_flush_console(struct node *n);
+
+/** control_send() - send on the control connection to @peer; a broken one is found by receiving. */
+void control_send(struct node *n, unsigned peer, struct wire_hdr hdr, const void *payload,
+		  size_t len);
+
+/** node_boot() - node 0: ACPI tables, kernel and initrd to memory, entry state to vCPU 0. */
+int node_boot(struct node *n, struct err *err);
+
+/** node_report() - this node's statistics for the "report" event. */
+json_t *node_report(struct node *n);
+
+#endif

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a node has counted, as one JSON object. Times in microseconds unless the name says. */
+#include "base/clock.h"
+#include "vmm/machine.h"
+
+static json_t *latency(const struct hist *h)
+{
+	return json_pack("{s:I, s:f, s:f, s:f}", "count", (json_int_t)h->count, "p50_us",
+			 (double)hist_percentile(h, 500) / 1000, "p99_us",
+			 (double)hist_percentile(h, 990) / 1000, "max_us", (double)h->max / 1000);
+}
+
+static json_t *counters(const struct dsm_stats *s)
+{
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
+			 "zero_grants", (json_int_t)s->zero_grants, "data_grants",
+			 (json_int_t)s->data_grants, "upgrade_grants",
+			 (json_int_t)s->upgrade_grants, "invalidations",
+			 (json_int_t)s->invalidations, "downgrades", (json_int_t)s->downgrades,
+			 "served", (json_int_t)s->served, "held", (json_int_t)s->held, "queued",
+			 (json_int_t)s->queued, "bytes_sent", (json_int_t)s->bytes_sent,
+			 "bytes_received", (json_int_t)s->bytes_received, "tracked_regions",
+			 (json_int_t)s->tracked_regions, "table_bytes", (json_int_t)s->memory);
+}
+
+static json_t *exits(const struct node *n)
+{
+	static const char *const names[VCPU_EXIT_KINDS] = {
+		[VCPU_EXIT_IO] = "io",	     [VCPU_EXIT_MMIO] = "mmio",
+		[VCPU_EXIT_MSR] = "msr",     [VCPU_EXIT_HALT] = "halt",
+		[VCPU_EXIT_WINDOW] = "window", [VCPU_EXIT_KICK] = "kick",
+	};
+	json_t *all = json_object();
+
+	for (unsigned kind = 0; all && kind < VCPU_EXIT_KINDS; kind++) {
+		uint64_t sum = 0;
+		for (unsigned k = 0; k < n->vcpus; k++)
+			sum += n->vcpu[k]->exits[kind];
+		json_object_set_new(all, names[kind], json_integer((json_int_t)sum));
+	}
+	return all;
+}
+
+json_t *node_report(struct node *n)
+{
+	_cleanup_free_ struct pager_stats *stats = calloc(1, sizeof(*stats));
+	double ran = n->run_ns ? (double)(clock_now_ns() - n->run_ns) / 1e9 : 0;
+
+	if (!stats)
+		return NULL;
+	if (n->pager)
+		pager_stats(n->pager, stats);
+	return json_pack("{s:s, s:I, s:I, s:f, s:I, s:I, s:o, s:o, s:o, s:o, s:I, s:{s:I, s:I}}",
+			 "name", n->cfg->nodes[n->self].name, "vcpus", (json_int_t)n->vcpus,
+			 "memory", (json_int_t)n->cfg->nodes[n->self].memory, "ran_seconds", ran,
+			 "faults_local", (json_int_t)stats->dsm.faults_local, "faults_remote",
+			 (json_int_t)stats->dsm.faults_remote, "local", latency(&stats->local),
+			 "remote", latency(&stats->remote), "dsm", counters(&stats->dsm), "exits",
+			 exits(n), "ipis_sent", (json_int_t)atomic_load(&n->irq.sent_remote),
+			 "clock", "shortest_rtt_ns",
+			 n->self && n->clock.tsc_khz && n->sync.shortest_rtt != UINT64_MAX
+				 ? (json_int_t)guest_tsc_to_ns(&n->clock, n->sync.shortest_rtt)
+				 : (json_int_t)0,
+			 "corrections", (json_int_t)n->sync.corrections);
+}
