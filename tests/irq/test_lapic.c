@@ -254,6 +254,7 @@ static void xapic_icr_high_holds_the_destination(void **state)
 	assert_int_equal(fx.message.dest, 7);
 	assert_int_equal(fx.message.vector, 0x41);
 	assert_int_equal(lapic_mmio_read(&l, 0x310, 4, time_zero), 0x07000000);
+	assert_int_equal(lapic_mmio_read(&l, 0x300, 4, time_zero), 0x4041);
 	lapic_mmio_write(&l, 0x310, 4, 0xff123456, time_zero, &fx);
 	lapic_mmio_write(&l, 0x300, 4, 0x4041, time_zero, &fx);
 	assert_int_equal(fx.message.dest, IRQ_BROADCAST);

@@ -241,6 +241,9 @@ static void mmio_odd_accesses(void **state)
 	assert_int_equal(lapic_mmio_read(&l, 0x24, 4, time_zero), 0);
 	assert_int_equal(lapic_mmio_read(&l, 0x20, 8, time_zero), 0);
 	assert_int_equal(lapic_mmio_read(&l, 0xb0, 4, time_zero), 0); /* EOI is write-only */
+	assert_int_equal(lapic_mmio_read(&l, 0x90, 4, time_zero), 0); /* APR: obsolete, no error */
+	lapic_mmio_write(&l, 0x280, 4, 0, time_zero, &fx);
+	assert_int_equal(lapic_mmio_read(&l, 0x280, 4, time_zero), 0);
 }
 
 static void software_disable_masks_the_lvt(void **state)
