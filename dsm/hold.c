@@ -59,6 +59,7 @@ void hold_begin(struct hold_table *t, uint64_t gpa, uint64_t now)
 		page_hash_add(&t->hash, &h->node);
 	}
 	h->until = now + t->length;
+	h->extended = 0;
 	list_del(&h->link);
 	list_add_tail(&t->quiet, &h->link);
 }
@@ -96,15 +97,27 @@ bool hold_defer(struct hold_table *t, const struct wire_hdr *demand, uint64_t no
 	return true;
 }
 
-bool hold_expired(struct hold_table *t, uint64_t now, struct wire_hdr *ret)
+struct hold *hold_ended(const struct hold_table *t, uint64_t now)
 {
 	struct hold *h = first(&t->loud);
 
-	if (!h || h->until > now)
-		return false;
-	*ret = h->demand;
+	return h && h->until <= now ? h : NULL;
+}
+
+void hold_extend(struct hold_table *t, struct hold *h, uint64_t now)
+{
+	h->until = now + t->length;
+	h->extended++;
+	list_del(&h->link);
+	insert_by_end(&t->loud, h);
+}
+
+struct wire_hdr hold_take(struct hold_table *t, struct hold *h)
+{
+	struct wire_hdr demand = h->demand;
+
 	end(t, h);
-	return true;
+	return demand;
 }
 
 uint64_t hold_deadline(const struct hold_table *t)

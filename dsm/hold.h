@@ -6,7 +6,7 @@
  * All windows are equally long and time does not go back, so windows end in the order in which
  * they began: `quiet` (nothing waits) is a FIFO and its expired head is simply forgotten. `loud`
  * (a demand waits) is what tick() serves; it is kept sorted by an insertion from its tail, which is
- * short: a demand waits there no longer than one window.
+ * short: a demand seldom waits there for longer than one window.
  *
  * The pool is fixed. When it is full, the oldest quiet window is cut short; when all are loud, the
  * new page gets no window. Windows are for progress, not for correctness.
@@ -20,9 +20,10 @@
 
 struct hold {
 	struct page_node node;
-	struct list link; /* in quiet, loud or unused */
-	uint64_t until;	  /* ns */
-	bool waits;	  /* `demand` is set */
+	struct list link;  /* in quiet, loud or unused */
+	uint64_t until;	   /* ns */
+	unsigned extended; /* how often */
+	bool waits;	   /* `demand` is set */
 	struct wire_hdr demand;
 };
 
@@ -49,8 +50,14 @@ bool hold_demands(const struct hold_table *t, uint64_t gpa);
  */
 bool hold_defer(struct hold_table *t, const struct wire_hdr *h, uint64_t now);
 
-/** hold_expired() - take out one demand whose window has ended at @now. Return: false for none. */
-bool hold_expired(struct hold_table *t, uint64_t now, struct wire_hdr *ret);
+/** hold_ended() - a page whose window has ended at @now while a demand waits; NULL for none. */
+struct hold *hold_ended(const struct hold_table *t, uint64_t now);
+
+/** hold_extend() - another window for @h, which has ended. */
+void hold_extend(struct hold_table *t, struct hold *h, uint64_t now);
+
+/** hold_take() - the demand that waits; its window is over. */
+struct wire_hdr hold_take(struct hold_table *t, struct hold *h);
 
 /** hold_deadline() - when the next demand's window ends; UINT64_MAX for never. */
 uint64_t hold_deadline(const struct hold_table *t);

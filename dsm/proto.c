@@ -11,6 +11,9 @@
  */
 #define HOLDS(max_pending) (4 * (max_pending) + 64)
 
+/* One held page in so many may wait for the rest of what an instruction needs. */
+#define PATIENCE_ODDS 8
+
 int dsm_proto_new(const struct dsm_proto_config *cfg, struct dsm_proto **ret)
 {
 	struct dsm_proto *p;
@@ -23,6 +26,7 @@ int dsm_proto_new(const struct dsm_proto_config *cfg, struct dsm_proto **ret)
 	if (!p)
 		return -ENOMEM;
 	p->cfg = *cfg;
+	p->lottery = cfg->self + 1;
 	if (directory_init(&p->dir, cfg->gpa_end) || pending_init(&p->pending, cfg->max_pending) ||
 	    hold_init(&p->hold, HOLDS(cfg->max_pending), cfg->hold_ns) ||
 	    requests_init(&p->requests, cfg->nodes, cfg->max_pending)) {
@@ -208,19 +212,42 @@ int dsm_proto_fault(struct dsm_proto *p, uint64_t gpa, bool write, uint64_t now)
 	return 1;
 }
 
+/* xorshift32: one chance in PATIENCE_ODDS. Nodes draw differently. */
+static bool draw(struct dsm_proto *p)
+{
+	p->lottery ^= p->lottery << 13;
+	p->lottery ^= p->lottery >> 17;
+	p->lottery ^= p->lottery << 5;
+	return p->lottery % PATIENCE_ODDS == 0;
+}
+
+/*
+ * Shall the page stay for another window, although a demand waits? See "PATIENCE" in proto.h: the
+ * order of addresses keeps nodes from waiting for each other in a circle, and the number of
+ * windows is what it takes the page above to come round all nodes.
+ */
+static bool is_patient(struct dsm_proto *p, const struct hold *h)
+{
+	if (h->extended >= 2 * p->cfg.nodes || (h->extended == 0 && !draw(p)))
+		return false;
+	return pending_above(&p->pending, h->node.gpa);
+}
+
 int dsm_proto_tick(struct dsm_proto *p, uint64_t now)
 {
-	struct wire_hdr demand;
+	struct hold *h;
 
-	if (p->dead)
-		return p->dead;
-	while (hold_expired(&p->hold, now, &demand)) {
-		int r = cache_serve(p, &demand, (unsigned)home_of(p, demand.addr));
+	while (!p->dead && (h = hold_ended(&p->hold, now)) != NULL) {
+		struct wire_hdr demand;
 
-		if (r < 0)
-			return r;
+		if (is_patient(p, h)) {
+			hold_extend(&p->hold, h, now);
+			continue;
+		}
+		demand = hold_take(&p->hold, h);
+		cache_serve(p, &demand, (unsigned)home_of(p, demand.addr));
 	}
-	return 0;
+	return p->dead;
 }
 
 uint64_t dsm_proto_deadline(const struct dsm_proto *p)

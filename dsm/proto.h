@@ -44,6 +44,11 @@
  * need several pages; without the window two nodes could take them from each other for ever. The
  * windows are a fixed pool: when it is full the oldest ends early (progress, not correctness).
  *
+ * PATIENCE. Windows alone are not enough: when three nodes need the same two pages at once, the two
+ * can go round in step for ever, each leaving a node just before the other arrives (the simulator
+ * found it). So, one time in eight, by a draw, a page whose window has ended stays while this node
+ * waits for a page at a higher address, for at most 2 * nodes windows.
+ *
  * INVARIANTS (checked by the simulator): one writer or many readers; a read returns the last
  * write; at rest the directory agrees with every copy; every fault ends.
  *

@@ -28,7 +28,8 @@ struct dsm_proto {
 	struct dsm_stats stats;
 	struct wire_hdr to_self;
 	bool has_to_self;
-	int dead; /* the error that ended this core, 0 while it lives */
+	uint32_t lottery; /* state of the draw for patience; never 0 */
+	int dead;	  /* the error that ended this core, 0 while it lives */
 };
 
 /* A message for page @gpa and requester @node; the rest is for the caller to add. */

@@ -105,7 +105,15 @@ static void choose_shape(struct sim *s)
 	if (s->hold > 20 * s->delay)
 		s->pair_percent = (unsigned)sim_random(s, 50);
 	s->lose_at = s->told_at = UINT64_MAX;
-	if (sim_chance(s, 10)) {
+	if (s->cfg->storm) {
+		s->nodes = 3 + (unsigned)sim_random(s, SIM_NODES - 2);
+		s->pages = 2;
+		s->max_pending = 2 * SIM_PAGES;
+		s->delay = 500 + sim_random(s, MICROS);
+		s->hold = 100 * MICROS;
+		s->write_percent = s->pair_percent = 100;
+		s->late_percent = 0;
+	} else if (sim_chance(s, 10)) {
 		s->lose_at = sim_random(s, s->accesses * (s->delay + s->think));
 		s->told_at = s->lose_at + sim_random(s, 20 * s->delay);
 		s->lose_a = (unsigned)sim_random(s, s->nodes);

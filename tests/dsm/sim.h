@@ -42,6 +42,8 @@ enum sim_break {
 struct sim_config {
 	uint64_t seed;
 	enum sim_break rule;
+	bool storm;  /* all nodes need the same two pages at once, in windows that outlast requests
+		      */
 	FILE *trace; /* one line an event; NULL for none */
 };
 

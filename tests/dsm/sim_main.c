@@ -3,6 +3,7 @@
  * Runs schedules of the simulator by hand:
  *   sim --seed S --verbose            replays one with a trace
  *   sim --count N [--seed S]          N schedules from seed S
+ *   sim --storm ...                   all nodes need the same two pages at once
  *   sim --break RULE ...              with a rule of the protocol broken on purpose
  */
 #include <getopt.h>
@@ -25,7 +26,7 @@ static int find_rule(const char *name, enum sim_break *ret)
 
 static int usage(void)
 {
-	fputs("usage: sim [--seed S] [--count N] [--break RULE] [--verbose]\n", stderr);
+	fputs("usage: sim [--seed S] [--count N] [--break RULE] [--storm] [--verbose]\n", stderr);
 	return 2;
 }
 
@@ -57,11 +58,10 @@ static int run_all(struct sim_config *cfg, uint64_t count)
 
 int main(int argc, char **argv)
 {
-	static const struct option options[] = {{"seed", required_argument, NULL, 's'},
-						{"count", required_argument, NULL, 'n'},
-						{"break", required_argument, NULL, 'b'},
-						{"verbose", no_argument, NULL, 'v'},
-						{0}};
+	static const struct option options[] = {
+		{"seed", required_argument, NULL, 's'},	 {"count", required_argument, NULL, 'n'},
+		{"break", required_argument, NULL, 'b'}, {"storm", no_argument, NULL, 'm'},
+		{"verbose", no_argument, NULL, 'v'},	 {0}};
 	struct sim_config cfg = {.seed = 1};
 	uint64_t count = 1;
 	int c;
@@ -77,6 +77,9 @@ int main(int argc, char **argv)
 		case 'b':
 			if (find_rule(optarg, &cfg.rule) < 0)
 				return 2;
+			break;
+		case 'm':
+			cfg.storm = true;
 			break;
 		case 'v':
 			cfg.trace = stdout;
