@@ -59,6 +59,10 @@ void pager_stop(struct pager *p)
 	for (unsigned i = 0; i < p->cfg.shards; i++)
 		if (p->shard[i])
 			shard_stop(p->shard[i]);
+	/* Not before: what a released thread does must not be served by another shard. */
+	for (unsigned i = 0; i < p->cfg.shards; i++)
+		if (p->shard[i])
+			shard_release(p->shard[i]);
 }
 
 void pager_free(struct pager *p)

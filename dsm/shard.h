@@ -5,8 +5,8 @@
  * THEORY. The thread waits in epoll for its userfaultfd (faults of vCPUs and of other threads of
  * this process) and for its connections to the same shard on every peer. Both are turned into
  * calls of the protocol core (dsm/proto.h), whose actions are executed on the spot: sends go from
- * guest memory to the socket, received pages from the receive buffer into the guest, each without
- * a copy in between.
+ * guest memory to the socket (but see shard_act.c for pages that leave), received pages from the
+ * receive buffer into the guest.
  *
  * The thread never touches guest memory that could fault: it only reads pages which the core says
  * are mapped here. It takes no lock, allocates nothing and logs nothing on this path.
@@ -20,7 +20,8 @@
  *
  * FAILURE. A broken connection, a peer that breaks the protocol or a failing ioctl ends the shard:
  * `fatal` is called once, and the thread waits to be stopped. Who waits for a page stays asleep
- * until shard_free() closes the userfaultfd.
+ * until shard_release() closes the userfaultfd. No child process may hold a copy of it (it is
+ * close-on-exec), or the waiters would stay.
  */
 #ifndef SSIHV_DSM_SHARD_H
 #define SSIHV_DSM_SHARD_H
@@ -29,12 +30,21 @@
 
 struct shard;
 
+/** shard_new() - as pager_new(), for shard @index; @cfg must outlive the shard. */
 int shard_new(const struct pager_config *cfg, unsigned index, struct shard **ret, struct err *err);
+
+/** shard_start() - start the thread, with all signals blocked. Return: 0 or negative errno. */
 int shard_start(struct shard *s);
+
 /** shard_stop() - end the thread; the userfaultfd stays open. Idempotent. */
 void shard_stop(struct shard *s);
-/** shard_free() - close the userfaultfd, which releases all waiters. NULL is allowed. */
+
+/** shard_release() - close the userfaultfd of a stopped shard: all waiters go on. Idempotent. */
+void shard_release(struct shard *s);
+
+/** shard_free() - stop, release and free. NULL is allowed. */
 void shard_free(struct shard *s);
+
 /** shard_stats() - add this shard's figures to @sum. Any thread; may be a sample behind. */
 void shard_stats(const struct shard *s, struct pager_stats *sum);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dsm/timing.h"
 
-#define VALID UINT64_C(1)
-#define WRITE UINT64_C(2)
+#define VALID  UINT64_C(1)
+#define WRITE  UINT64_C(2)
 #define PROBES 8
 
 static unsigned slot_of(uint64_t gpa, unsigned probe)

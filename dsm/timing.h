@@ -30,5 +30,4 @@ void timing_begin(struct timing *t, uint64_t gpa, bool write, uint64_t now);
  */
 bool timing_end(struct timing *t, uint64_t gpa, bool writable, uint64_t *start);
 
-
 #endif

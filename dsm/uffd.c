@@ -8,7 +8,7 @@
 #include <sys/syscall.h>
 
 #define PAGEMAP_HAS_CONTENT (UINT64_C(3) << 62)
-#define READ_BATCH          16
+#define READ_BATCH	    16
 
 static int open_fd(void)
 {
@@ -57,31 +57,28 @@ int uffd_register(int fd, uint64_t hva, uint64_t len)
 		.range = {.start = hva, .len = len},
 		.mode = UFFDIO_REGISTER_MODE_MISSING | UFFDIO_REGISTER_MODE_WP,
 	};
+	int r = retried_ioctl(fd, UFFDIO_REGISTER, &reg);
 
-	return retried_ioctl(fd, UFFDIO_REGISTER, &reg);
-}
-
-int uffd_copy(int fd, uint64_t hva, const void *page, bool protect)
-{
-	struct uffdio_copy copy = {
-		.dst = hva,
-		.src = (uintptr_t)page,
-		.len = PAGE_BYTES,
-		.mode = protect ? UFFDIO_COPY_MODE_WP : 0,
-	};
-
-	return retried_ioctl(fd, UFFDIO_COPY, &copy);
+	if (r == 0) /* advice: a kernel without huge pages knows none */
+		(void)madvise((void *)hva, len, MADV_NOHUGEPAGE);
+	return r;
 }
 
 /*
  * UFFDIO_ZEROPAGE would map the shared zero page, which costs the writer that waits a second
  * (copy-on-write) fault inside the kernel; a copy of zeros gives it its own page at once.
  */
-int uffd_zero(int fd, uint64_t hva)
+int uffd_copy(int fd, uint64_t hva, const void *page, bool protect)
 {
 	static const char zeros[PAGE_BYTES] __attribute__((aligned(PAGE_BYTES)));
+	struct uffdio_copy copy = {
+		.dst = hva,
+		.src = (uintptr_t)(page ? page : zeros),
+		.len = PAGE_BYTES,
+		.mode = protect ? UFFDIO_COPY_MODE_WP : 0,
+	};
 
-	return uffd_copy(fd, hva, zeros, false);
+	return retried_ioctl(fd, UFFDIO_COPY, &copy);
 }
 
 int uffd_protect(int fd, uint64_t hva, bool on)
@@ -138,9 +135,12 @@ int uffd_populated(int pagemap, uint64_t hva, unsigned pages, uint64_t *bits)
 		unsigned n = MIN(pages - done, (unsigned)ARRAY_SIZE(entry));
 		off_t at = (off_t)((hva / PAGE_BYTES + done) * sizeof(entry[0]));
 
-		if (pread(pagemap, entry, n * sizeof(entry[0]), at) !=
-		    (ssize_t)(n * sizeof(entry[0])))
-			return errno ? -errno : -EIO;
+		ssize_t got = pread(pagemap, entry, n * sizeof(entry[0]), at);
+
+		if (got < 0)
+			return -errno;
+		if ((size_t)got != n * sizeof(entry[0]))
+			return -EIO;
 		for (unsigned i = 0; i < n; i++)
 			if (entry[i] & PAGEMAP_HAS_CONTENT)
 				bits[(done + i) / 64] |= UINT64_C(1) << ((done + i) % 64);

@@ -27,14 +27,16 @@ struct uffd_fault {
  */
 int uffd_open(int *ret, struct err *err);
 
-/** uffd_register() - missing and write-protected pages of [@hva, @hva + @len) fault from now on. */
+/**
+ * uffd_register() - missing and write-protected pages of [@hva, @hva + @len) fault from now on
+ *
+ * Present pages stay as they are, huge ones too. New huge pages are declined for the range: the
+ * kernel would allocate and clear 2 MiB before it asks us for the first page of an empty region.
+ */
 int uffd_register(int fd, uint64_t hva, uint64_t len);
 
-/** uffd_copy() - put @page (4 KiB) at @hva, read-only if @protect, and wake who waits. */
+/** uffd_copy() - put @page (NULL: zeros) at @hva, read-only if @protect, and wake who waits. */
 int uffd_copy(int fd, uint64_t hva, const void *page, bool protect);
-
-/** uffd_zero() - put a writable page of zeros at @hva and wake who waits. */
-int uffd_zero(int fd, uint64_t hva);
 
 /** uffd_protect() - write-protect (@on) the mapped page, or make it writable and wake. */
 int uffd_protect(int fd, uint64_t hva, bool on);

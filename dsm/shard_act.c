@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The core's actions, done to guest memory and sockets.
+ *
+ * A read-only page goes from guest memory to the socket. A page that leaves for a new owner is
+ * copied aside, dropped and only then sent: once the receiver has it, it may write, and no thread
+ * here may still read the old content.
+ *
+ * Guest memory is read only where the core has just had it write-protected or knows it to be
+ * read-only, so it does not change meanwhile. The kernel's page tables order those reads behind
+ * the guest's writes, which a race detector cannot know: hence the two functions it must not look
+ * into.
+ */
+#include "dsm/shard_impl.h"
+
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "dsm/uffd.h"
+
+#define PAGE_WORDS	 (PAGE_BYTES / sizeof(uint64_t))
+#define _guest_ordering_ __attribute__((no_sanitize("thread")))
+
+int shard_fail(struct shard *s, int code, int culprit, const char *text)
+{
+	if (!s->failed) {
+		s->failed = true;
+		s->cfg->fatal(s->cfg->ctx, culprit, text);
+	}
+	return code;
+}
+
+int shard_fail_peer(struct shard *s, int code, unsigned peer)
+{
+	char text[160];
+
+	snprintf(text, sizeof(text), "page connection to node %u: %s", peer,
+		 code == -EPROTO || code == -EBADMSG ? "it broke the protocol" : strerror(-code));
+	return shard_fail(s, code, (int)peer, text);
+}
+
+int shard_fail_here(struct shard *s, int code, const char *what, uint64_t gpa)
+{
+	char text[160];
+
+	snprintf(text, sizeof(text), "pager: %s of page %#llx failed: %s", what,
+		 (unsigned long long)gpa, strerror(-code));
+	return shard_fail(s, code, -1, text);
+}
+
+_guest_ordering_ static bool all_zero(const uint64_t *page)
+{
+	for (unsigned i = 0; i < PAGE_WORDS; i += 4)
+		if (page[i] | page[i + 1] | page[i + 2] | page[i + 3])
+			return false;
+	return true;
+}
+
+/* Copies a page; whether it is all zero. Atomic loads, lest it become a memcpy() that is watched.
+ */
+_guest_ordering_ static bool take_page(uint64_t *to, const uint64_t *from)
+{
+	uint64_t any = 0;
+
+	for (unsigned i = 0; i < PAGE_WORDS; i++) {
+		to[i] = __atomic_load_n(&from[i], __ATOMIC_RELAXED);
+		any |= to[i];
+	}
+	return !any;
+}
+
+static int transmit(struct shard *s, unsigned to, const struct wire_hdr *h, const void *page)
+{
+	struct conn *c = shard_conn(s, h->type == WIRE_GRANT, to);
+	int r = conn_send(c, h, page);
+
+	s->backlog |= conn_queued(c) > 0;
+	return r < 0 ? shard_fail_peer(s, r, to) : 0;
+}
+
+static void say_zero(struct wire_hdr *h)
+{
+	h->flags = (uint8_t)((h->flags & ~WIRE_GRANT_DATA) | WIRE_GRANT_ZERO);
+	h->len = 0;
+}
+
+/* A page that turns out to be all zero travels as a flag. */
+static int act_send(struct shard *s, const struct dsm_action *a)
+{
+	struct wire_hdr hdr = a->send.hdr;
+	struct departing *d = &s->departing;
+	const void *page;
+
+	if (!(hdr.flags & WIRE_GRANT_DATA))
+		return transmit(s, a->send.to, &hdr, NULL);
+	page = (const void *)shard_hva(s, a->gpa);
+	if (hdr.flags & WIRE_GRANT_WRITE) {
+		if (take_page((uint64_t *)d->page, page))
+			say_zero(&hdr);
+		d->hdr = hdr;
+		d->to = a->send.to;
+		d->waits = true;
+		return 0;
+	}
+	if (all_zero(page))
+		say_zero(&hdr);
+	return transmit(s, a->send.to, &hdr, page);
+}
+
+static int act_drop(struct shard *s, const struct dsm_action *a)
+{
+	struct departing *d = &s->departing;
+	int r = uffd_drop(shard_hva(s, a->gpa));
+
+	if (r < 0)
+		return shard_fail_here(s, r, "dropping", a->gpa);
+	if (!d->waits)
+		return 0;
+	assert(d->hdr.addr == a->gpa);
+	d->waits = false;
+	return transmit(s, d->to, &d->hdr, d->page);
+}
+
+static int act_track(struct shard *s, const struct dsm_action *a)
+{
+	uint64_t hva = shard_hva(s, a->gpa);
+	int r = uffd_register(s->uffd, hva, REGION_BYTES);
+
+	/* After the registration only this thread populates, so the snapshot below stays true. */
+	if (r == 0)
+		r = uffd_populated(s->pagemap, hva, REGION_PAGES, a->track.populated);
+	if (r == -ENOMEM)
+		return shard_fail(s, r, -1,
+				  "pager: too many memory mappings: raise vm.max_map_count");
+	return r < 0 ? shard_fail_here(s, r, "tracking", a->gpa) : 0;
+}
+
+/* The fault that this grant ends, if any, becomes a sample. */
+static void record(struct shard *s, uint64_t gpa, bool writable)
+{
+	uint64_t start;
+
+	if (timing_end(&s->timing, gpa, writable, &start))
+		hist_add(&s->remote, clock_now_ns() - start);
+}
+
+static int act_map(struct shard *s, const struct dsm_action *a)
+{
+	int r = uffd_copy(s->uffd, shard_hva(s, a->gpa), a->map.data, !a->map.writable);
+
+	record(s, a->gpa, a->map.writable);
+	return r < 0 ? shard_fail_here(s, r, "mapping", a->gpa) : 0;
+}
+
+static int act_protect(struct shard *s, const struct dsm_action *a, bool on)
+{
+	int r = uffd_protect(s->uffd, shard_hva(s, a->gpa), on);
+
+	if (!on)
+		record(s, a->gpa, true);
+	return r < 0 ? shard_fail_here(s, r, on ? "protecting" : "unprotecting", a->gpa) : 0;
+}
+
+static int act_wake(struct shard *s, const struct dsm_action *a)
+{
+	int r = uffd_wake(s->uffd, shard_hva(s, a->gpa));
+
+	return r < 0 ? shard_fail_here(s, r, "waking", a->gpa) : 0;
+}
+
+int shard_act(void *ctx, const struct dsm_action *a)
+{
+	struct shard *s = ctx;
+
+	switch (a->type) {
+	case DSM_SEND:
+		return act_send(s, a);
+	case DSM_MAP:
+		return act_map(s, a);
+	case DSM_UNPROTECT:
+		return act_protect(s, a, false);
+	case DSM_PROTECT:
+		return act_protect(s, a, true);
+	case DSM_DROP:
+		return act_drop(s, a);
+	case DSM_WAKE:
+		return act_wake(s, a);
+	case DSM_TRACK:
+		return act_track(s, a);
+	}
+	return -EINVAL;
+}

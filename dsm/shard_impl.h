@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What shard.c (the loop) and shard_act.c (the core's actions) share; see shard.h. */
+#ifndef SSIHV_DSM_SHARD_IMPL_H
+#define SSIHV_DSM_SHARD_IMPL_H
+
+#include <pthread.h>
+
+#include "dsm/shard.h"
+#include "dsm/timing.h"
+
+/* A page on its way to a new owner: taken at DSM_SEND, sent when DSM_DROP is done. */
+struct departing {
+	bool waits;
+	uint16_t to;
+	struct wire_hdr hdr;
+	uint8_t page[PAGE_BYTES] __attribute__((aligned(64)));
+};
+
+struct shard {
+	const struct pager_config *cfg;
+	unsigned index;
+	int uffd, pagemap, epoll, stop;
+	struct dsm_proto *proto;
+	struct timing timing;
+	struct hist local, remote;
+	struct departing departing;
+	uint64_t now; /* ns, of the event that is being handled */
+	bool taking;  /* the userfaultfd is polled */
+	bool backlog; /* some connection has bytes queued */
+	bool failed;
+	pthread_t thread;
+	bool running;
+};
+
+/* The connection to @peer for pages, or for requests; NULL for this node. */
+static inline struct conn *shard_conn(const struct shard *s, bool data, unsigned peer)
+{
+	struct conn **of = data ? s->cfg->data : s->cfg->request;
+
+	return of ? of[s->index * s->cfg->nodes + peer] : NULL;
+}
+
+static inline uint64_t shard_hva(const struct shard *s, uint64_t gpa)
+{
+	return (uintptr_t)ram_ptr(s->cfg->ram, gpa, PAGE_BYTES);
+}
+
+/* The core's emit(). */
+int shard_act(void *ctx, const struct dsm_action *a);
+
+/*
+ * End the shard's service; the first reason is the one that `fatal` tells. Return: @code.
+ * fail_peer(): the connection to @peer broke, or what came over it was wrong.
+ * fail_here(): @what could not be done to the page at @gpa on this host.
+ */
+int shard_fail(struct shard *s, int code, int culprit, const char *text);
+int shard_fail_peer(struct shard *s, int code, unsigned peer);
+int shard_fail_here(struct shard *s, int code, const char *what, uint64_t gpa);
+
+#endif

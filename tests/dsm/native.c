@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The pager as it is: node processes that share one memory over userfaultfd and sockets, no KVM.
+ * Where the user may not have a userfaultfd the whole test is skipped, with the reason.
+ */
+#include "tests/check.h"
+
+#include <stdio.h>
+
+#include "tests/dsm/native_tests.h"
+
+#define TIMEOUT_S 60 /* of one cluster, also under a sanitizer */
+
+static struct native_config cluster(unsigned nodes, unsigned shards,
+				    void (*body)(struct native_node *n))
+{
+	return (struct native_config){
+		.nodes = nodes,
+		.shards = shards,
+		.memory = NATIVE_REGIONS * REGION_BYTES,
+		.hold_ns = 20 * NSEC_PER_USEC,
+		.spin_ns = 20 * NSEC_PER_USEC,
+		.body = body,
+		.lost = -1,
+		.timeout_s = TIMEOUT_S,
+	};
+}
+
+static void run(struct native_config cfg)
+{
+	assert_int_equal(native_run(&cfg), 0);
+}
+
+static void patterns_cross_in_both_directions(void **state)
+{
+	struct native_config cfg = cluster(2, 1, pattern_body);
+
+	cfg.before = pattern_populate;
+	run(cfg);
+	cfg.shards = 3;
+	run(cfg);
+}
+
+static void tracking_costs_what_was_promised(void **state)
+{
+	run(cluster(3, 1, overhead_body));
+	run(cluster(3, 3, overhead_body));
+}
+
+static void atomic_totals_are_exact(void **state)
+{
+	run(cluster(2, 1, totals_body));
+	run(cluster(3, 3, totals_body));
+}
+
+static void message_passing_keeps_order(void **state)
+{
+	run(cluster(2, 1, message_passing_body));
+	run(cluster(3, 3, message_passing_body));
+}
+
+static void fenced_stores_are_seen(void **state)
+{
+	run(cluster(2, 1, store_buffering_body));
+	run(cluster(2, 3, store_buffering_body));
+}
+
+static void readers_never_go_back(void **state)
+{
+	run(cluster(2, 1, mixed_body));
+	run(cluster(3, 3, mixed_body));
+}
+
+static void without_hold_window_or_spin(void **state)
+{
+	struct native_config cfg = cluster(3, 1, mixed_body);
+
+	cfg.hold_ns = cfg.spin_ns = 0;
+	run(cfg);
+}
+
+static void a_killed_node_is_named_and_nobody_hangs(void **state)
+{
+	struct native_config cfg = cluster(3, 1, loss_body);
+
+	cfg.lost = 2;
+	run(cfg);
+	cfg.shards = 3;
+	run(cfg);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(patterns_cross_in_both_directions),
+		cmocka_unit_test(tracking_costs_what_was_promised),
+		cmocka_unit_test(atomic_totals_are_exact),
+		cmocka_unit_test(message_passing_keeps_order),
+		cmocka_unit_test(fenced_stores_are_seen),
+		cmocka_unit_test(readers_never_go_back),
+		cmocka_unit_test(without_hold_window_or_spin),
+		cmocka_unit_test(a_killed_node_is_named_and_nobody_hangs),
+	};
+	struct err err;
+
+	if (native_usable(&err) < 0) {
+		printf("1..0 # SKIP %s\n", err.text);
+		return 0;
+	}
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

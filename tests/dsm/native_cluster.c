@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/dsm/native_cluster.h"
+
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+#include "base/clock.h"
+#include "dsm/uffd.h"
+
+#define EPOCH	    5
+#define CONNECT_MS  10000
+#define THREADS_MAX 8
+
+_Noreturn void native_die(const struct native_node *n, const char *fmt, ...)
+{
+	va_list ap;
+	char text[512];
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	fprintf(stderr, "# node %u of %u: %s\n", n->self, n->cfg->nodes, text);
+	_exit(1);
+}
+
+int native_usable(struct err *err)
+{
+	int fd, r = uffd_open(&fd, err);
+
+	if (r == 0)
+		close(fd);
+	return r;
+}
+
+void native_barrier(struct native_node *n)
+{
+	pthread_barrier_wait(&n->shared->barrier);
+}
+
+static void on_fatal(void *ctx, int culprit, const char *text)
+{
+	struct native_node *n = ctx;
+
+	if (n->fatal_calls++)
+		return;
+	snprintf(n->fatal_text, sizeof(n->fatal_text), "%s", text);
+	n->culprit = culprit;
+	n->fatal_at = clock_now_ns();
+	if (n->cfg->lost < 0)
+		native_die(n, "fatal (node %d): %s", culprit, text);
+}
+
+static void connect_all(struct native_node *n)
+{
+	static const char *const name[NATIVE_NODES_MAX] = {"node 0", "node 1", "node 2"};
+	const char *address[NATIVE_NODES_MAX];
+	struct err err;
+
+	for (unsigned i = 0; i < n->cfg->nodes; i++)
+		address[i] = n->shared->address[i];
+	const struct mesh_config mesh = {.nodes = n->cfg->nodes,
+					 .self = n->self,
+					 .shards = n->cfg->shards,
+					 .address = address,
+					 .name = name,
+					 .listen_fd = n->listener,
+					 .epoch = EPOCH,
+					 .timeout_ms = CONNECT_MS,
+					 .cancel_fd = -1};
+	if (mesh_connect(&mesh, &n->mesh, &err) < 0)
+		native_die(n, "%s", err.text);
+}
+
+static void start_pager(struct native_node *n)
+{
+	struct err err;
+	const struct pager_config pager = {
+		.self = n->self,
+		.nodes = n->cfg->nodes,
+		.shards = n->cfg->shards,
+		.epoch = EPOCH,
+		.hold_ns = n->cfg->hold_ns,
+		.spin_ns = n->cfg->spin_ns,
+		.ram = n->ram,
+		.request = n->mesh.request,
+		.data = n->mesh.data,
+		.fatal = on_fatal,
+		.ctx = n,
+	};
+
+	if (pager_new(&pager, &n->pager, &err) < 0)
+		native_die(n, "%s", err.text);
+	NATIVE_CHECK(n, pager_start(n->pager) == 0, "threads");
+}
+
+static void map_ram(struct native_node *n)
+{
+	uint64_t size[NATIVE_NODES_MAX];
+	struct mem_layout layout;
+	struct err err;
+
+	for (unsigned i = 0; i < n->cfg->nodes; i++)
+		size[i] = n->cfg->memory;
+	if (mem_layout_init(size, n->cfg->nodes, &layout, &err) < 0 ||
+	    ram_new(&layout, &n->ram, &err) < 0)
+		native_die(n, "%s", err.text);
+}
+
+/* With a lost node the rest cannot wait for all. */
+static void part(struct native_node *n)
+{
+	if (n->cfg->lost < 0)
+		native_barrier(n);
+}
+
+static void node_main(struct native_node *n)
+{
+	map_ram(n);
+	connect_all(n);
+	close(n->listener);
+	if (n->cfg->before)
+		n->cfg->before(n);
+	start_pager(n);
+	native_barrier(n);
+	n->cfg->body(n);
+	part(n);
+	pager_stop(n->pager);
+	part(n);
+	pager_free(n->pager);
+	mesh_close(&n->mesh);
+	ram_free(n->ram);
+}
+
+static void node_process(const struct native_config *cfg, struct native_shared *shared,
+			 const int *listener, unsigned self, pid_t parent)
+{
+	struct native_node n = {.cfg = cfg, .shared = shared, .self = self, .culprit = -2};
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(1);
+	for (unsigned i = 0; i < cfg->nodes; i++)
+		if (i != self)
+			close(listener[i]);
+	n.listener = listener[self];
+	node_main(&n);
+	exit(0);
+}
+
+static struct native_shared *shared_new(unsigned nodes)
+{
+	struct native_shared *s =
+		mmap(NULL, sizeof(*s), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	pthread_barrierattr_t shared;
+
+	if (s == MAP_FAILED)
+		return NULL;
+	pthread_barrierattr_init(&shared);
+	pthread_barrierattr_setpshared(&shared, PTHREAD_PROCESS_SHARED);
+	pthread_barrier_init(&s->barrier, &shared, nodes);
+	return s;
+}
+
+static void kill_all(const struct native_shared *s, unsigned nodes, unsigned running)
+{
+	for (unsigned i = 0; i < nodes; i++)
+		if (running >> i & 1)
+			kill(s->pid[i], SIGKILL);
+}
+
+/* Reaps all nodes; kills the others when one fails, and all at the deadline. */
+static int reap(const struct native_config *cfg, const struct native_shared *s, unsigned started)
+{
+	uint64_t deadline = clock_now_ns() + cfg->timeout_s * NSEC_PER_SEC;
+	unsigned running = (1u << started) - 1;
+	const struct timespec pause = {.tv_nsec = (long)(2 * NSEC_PER_MSEC)};
+	int result = started == cfg->nodes ? 0 : -1;
+
+	while (running) {
+		bool late = clock_now_ns() > deadline;
+
+		if (late && result == 0)
+			fprintf(stderr, "# not done after %u s: killed\n", cfg->timeout_s);
+		if (late || result < 0) {
+			kill_all(s, started, running);
+			result = -1;
+		}
+		for (unsigned i = 0; i < started; i++) {
+			int status;
+
+			if (!(running >> i & 1) ||
+			    waitpid(s->pid[i], &status, WNOHANG) != s->pid[i])
+				continue;
+			running &= ~(1u << i);
+			if ((int)i == cfg->lost ? !WIFSIGNALED(status) : status != 0) {
+				if (result == 0)
+					fprintf(stderr, "# node %u ended with status %#x\n", i,
+						(unsigned)status);
+				result = -1;
+			}
+		}
+		nanosleep(&pause, NULL);
+	}
+	return result;
+}
+
+/* Before the fork, so that every node knows where the others listen. */
+static int listen_all(const struct native_config *cfg, struct native_shared *s, int *listener)
+{
+	struct err err;
+
+	for (unsigned i = 0; i < cfg->nodes; i++) {
+		uint16_t port;
+
+		if (mesh_listen("127.0.0.1:0", &port, &listener[i], &err) < 0) {
+			fprintf(stderr, "# %s\n", err.text);
+			return -1;
+		}
+		snprintf(s->address[i], sizeof(s->address[i]), "127.0.0.1:%u", port);
+	}
+	return 0;
+}
+
+int native_run(const struct native_config *cfg)
+{
+	struct native_shared *s = shared_new(cfg->nodes);
+	int listener[NATIVE_NODES_MAX] = {-1, -1, -1}, result = -1;
+	unsigned started = 0;
+	pid_t parent = getpid();
+
+	if (!s)
+		return -1;
+	if (listen_all(cfg, s, listener) == 0) {
+		fflush(NULL); /* else every child would print it again */
+		for (; started < cfg->nodes; started++) {
+			pid_t pid = fork();
+			if (pid == 0)
+				node_process(cfg, s, listener, started, parent);
+			if (pid < 0)
+				break;
+			s->pid[started] = pid; /* by the parent alone: a child would write 0 */
+		}
+		result = reap(cfg, s, started);
+	}
+	for (unsigned i = 0; i < cfg->nodes; i++)
+		closep(&listener[i]);
+	munmap(s, sizeof(*s));
+	return result;
+}
+
+void native_thread_start(struct native_thread *t, void *(*fn)(void *))
+{
+	NATIVE_CHECK(t->node, pthread_create(&t->id, NULL, fn, t) == 0, "thread");
+}
+
+void native_threads(struct native_node *n, unsigned count, void *(*fn)(void *))
+{
+	struct native_thread t[THREADS_MAX];
+
+	NATIVE_CHECK(n, count <= THREADS_MAX, "%u", count);
+	for (unsigned i = 0; i < count; i++) {
+		t[i] = (struct native_thread){.node = n, .index = n->self * count + i, .local = i};
+		native_thread_start(&t[i], fn);
+	}
+	for (unsigned i = 0; i < count; i++)
+		pthread_join(t[i].id, NULL);
+}

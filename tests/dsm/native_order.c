@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What x86-TSO promises, between threads of different nodes whose pages migrate meanwhile. Relaxed
+ * atomics are plain moves on x86: the compiler may not touch their order, the processor and the
+ * pager must not either.
+ */
+#include "tests/dsm/native_tests.h"
+
+#include <stdio.h>
+
+#define THREADS 2 /* a node */
+
+static uint64_t load(const uint64_t *at)
+{
+	return __atomic_load_n(at, __ATOMIC_RELAXED);
+}
+
+static void store(uint64_t *at, uint64_t value)
+{
+	__atomic_store_n(at, value, __ATOMIC_RELAXED);
+}
+
+/* ---- totals: every thread adds to the same words of one page ---- */
+
+#define ADDS 20000
+
+struct totals {
+	uint64_t xadd;
+	uint64_t low __attribute__((aligned(16))), high;
+};
+
+/* (low, high) += (1, 3) in one locked instruction; the guard makes a lost update visible. */
+static void cmpxchg16b_add(struct totals *t)
+{
+	uint64_t low = load(&t->low), high = load(&t->high);
+	bool done;
+
+	do
+		asm volatile("lock cmpxchg16b %[pair]"
+			     : [pair] "+m"(*(unsigned __int128 *)&t->low), "=@ccz"(done), "+a"(low),
+			       "+d"(high)
+			     : "b"(low + 1), "c"(high + 3)
+			     : "memory");
+	while (!done);
+}
+
+static void *totals_thread(void *arg)
+{
+	struct native_thread *t = arg;
+	struct totals *page = native_at(t->node, 0, 0);
+
+	for (unsigned i = 0; i < ADDS; i++) {
+		__atomic_fetch_add(&page->xadd, 1, __ATOMIC_SEQ_CST);
+		cmpxchg16b_add(page);
+	}
+	return NULL;
+}
+
+void totals_body(struct native_node *n)
+{
+	const struct totals *page = native_at(n, 0, 0);
+	uint64_t want = (uint64_t)n->cfg->nodes * THREADS * ADDS;
+
+	native_threads(n, THREADS, totals_thread);
+	native_barrier(n);
+	NATIVE_CHECK(n, page->xadd == want, "%llu", (unsigned long long)page->xadd);
+	NATIVE_CHECK(n, page->low == want && page->high == 3 * want, "%llu %llu",
+		     (unsigned long long)page->low, (unsigned long long)page->high);
+}
+
+/* ---- message passing: what was written first is never newer to a reader ---- */
+
+#define MESSAGES 60000
+
+/* Data at home on node 0, flag on node 1. One writer; who reads the flag finds the data. */
+static void *message_thread(void *arg)
+{
+	struct native_thread *t = arg;
+	uint64_t *data = native_at(t->node, 0, 0), *flag = native_at(t->node, 1, 0);
+	uint64_t seen = 0;
+
+	if (t->index == 0) {
+		for (uint64_t i = 1; i <= MESSAGES; i++) {
+			store(data, i);
+			store(flag, i);
+		}
+		return NULL;
+	}
+	while (seen < MESSAGES) {
+		seen = load(flag);
+		uint64_t value = load(data);
+		NATIVE_CHECK(t->node, value >= seen, "flag %llu, data %llu",
+			     (unsigned long long)seen, (unsigned long long)value);
+	}
+	return NULL;
+}
+
+void message_passing_body(struct native_node *n)
+{
+	native_threads(n, THREADS, message_thread);
+}
+
+/* ---- store buffering with fences: one of two must see the other's store ---- */
+
+#define ROUNDS 40
+#define CELLS  (PAGE_BYTES / sizeof(uint64_t))
+
+/* x and y are arrays of cells on two pages; a round runs over all cells without waiting. */
+static void store_buffering_round(struct native_node *n, uint64_t round)
+{
+	uint64_t *mine = native_at(n, 0, n->self * PAGE_BYTES);
+	uint64_t *theirs = native_at(n, 0, !n->self * PAGE_BYTES);
+	_Atomic uint64_t *result = &n->shared->word[n->self * CELLS];
+
+	for (unsigned i = 0; i < CELLS; i++) {
+		store(&mine[i], round);
+		__atomic_thread_fence(__ATOMIC_SEQ_CST);
+		result[i] = load(&theirs[i]);
+	}
+}
+
+void store_buffering_body(struct native_node *n)
+{
+	for (uint64_t round = 1; round <= ROUNDS; round++) {
+		native_barrier(n);
+		store_buffering_round(n, round);
+		native_barrier(n);
+		for (unsigned i = 0; i < CELLS; i++)
+			NATIVE_CHECK(n,
+				     n->shared->word[i] == round ||
+					     n->shared->word[CELLS + i] == round,
+				     "round %llu, cell %u", (unsigned long long)round, i);
+	}
+}
+
+/* ---- mixed: slots that only their writer changes, and only upwards ---- */
+
+#define PAGES	 3
+#define STEPS	 6000
+#define WRITERS	 (NATIVE_NODES_MAX * THREADS)
+#define SLOT_MAX (PAGES * WRITERS)
+
+static uint64_t next_random(uint64_t *state)
+{
+	*state ^= *state << 13;
+	*state ^= *state >> 7;
+	*state ^= *state << 17;
+	return *state;
+}
+
+/* Pages have different homes; a page has a slot of every writer. */
+static uint64_t *slot_at(const struct native_node *n, unsigned page, unsigned writer)
+{
+	uint64_t *at = native_at(n, page % n->cfg->nodes, page * PAGE_BYTES);
+
+	return at + writer * 8;
+}
+
+static void *mixed_thread(void *arg)
+{
+	struct native_thread *t = arg;
+	struct native_node *n = t->node;
+	uint64_t last[PAGES][WRITERS] = {{0}}, state = t->index + 1;
+	unsigned writers = n->cfg->nodes * THREADS;
+
+	for (unsigned step = 0; step < STEPS; step++) {
+		unsigned page = (unsigned)(next_random(&state) % PAGES);
+		unsigned writer = (unsigned)(next_random(&state) % writers);
+		uint64_t value = load(slot_at(n, page, writer));
+
+		NATIVE_CHECK(n, value >= last[page][writer], "page %u, writer %u: %llu after %llu",
+			     page, writer, (unsigned long long)value,
+			     (unsigned long long)last[page][writer]);
+		last[page][writer] = value;
+		if (next_random(&state) % 4 == 0) {
+			unsigned own = (unsigned)(next_random(&state) % PAGES);
+			last[own][t->index]++;
+			store(slot_at(n, own, t->index), last[own][t->index]);
+		}
+	}
+	for (unsigned page = 0; page < PAGES; page++)
+		n->shared->word[page * WRITERS + t->index] = last[page][t->index];
+	return NULL;
+}
+
+void mixed_body(struct native_node *n)
+{
+	static_assert(SLOT_MAX <= NATIVE_WORDS, "one word a slot");
+	native_threads(n, THREADS, mixed_thread);
+	native_barrier(n);
+	for (unsigned page = 0; page < PAGES; page++)
+		for (unsigned w = 0; w < n->cfg->nodes * THREADS; w++)
+			NATIVE_CHECK(
+				n, load(slot_at(n, page, w)) == n->shared->word[page * WRITERS + w],
+				"page %u, writer %u at the end", page, w);
+}

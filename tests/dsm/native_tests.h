@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the nodes of the native tests do; native.c runs them. */
+#ifndef SSIHV_TESTS_DSM_NATIVE_TESTS_H
+#define SSIHV_TESTS_DSM_NATIVE_TESTS_H
+
+#include "tests/dsm/native_cluster.h"
+
+#define NATIVE_REGIONS 4 /* at home on every node */
+
+/* native_memory.c */
+void pattern_populate(struct native_node *n); /* .before of pattern_body() */
+void pattern_body(struct native_node *n);
+void overhead_body(struct native_node *n);
+
+/* native_order.c */
+void totals_body(struct native_node *n);
+void message_passing_body(struct native_node *n);
+void store_buffering_body(struct native_node *n);
+void mixed_body(struct native_node *n);
+
+/* native_loss.c */
+void loss_body(struct native_node *n);
+
+#endif
