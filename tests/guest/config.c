@@ -35,6 +35,7 @@ static const struct param params[] = {
 	PARAM(node_mib, TEXT),
 	PARAM(sweep_percent, UNSIGNED),
 	PARAM(sweep_mib, UNSIGNED),
+	PARAM(sweep_passes, UNSIGNED),
 	PARAM(reserve_kib, UNSIGNED),
 	PARAM(only, TEXT),
 	PARAM(skip, TEXT),

@@ -113,6 +113,7 @@ static void configure(struct proof *p, int argc, char **argv)
 	config->seconds = 3;
 	config->timeout = 600;
 	config->sweep_percent = 90;
+	config->sweep_passes = 2;
 	config->native = argc > 1 && !strcmp(argv[1], "--native");
 	if (!config->native) {
 		mount_all();

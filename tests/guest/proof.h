@@ -41,6 +41,7 @@ struct config {
 	char node_mib[128];	/* configured memory of every node, one number or a list */
 	unsigned sweep_percent; /* of MemTotal that the sweep must exceed */
 	unsigned sweep_mib;	/* upper limit, 0: none */
+	unsigned sweep_passes;	/* 2: both ways; 1: each page is written and verified once */
 	unsigned reserve_kib;	/* memory that the sweep leaves to the kernel, 0: chosen */
 	char only[256], skip[256], sabotage[256];
 	char error[128]; /* a word that was not understood */

@@ -15,10 +15,11 @@
  * covered. A bad page is classified by its first bad word: zero, stale (the other pass's
  * value) or alien, and located by its page frame.
  *
- * Room: the check is a child of process 1 with the highest OOM score, with min_free_kbytes lowered
- * for its time: where the reserve was too small the child dies, and process 1 reports a failed
- * sweep. Pages are small (MADV_NOHUGEPAGE), so that the last megabytes can be used, and automatic
- * NUMA migration is off, since it wants free memory too. swept_fraction is swept bytes / MemTotal.
+ * Room: the kernel's watermarks and protections are lowered for the time of the sweep, and what
+ * they still hold back (/proc/zoneinfo) is the reserve, with some slack. The check is a child of
+ * process 1 with the highest OOM score: where the reserve was too small the child dies, and process
+ * 1 reports a failed sweep. Pages are small (MADV_NOHUGEPAGE), so that the last megabytes can be
+ * used. swept_fraction is swept bytes / MemTotal.
  */
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -31,6 +32,7 @@
 #define PAGE_WORDS  (PAGE_BYTES / sizeof(uint64_t))
 #define UNCLAIMED   0xff
 #define MAX_REPORTS 4U
+#define SLACK	    MIB /* the kernel's own needs while the sweep runs */
 
 enum bad_kind { BAD_ZERO, BAD_STALE, BAD_ALIEN, BAD_KINDS };
 
@@ -195,28 +197,79 @@ static void sweep_worker(struct worker *w)
 	claim_and_write(w);
 	barrier_wait(&s->barrier, w->n);
 	for_owned(w, previous, 1, verify_chunk);
+	if (w->c->config->sweep_passes == 1)
+		return;
 	barrier_wait(&s->barrier, w->n);
 	for_owned(w, previous, 2, write_chunk);
 	barrier_wait(&s->barrier, w->n);
 	for_owned(w, w->index, 3, verify_chunk);
 }
 
-/* Writes @value to a kernel setting and returns its old value, or -1 where that is not allowed. */
-static long set_kernel(const char *path, long value)
+/*
+ * What makes the kernel keep memory back, at its smallest for the time of the sweep: the watermarks
+ * and their boost, the share of the lowest zone, and automatic migration, which needs free memory.
+ */
+static const struct setting {
+	const char *path, *value;
+} settings[] = {
+	{"/proc/sys/vm/min_free_kbytes", "512"},
+	{"/proc/sys/vm/watermark_boost_factor", "0"},
+	{"/proc/sys/vm/watermark_scale_factor", "1"},
+	{"/proc/sys/vm/lowmem_reserve_ratio", "0 0 0 0 0"},
+	{"/proc/sys/kernel/numa_balancing", "0"},
+};
+
+struct saved {
+	char value[ARRAY_SIZE(settings)][64];
+};
+
+static void set_kernel(const char *path, const char *value)
 {
-	char text[32];
-	long old = read_file(path, text, sizeof(text)) > 0 ? strtol(text, NULL, 10) : -1;
 	_cleanup_close_ int fd = open(path, O_WRONLY | O_CLOEXEC);
 
-	if (fd < 0 || dprintf(fd, "%ld\n", value) < 0)
-		return -1;
-	return old;
+	/* A kernel without the setting keeps what it keeps: the reserve is read back after. */
+	if (fd >= 0)
+		dprintf(fd, "%s", value);
 }
 
-static void restore_kernel(const char *path, long old)
+static void settings_apply(struct saved *saved)
 {
-	if (old >= 0)
-		set_kernel(path, old);
+	for (size_t i = 0; i < ARRAY_SIZE(settings); i++) {
+		read_file(settings[i].path, saved->value[i], sizeof(saved->value[i]));
+		set_kernel(settings[i].path, settings[i].value);
+	}
+	set_kernel("/proc/self/oom_score_adj", "1000");
+}
+
+static void settings_restore(const struct saved *saved)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(settings); i++)
+		if (*saved->value[i])
+			set_kernel(settings[i].path, saved->value[i]);
+}
+
+/* The pages that the allocator holds back in all zones: high watermark and largest protection. */
+static uint64_t kernel_reserve(void)
+{
+	FILE *zones = fopen("/proc/zoneinfo", "re");
+	uint64_t pages = 0, high;
+	char line[512];
+
+	while (zones && fgets(line, sizeof(line), zones)) {
+		unsigned protection[16], n, most = 0;
+
+		if (sscanf(line, " high %lu", &high) == 1)
+			pages += high;
+		if (!strstr(line, "protection: ("))
+			continue;
+		n = list_numbers(line, ARRAY_SIZE(protection), protection);
+		for (unsigned i = 0; i < n; i++)
+			most = MAX(most, protection[i]);
+		pages += most;
+	}
+	if (zones)
+		fclose(zones);
+	return pages * PAGE_BYTES;
 }
 
 static uint64_t memory_total(void)
@@ -231,15 +284,16 @@ static void sweep_result(struct check *c, struct sweep *s, uint64_t total)
 	size_t chunks = MIN(atomic_load(&s->next), s->n_chunks);
 	uint64_t swept = chunks * CHUNK_BYTES;
 	uint64_t bad = s->bad[BAD_ZERO] + s->bad[BAD_STALE] + s->bad[BAD_ALIEN];
+	unsigned passes = c->config->sweep_passes == 1 ? 1 : 2;
 	double fraction = (double)swept / (double)total;
 
-	check_note(c, "%.1f %% of %lu MiB, %lu pages checked both ways, %lu bad", fraction * 100,
-		   total / MIB, chunks * CHUNK_PAGES, bad);
+	check_note(c, "%.1f %% of %lu MiB, %lu pages checked %s, %lu bad", fraction * 100,
+		   total / MIB, chunks * CHUNK_PAGES, passes == 2 ? "both ways" : "one way", bad);
 	if (c->config->sweep_mib)
 		check_note(c, "limited to %u MiB", c->config->sweep_mib);
 	else if (fraction * 100 <= c->config->sweep_percent)
 		check_fail(c, "not more than %u %%", c->config->sweep_percent);
-	if (s->verified != 2 * chunks * CHUNK_PAGES || !chunks)
+	if (s->verified != passes * chunks * CHUNK_PAGES || !chunks)
 		check_fail(c, "only %lu pages verified", s->verified);
 	if (bad)
 		check_fail(c, "bad: %lu zero, %lu stale, %lu alien", s->bad[BAD_ZERO],
@@ -249,21 +303,19 @@ static void sweep_result(struct check *c, struct sweep *s, uint64_t total)
 			   (void *)s->report[i].address, s->report[i].frame, s->report[i].pass,
 			   s->report[i].verifier, s->report[i].got, s->report[i].want);
 	check_json(c, "\"swept_bytes\": %lu, \"swept_fraction\": %.4f", swept, fraction);
-	check_json(c, "\"bad_pages\": %lu", bad);
+	check_json(c, "\"sweep_passes\": %u, \"bad_pages\": %lu", passes, bad);
 }
 
 void check_sweep(struct check *c)
 {
 	struct sweep *s = map_pages(ALIGN_UP(sizeof(*s), PAGE_BYTES) / PAGE_BYTES);
 	uint64_t total = memory_total(), size = total;
-	long min_free = -1, balancing = -1;
+	struct saved saved = {0};
 
 	if (c->config->sweep_mib)
 		size = MIN(size, c->config->sweep_mib * MIB);
 	s->n_chunks = size / CHUNK_BYTES;
 	s->salt = clock_now_ns() * WORD_STEP;
-	s->reserve = c->config->reserve_kib ? c->config->reserve_kib * KIB
-					    : 2 * MIB + c->topo->n_parties * CHUNK_BYTES;
 	s->base = mmap(NULL, size, PROT_READ | PROT_WRITE,
 		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	s->owner = malloc(s->n_chunks);
@@ -273,14 +325,13 @@ void check_sweep(struct check *c)
 	}
 	memset(s->owner, UNCLAIMED, s->n_chunks);
 	madvise(s->base, size, MADV_NOHUGEPAGE);
-	if (!c->config->native) {
-		min_free = set_kernel("/proc/sys/vm/min_free_kbytes", 512);
-		balancing = set_kernel("/proc/sys/kernel/numa_balancing", 0);
-		set_kernel("/proc/self/oom_score_adj", 1000);
-	}
+	if (!c->config->native)
+		settings_apply(&saved);
+	s->reserve = kernel_reserve() + SLACK + c->topo->n_parties * CHUNK_BYTES;
+	if (c->config->reserve_kib)
+		s->reserve = c->config->reserve_kib * KIB;
 	run_workers(c, NULL, c->topo->n_parties, sweep_worker, s);
 	sweep_result(c, s, total);
 	munmap(s->base, size);
-	restore_kernel("/proc/sys/vm/min_free_kbytes", min_free);
-	restore_kernel("/proc/sys/kernel/numa_balancing", balancing);
+	settings_restore(&saved);
 }
