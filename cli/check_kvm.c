@@ -33,10 +33,8 @@ static int run(int argc, char **argv)
 		json_dumpf(object, stdout, JSON_COMPACT);
 		putchar('\n');
 		json_decref(object);
-	} else if (r == 0) {
-		puts("/dev/kvm runs 64-bit guests");
 	} else {
-		printf("/dev/kvm is not usable: %s\n", why);
+		printf("/dev/kvm is %s: %s\n", r == 0 ? "usable" : "not usable", why);
 	}
 	return r == 0 ? STATUS_OK : STATUS_FAILED;
 }

@@ -72,8 +72,9 @@ static void on_stopped(struct node_run *node, const json_t *o)
 		if (strcmp(reason, reasons[i].reason) == 0)
 			node->stop_result = reasons[i].result;
 	strcpy(node->phase, "stopped");
-	run_end(node->run, node->stop_result, 2500, "%s: %s", node->cfg->name,
-		node->stop_text[0] ? node->stop_text : reason);
+	/* After a good end the nodes still exchange their reports. */
+	run_end(node->run, node->stop_result, node->stop_result == RUN_POWEROFF ? 2500 : 1000,
+		"%s: %s", node->cfg->name, node->stop_text[0] ? node->stop_text : reason);
 }
 
 void node_line(void *ctx, char *line, size_t len)

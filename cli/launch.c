@@ -186,7 +186,7 @@ int node_start(struct run *run, unsigned index, struct err *err)
 		if (r < 0)
 			return err_set(err, r, "%s: its command for ssh: %s", node->cfg->name,
 				       strerror(-r));
-		char *const ssh[] = {"ssh",  "-o", "BatchMode=yes", (char *)node->cfg->ssh,
+		char *const ssh[] = {"ssh",  "-o", "BatchMode=yes", "--", (char *)node->cfg->ssh,
 				     remote, NULL};
 		return child_start(ssh, true, &node->child, err);
 	}

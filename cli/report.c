@@ -96,7 +96,8 @@ int report_save(const json_t *report, const char *path, struct err *err)
 	if (!f)
 		return err_set(err, -errno, "%s: cannot be written: %s", path, strerror(errno));
 	fchmod(fd, 0644);
-	failed = json_dumpf(report, f, JSON_INDENT(1)) < 0 || fputc('\n', f) == EOF;
+	failed = json_dumpf(report, f, JSON_INDENT(1) | JSON_REAL_PRECISION(9)) < 0 ||
+		 fputc('\n', f) == EOF;
 	if (fclose(f) || failed || rename(temporary, path) < 0) {
 		int r = err_set(err, -EIO, "%s: cannot be written: %s", path, strerror(errno));
 

@@ -304,7 +304,7 @@ static int tell(struct run *run)
 		status = status ?: STATUS_FAILED;
 	}
 	if (run->opts->json) {
-		json_dumpf(report, stdout, JSON_COMPACT);
+		json_dumpf(report, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9));
 		putchar('\n');
 		fflush(stdout);
 	} else if (!run->opts->quiet && run->running_ns) {
