@@ -6,9 +6,13 @@
  */
 #include "tests/dsm/native_tests.h"
 
-#include <stdio.h>
+#include <sched.h>
 
-#define THREADS 2 /* a node */
+#include "base/clock.h"
+
+#define THREADS	  2			/* a node */
+#define DURATION  (800 * NSEC_PER_MSEC) /* of one test */
+#define MIN_MOVES 20			/* remote faults of a node, else nothing was proved */
 
 static uint64_t load(const uint64_t *at)
 {
@@ -20,9 +24,23 @@ static void store(uint64_t *at, uint64_t value)
 	__atomic_store_n(at, value, __ATOMIC_RELAXED);
 }
 
-/* ---- totals: every thread adds to the same words of one page ---- */
+/* Threads that never wait keep the shards off the CPUs, and the pages stay where they are. */
+static void breathe(uint64_t i)
+{
+	if (i % 16 == 0)
+		sched_yield();
+}
 
-#define ADDS 20000
+static void check_moved(const struct native_node *n)
+{
+	struct pager_stats s;
+
+	pager_stats(n->pager, &s);
+	NATIVE_CHECK(n, s.dsm.faults_remote >= MIN_MOVES, "only %llu",
+		     (unsigned long long)s.dsm.faults_remote);
+}
+
+/* ---- totals: every thread adds to the same words of one page ---- */
 
 struct totals {
 	uint64_t xadd;
@@ -48,47 +66,48 @@ static void *totals_thread(void *arg)
 {
 	struct native_thread *t = arg;
 	struct totals *page = native_at(t->node, 0, 0);
+	uint64_t end = clock_now_ns() + DURATION, adds = 0;
 
-	for (unsigned i = 0; i < ADDS; i++) {
+	for (; clock_now_ns() < end; adds++) {
+		breathe(adds);
 		__atomic_fetch_add(&page->xadd, 1, __ATOMIC_SEQ_CST);
 		cmpxchg16b_add(page);
 	}
+	t->node->shared->word[0] += adds;
 	return NULL;
 }
 
 void totals_body(struct native_node *n)
 {
 	const struct totals *page = native_at(n, 0, 0);
-	uint64_t want = (uint64_t)n->cfg->nodes * THREADS * ADDS;
+	uint64_t want;
 
 	native_threads(n, THREADS, totals_thread);
 	native_barrier(n);
+	want = n->shared->word[0];
 	NATIVE_CHECK(n, page->xadd == want, "%llu", (unsigned long long)page->xadd);
 	NATIVE_CHECK(n, page->low == want && page->high == 3 * want, "%llu %llu",
 		     (unsigned long long)page->low, (unsigned long long)page->high);
+	check_moved(n);
 }
 
 /* ---- message passing: what was written first is never newer to a reader ---- */
-
-#define MESSAGES 60000
 
 /* Data at home on node 0, flag on node 1. One writer; who reads the flag finds the data. */
 static void *message_thread(void *arg)
 {
 	struct native_thread *t = arg;
 	uint64_t *data = native_at(t->node, 0, 0), *flag = native_at(t->node, 1, 0);
-	uint64_t seen = 0;
+	uint64_t end = clock_now_ns() + DURATION;
 
-	if (t->index == 0) {
-		for (uint64_t i = 1; i <= MESSAGES; i++) {
+	for (uint64_t i = 1; clock_now_ns() < end; i++) {
+		breathe(i);
+		if (t->index == 0) {
 			store(data, i);
 			store(flag, i);
+			continue;
 		}
-		return NULL;
-	}
-	while (seen < MESSAGES) {
-		seen = load(flag);
-		uint64_t value = load(data);
+		uint64_t seen = load(flag), value = load(data);
 		NATIVE_CHECK(t->node, value >= seen, "flag %llu, data %llu",
 			     (unsigned long long)seen, (unsigned long long)value);
 	}
@@ -98,12 +117,13 @@ static void *message_thread(void *arg)
 void message_passing_body(struct native_node *n)
 {
 	native_threads(n, THREADS, message_thread);
+	check_moved(n);
 }
 
 /* ---- store buffering with fences: one of two must see the other's store ---- */
 
-#define ROUNDS 40
-#define CELLS  (PAGE_BYTES / sizeof(uint64_t))
+#define ROUNDS 2000
+#define CELLS  8
 
 /* x and y are arrays of cells on two pages; a round runs over all cells without waiting. */
 static void store_buffering_round(struct native_node *n, uint64_t round)
@@ -131,12 +151,12 @@ void store_buffering_body(struct native_node *n)
 					     n->shared->word[CELLS + i] == round,
 				     "round %llu, cell %u", (unsigned long long)round, i);
 	}
+	check_moved(n);
 }
 
 /* ---- mixed: slots that only their writer changes, and only upwards ---- */
 
 #define PAGES	 3
-#define STEPS	 6000
 #define WRITERS	 (NATIVE_NODES_MAX * THREADS)
 #define SLOT_MAX (PAGES * WRITERS)
 
@@ -161,9 +181,10 @@ static void *mixed_thread(void *arg)
 	struct native_thread *t = arg;
 	struct native_node *n = t->node;
 	uint64_t last[PAGES][WRITERS] = {{0}}, state = t->index + 1;
+	uint64_t end = clock_now_ns() + DURATION;
 	unsigned writers = n->cfg->nodes * THREADS;
 
-	for (unsigned step = 0; step < STEPS; step++) {
+	while (clock_now_ns() < end) {
 		unsigned page = (unsigned)(next_random(&state) % PAGES);
 		unsigned writer = (unsigned)(next_random(&state) % writers);
 		uint64_t value = load(slot_at(n, page, writer));
@@ -193,4 +214,5 @@ void mixed_body(struct native_node *n)
 			NATIVE_CHECK(
 				n, load(slot_at(n, page, w)) == n->shared->word[page * WRITERS + w],
 				"page %u, writer %u at the end", page, w);
+	check_moved(n);
 }
