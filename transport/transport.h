@@ -2,9 +2,10 @@
 /*
  * A connection carries messages of one class between two nodes, in order, or it is broken.
  *
- * Goal: the same calls over any fabric (tcp today). A connection belongs to one thread at a time:
- * the one that calls conn_send() and conn_ready(). Nothing here blocks: what the socket does not
- * take at once is copied into the connection's queue and leaves with a later conn_ready().
+ * Goal: the same calls over any fabric (tcp today). A connection belongs to one thread at a time,
+ * or its halves to two: one that calls conn_receive(), and one (under a lock, several) that calls
+ * conn_send(), conn_flush() and conn_queued(). Nothing here blocks: what the socket does not take
+ * at once is copied into the connection's queue and leaves with a later conn_flush().
  * Backpressure: conn_queued() tells how much waits; the owner stops making new requests above its
  * limit (answers to peers always go out), and above CONN_QUEUE_MAX the peer counts as dead
  * (-ENOBUFS), so that a peer that stops reading cannot eat our memory.
@@ -20,7 +21,7 @@ struct conn;
 
 /*
  * Takes one message; @payload is aligned to 8 bytes and valid only until it returns. May call
- * conn_send() on any connection of its thread, not conn_ready() or conn_close() on @c. A negative
+ * conn_send() on any connection of its thread, not conn_receive() or conn_close() on @c. A negative
  * return ends the connection: conn_ready() passes it on.
  */
 typedef int (*conn_recv_fn)(void *ctx, struct conn *c, const struct wire_hdr *h,
@@ -72,7 +73,7 @@ static inline int conn_check(const struct conn *c, const struct wire_hdr *h, uin
  *
  * Return: 0 (sent or queued); -EPIPE, -ECONNRESET, ... the connection is broken; -ENOBUFS: so is
  * it, a message is lost; -ENOMEM likewise. A broken connection returns its first error for ever,
- * but conn_ready() still delivers what the peer sent before. -EINVAL: the peer would refuse @h
+ * but conn_receive() still delivers what the peer sent before. -EINVAL: the peer would refuse @h
  * (wire_check(), `from`, epoch); nothing is sent and the connection is as it was.
  */
 static inline int conn_send(struct conn *c, const struct wire_hdr *h, const void *payload)
@@ -106,18 +107,16 @@ static inline int conn_receive(struct conn *c, conn_recv_fn take, void *ctx)
 /**
  * conn_ready() - both, for an owner with one thread
  *
- * All that the peer had to say is delivered before a failure to send is told.
+ * A failure to send is told once nothing is left to receive: the peer's last words may say why.
  *
  * Return: as conn_receive(), or the error of conn_flush().
  */
 static inline int conn_ready(struct conn *c, conn_recv_fn take, void *ctx)
 {
-	int sent = conn_flush(c), got;
+	int sent = conn_flush(c);
+	int got = conn_receive(c, take, ctx);
 
-	do
-		got = conn_receive(c, take, ctx);
-	while (sent < 0 && got > 0);
-	return got < 0 || sent == 0 ? got : sent;
+	return got == 0 ? sent : got;
 }
 
 static inline size_t conn_queued(const struct conn *c)

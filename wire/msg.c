@@ -6,7 +6,12 @@
 #include "wire/msg.h"
 
 enum {
-	ANY_CLASS = WIRE_CLASSES,
+	/* The classes, short enough for the table. */
+	CONTROL = WIRE_CLASS_CONTROL,
+	EVENT = WIRE_CLASS_EVENT,
+	REQUEST = WIRE_CLASS_REQUEST,
+	DATA = WIRE_CLASS_DATA,
+	ANY = WIRE_CLASSES,
 
 	/* What `addr` may be. */
 	ADDR_ZERO = 0,
@@ -17,8 +22,11 @@ enum {
 	/* Which generic fields may be non-zero. */
 	NODE = 1,
 	ACKS = 2,
+	BOTH = NODE | ACKS,
 
-	GRANT_FLAGS = WIRE_GRANT_WRITE | WIRE_GRANT_DATA | WIRE_GRANT_ZERO,
+	/* The largest value of `flags`. */
+	GRANT_ALL = WIRE_GRANT_WRITE | WIRE_GRANT_DATA | WIRE_GRANT_ZERO,
+	STOP_LAST = WIRE_STOP_ASKED,
 };
 
 struct rule {
@@ -41,27 +49,27 @@ struct rule {
 
 /* clang-format off */
 static const struct rule rules[] = {
-	/*                  name          class               addr         fields       flags  payload */
-	[WIRE_HELLO]      = {"HELLO",      ANY_CLASS,          ADDR_ZERO,   0,           0, 0,  HELLO, HELLO},
-	[WIRE_REFUSE]     = {"REFUSE",     ANY_CLASS,          ADDR_ZERO,   0,           0, 0,  1, TEXT},
-	[WIRE_GETS]       = {"GETS",       WIRE_CLASS_REQUEST, ADDR_PAGE,   NODE,        0, 0,  0, 0},
-	[WIRE_GETM]       = {"GETM",       WIRE_CLASS_REQUEST, ADDR_PAGE,   NODE,        0, 0,  0, 0},
-	[WIRE_FWD_GETS]   = {"FWD_GETS",   WIRE_CLASS_REQUEST, ADDR_PAGE,   NODE,        0, 0,  0, 0},
-	[WIRE_FWD_GETM]   = {"FWD_GETM",   WIRE_CLASS_REQUEST, ADDR_PAGE,   NODE | ACKS, 0, 0,  0, 0},
-	[WIRE_INV]        = {"INV",        WIRE_CLASS_REQUEST, ADDR_PAGE,   NODE,        0, 0,  0, 0},
-	[WIRE_INV_ACK]    = {"INV_ACK",    WIRE_CLASS_REQUEST, ADDR_PAGE,   NODE,        0, 0,  0, 0},
-	[WIRE_DONE]       = {"DONE",       WIRE_CLASS_REQUEST, ADDR_PAGE,   NODE,        0, 0,  0, 0},
-	[WIRE_GRANT]      = {"GRANT",      WIRE_CLASS_DATA,    ADDR_PAGE,   NODE | ACKS, 0, GRANT_FLAGS, 0, PAGE},
-	[WIRE_IPI]        = {"IPI",        WIRE_CLASS_EVENT,   ADDR_ZERO,   0,           0, 0,  IPI, IPI},
-	[WIRE_EOI]        = {"EOI",        WIRE_CLASS_EVENT,   ADDR_BYTE,   0,           0, 0,  0, 0},
-	[WIRE_IO_REQUEST] = {"IO_REQUEST", WIRE_CLASS_EVENT,   ADDR_ZERO,   0,           0, 0,  IO, PAGE},
-	[WIRE_IO_REPLY]   = {"IO_REPLY",   WIRE_CLASS_EVENT,   ADDR_ANY,    0,           0, 0,  IO, PAGE},
-	[WIRE_JOIN]       = {"JOIN",       WIRE_CLASS_CONTROL, ADDR_ZERO,   0,           0, 0,  JOIN, JOIN},
-	[WIRE_START]      = {"START",      WIRE_CLASS_CONTROL, ADDR_ZERO,   0,           0, 0,  START, START},
-	[WIRE_PING]       = {"PING",       WIRE_CLASS_CONTROL, ADDR_ANY,    0,           0, 0,  0, 0},
-	[WIRE_PONG]       = {"PONG",       WIRE_CLASS_CONTROL, ADDR_ANY,    0,           0, 0,  PONG, PONG},
-	[WIRE_STOP]       = {"STOP",       WIRE_CLASS_CONTROL, ADDR_BYTE,   0,           WIRE_STOP_POWEROFF, WIRE_STOP_ASKED, 0, TEXT},
-	[WIRE_READY]      = {"READY",      WIRE_CLASS_CONTROL, ADDR_ZERO,   0,           0, 0,  0, 0},
+	/* type              name          class    addr       fields  flags         payload */
+	[WIRE_HELLO]      = {"HELLO",      ANY,     ADDR_ZERO, 0,      0, 0,         HELLO, HELLO},
+	[WIRE_REFUSE]     = {"REFUSE",     ANY,     ADDR_ZERO, 0,      0, 0,         1, TEXT},
+	[WIRE_GETS]       = {"GETS",       REQUEST, ADDR_PAGE, NODE,   0, 0,         0, 0},
+	[WIRE_GETM]       = {"GETM",       REQUEST, ADDR_PAGE, NODE,   0, 0,         0, 0},
+	[WIRE_FWD_GETS]   = {"FWD_GETS",   REQUEST, ADDR_PAGE, NODE,   0, 0,         0, 0},
+	[WIRE_FWD_GETM]   = {"FWD_GETM",   REQUEST, ADDR_PAGE, BOTH,   0, 0,         0, 0},
+	[WIRE_INV]        = {"INV",        REQUEST, ADDR_PAGE, NODE,   0, 0,         0, 0},
+	[WIRE_INV_ACK]    = {"INV_ACK",    REQUEST, ADDR_PAGE, NODE,   0, 0,         0, 0},
+	[WIRE_DONE]       = {"DONE",       REQUEST, ADDR_PAGE, NODE,   0, 0,         0, 0},
+	[WIRE_GRANT]      = {"GRANT",      DATA,    ADDR_PAGE, BOTH,   0, GRANT_ALL, 0, PAGE},
+	[WIRE_IPI]        = {"IPI",        EVENT,   ADDR_ZERO, 0,      0, 0,         IPI, IPI},
+	[WIRE_EOI]        = {"EOI",        EVENT,   ADDR_BYTE, 0,      0, 0,         0, 0},
+	[WIRE_IO_REQUEST] = {"IO_REQUEST", EVENT,   ADDR_ZERO, 0,      0, 0,         IO, PAGE},
+	[WIRE_IO_REPLY]   = {"IO_REPLY",   EVENT,   ADDR_ANY,  0,      0, 0,         IO, PAGE},
+	[WIRE_JOIN]       = {"JOIN",       CONTROL, ADDR_ZERO, 0,      0, 0,         JOIN, JOIN},
+	[WIRE_START]      = {"START",      CONTROL, ADDR_ZERO, 0,      0, 0,         START, START},
+	[WIRE_PING]       = {"PING",       CONTROL, ADDR_ANY,  0,      0, 0,         0, 0},
+	[WIRE_PONG]       = {"PONG",       CONTROL, ADDR_ANY,  0,      0, 0,         PONG, PONG},
+	[WIRE_STOP]       = {"STOP",       CONTROL, ADDR_BYTE, 0,      1, STOP_LAST, 0, TEXT},
+	[WIRE_READY]      = {"READY",      CONTROL, ADDR_ZERO, 0,      0, 0,         0, 0},
 };
 /* clang-format on */
 
@@ -100,7 +108,7 @@ int wire_check(const struct wire_hdr *h, enum wire_class class_)
 {
 	const struct rule *r = rule_of(h->type);
 
-	if (!r || (r->class_ != ANY_CLASS && r->class_ != class_))
+	if (!r || (r->class_ != ANY && r->class_ != class_))
 		return -EBADMSG;
 	if (h->len < r->len_min || h->len > r->len_max)
 		return -EBADMSG;

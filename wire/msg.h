@@ -14,10 +14,10 @@
 
 #include "base/base.h"
 
-#define WIRE_MAGIC       UINT32_C(0x56485353) /* "SSHV" */
-#define WIRE_VERSION     1
+#define WIRE_MAGIC	 UINT32_C(0x56485353) /* "SSHV" */
+#define WIRE_VERSION	 1
 #define WIRE_PAYLOAD_MAX PAGE_BYTES
-#define WIRE_TEXT_MAX    512 /* a line for the user: not terminated, no newline */
+#define WIRE_TEXT_MAX	 512 /* a line for the user: not terminated, no newline */
 
 /*
  * Connections between two nodes, by class; a class never waits behind another. The page classes
@@ -38,7 +38,7 @@ enum wire_type {
 	 * versions, so that any two can tell their users that they differ.
 	 */
 	WIRE_HELLO = 1,
-	/* First answer when the hello is refused. Payload: one line of text for the user, not empty. */
+	/* First answer when the hello is refused. Payload: a line for the user, not empty. */
 	WIRE_REFUSE,
 
 	/*
@@ -46,12 +46,12 @@ enum wire_type {
 	 * node = the node that asked for the page (the requester).
 	 */
 	WIRE_GETS = 16, /* requester -> home: let me read */
-	WIRE_GETM,      /* requester -> home: let me write */
-	WIRE_FWD_GETS,  /* home -> owner or sharer: send a copy to `node`, keep a read-only one */
-	WIRE_FWD_GETM,  /* home -> owner or sharer: give your copy to `node`; acks as for GRANT */
-	WIRE_INV,       /* home -> sharer: drop your copy, acknowledge to `node` */
-	WIRE_INV_ACK,   /* sharer -> requester: dropped */
-	WIRE_DONE,      /* requester -> home: the grant is mapped, the page is free for the next */
+	WIRE_GETM,	/* requester -> home: let me write */
+	WIRE_FWD_GETS,	/* home -> owner or sharer: send a copy to `node`, keep a read-only one */
+	WIRE_FWD_GETM,	/* home -> owner or sharer: give your copy to `node`; acks as for GRANT */
+	WIRE_INV,	/* home -> sharer: drop your copy, acknowledge to `node` */
+	WIRE_INV_ACK,	/* sharer -> requester: dropped */
+	WIRE_DONE,	/* requester -> home: the grant is mapped, the page is free for the next */
 
 	/*
 	 * WIRE_CLASS_DATA, home or owner -> requester. flags: WIRE_GRANT_*; acks = number of
@@ -61,19 +61,19 @@ enum wire_type {
 	WIRE_GRANT = 32,
 
 	/* WIRE_CLASS_EVENT. Data of forwarded I/O: at most WIRE_IO_DATA_MAX bytes a message. */
-	WIRE_IPI = 48,  /* payload: struct wire_ipi */
-	WIRE_EOI,       /* broadcast EOI of a level interrupt to the IOAPIC's node; addr = vector */
-	WIRE_IO_REQUEST, /* vCPU's node -> device's node. Payload: struct wire_io + data for writes */
-	WIRE_IO_REPLY,   /* addr = the request's cookie. Payload: struct wire_io + data for reads */
+	WIRE_IPI = 48, /* payload: struct wire_ipi */
+	WIRE_EOI,      /* broadcast EOI of a level interrupt to the IOAPIC's node; addr = vector */
+	WIRE_IO_REQUEST, /* vCPU's node -> device's. Payload: struct wire_io + data for writes */
+	WIRE_IO_REPLY,	 /* addr = the request's cookie. Payload: struct wire_io + data for reads */
 
 	/* WIRE_CLASS_CONTROL */
 	WIRE_JOIN = 64, /* node -> node 0: what this host can do. Payload: struct wire_join */
-	WIRE_START,     /* node 0 -> all: what the cluster does. Payload: struct wire_start */
-	WIRE_PING,      /* addr = sender's clock, ns */
-	WIRE_PONG,      /* addr = the ping's addr. Payload: struct wire_pong */
+	WIRE_START,	/* node 0 -> all: what the cluster does. Payload: struct wire_start */
+	WIRE_PING,	/* addr = sender's clock, ns */
+	WIRE_PONG,	/* addr = the ping's addr. Payload: struct wire_pong */
 	/* The VM ends. flags: WIRE_STOP_*; addr = the lost node + 1, or 0; payload: a line why */
 	WIRE_STOP,
-	WIRE_READY,     /* node -> node 0: everything is up, the guest may start */
+	WIRE_READY, /* node -> node 0: everything is up, the guest may start */
 };
 
 enum {
@@ -84,32 +84,32 @@ enum {
 
 enum wire_stop {
 	WIRE_STOP_POWEROFF = 1, /* the guest switched itself off */
-	WIRE_STOP_RESET,        /* the guest asked for a reset */
-	WIRE_STOP_FAILED,       /* something broke: the text says what */
-	WIRE_STOP_ASKED,        /* the user ended it */
+	WIRE_STOP_RESET,	/* the guest asked for a reset */
+	WIRE_STOP_FAILED,	/* something broke: the text says what */
+	WIRE_STOP_ASKED,	/* the user ended it */
 };
 
 struct wire_hdr {
-	uint32_t len;   /* bytes of payload that follow */
-	uint8_t type;   /* enum wire_type */
-	uint8_t flags;  /* by type, else 0 */
-	uint16_t from;  /* sending node */
+	uint32_t len;	/* bytes of payload that follow */
+	uint8_t type;	/* enum wire_type */
+	uint8_t flags;	/* by type, else 0 */
+	uint16_t from;	/* sending node */
 	uint32_t epoch; /* the cluster's epoch; another one's messages are refused */
-	uint16_t node;  /* by type, else 0 */
-	uint16_t acks;  /* by type, else 0 */
-	uint64_t addr;  /* by type, else 0 */
+	uint16_t node;	/* by type, else 0 */
+	uint16_t acks;	/* by type, else 0 */
+	uint64_t addr;	/* by type, else 0 */
 };
 static_assert(sizeof(struct wire_hdr) == 24, "wire layout");
 static_assert(offsetof(struct wire_hdr, addr) == 16, "wire layout");
 
 struct wire_hello {
-	uint32_t magic;   /* WIRE_MAGIC */
+	uint32_t magic;	  /* WIRE_MAGIC */
 	uint32_t version; /* WIRE_VERSION */
 	uint64_t config;  /* digest of the cluster's configuration, config_digest() */
-	uint16_t from;    /* sender's node number */
-	uint16_t to;      /* whom the sender thinks it talks to */
+	uint16_t from;	  /* sender's node number */
+	uint16_t to;	  /* whom the sender thinks it talks to */
 	uint16_t class_;  /* enum wire_class */
-	uint16_t shard;   /* for the page classes, else 0 */
+	uint16_t shard;	  /* for the page classes, else 0 */
 	uint32_t epoch;
 	uint32_t reserved;
 };
@@ -127,11 +127,11 @@ static_assert(sizeof(struct wire_ipi) == 16, "wire layout");
 
 struct wire_io {
 	uint64_t cookie; /* chosen by the requester, returned in the reply */
-	uint64_t addr;   /* port or guest-physical address */
-	uint32_t count;  /* string I/O: how many of `size`; data is size * count bytes */
-	uint8_t size;    /* 1, 2, 4 or 8 */
-	uint8_t write;   /* 0 read, 1 write */
-	uint8_t mmio;    /* 0 port, 1 memory */
+	uint64_t addr;	 /* port or guest-physical address */
+	uint32_t count;	 /* string I/O: how many of `size`; data is size * count bytes */
+	uint8_t size;	 /* 1, 2, 4 or 8 */
+	uint8_t write;	 /* 0 read, 1 write */
+	uint8_t mmio;	 /* 0 port, 1 memory */
 	uint8_t reserved;
 };
 static_assert(sizeof(struct wire_io) == 24, "wire layout");
@@ -146,8 +146,8 @@ static_assert(sizeof(struct wire_join) == 136, "wire layout");
 
 struct wire_start {
 	uint32_t cpuid[WIRE_CPUID_WORDS]; /* the words that all hosts have */
-	uint64_t tsc_khz;                 /* guest TSC frequency */
-	uint64_t epoch_unix_ns;           /* wall clock at guest TSC 0 */
+	uint64_t tsc_khz;		  /* guest TSC frequency */
+	uint64_t epoch_unix_ns;		  /* wall clock at guest TSC 0 */
 };
 static_assert(sizeof(struct wire_start) == 144, "wire layout");
 

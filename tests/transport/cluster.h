@@ -43,8 +43,8 @@ static inline void note_progress(void *ctx, unsigned peer, unsigned complete, un
 {
 	struct node *n = ctx;
 
-	n->progress++;
 	n->complete = complete;
+	__atomic_add_fetch(&n->progress, 1, __ATOMIC_RELEASE); /* for node_await_progress() */
 }
 
 static inline void note_refused(void *ctx, const char *text)
@@ -109,6 +109,13 @@ static inline int node_join(struct cluster *c, unsigned i)
 	if (c->node[i].result < 0)
 		print_message("# node %u: %s\n", i, c->node[i].err.text);
 	return c->node[i].result;
+}
+
+/* Waits until node @i has told of @calls complete peers. */
+static inline void node_await_progress(struct cluster *c, unsigned i, unsigned calls)
+{
+	while (__atomic_load_n(&c->node[i].progress, __ATOMIC_ACQUIRE) < calls)
+		usleep(1000);
 }
 
 static inline void node_cancel(struct cluster *c, unsigned i)

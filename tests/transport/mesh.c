@@ -84,25 +84,41 @@ static void a_node_that_starts_late_is_waited_for(void **state)
 	cluster_close(&c);
 }
 
-static void a_node_may_be_started_again(void **state)
+/* Node @again ends and starts anew, connected or not, while node 2 is awaited. */
+static void restart(unsigned again, bool connected)
 {
 	struct cluster c;
 
 	cluster_listen(&c, 3);
-	node_start(&c, 0);
-	for (unsigned i = 0; i < 3; i++) {
-		node_start(&c, 1);
-		usleep(100000); /* it is connected to node 0 by now, or not: both must do */
-		node_cancel(&c, 1);
-		assert_int_equal(node_join(&c, 1), -ECANCELED);
-		assert_int_equal(eventfd_read(c.node[1].cfg.cancel_fd, &(eventfd_t){0}), 0);
+	node_start(&c, 1 - again);
+	for (unsigned i = 1; i <= 3; i++) {
+		node_start(&c, again);
+		if (connected) {
+			node_await_progress(&c, 0, i);
+			node_await_progress(&c, 1, i);
+		}
+		node_cancel(&c, again);
+		assert_int_equal(node_join(&c, again), -ECANCELED);
+		assert_int_equal(eventfd_read(c.node[again].cfg.cancel_fd, &(eventfd_t){0}), 0);
 	}
-	node_start(&c, 1);
+	node_start(&c, again);
 	node_start(&c, 2);
 	for (unsigned i = 0; i < 3; i++)
 		assert_int_equal(node_join(&c, i), 0);
 	check_mesh(&c);
 	cluster_close(&c);
+}
+
+static void a_node_that_connects_may_be_started_again(void **state)
+{
+	restart(1, true);
+	restart(1, false);
+}
+
+static void a_node_that_accepts_may_be_started_again(void **state)
+{
+	restart(0, true);
+	restart(0, false);
 }
 
 static void who_did_not_come_is_named(void **state)
@@ -235,7 +251,8 @@ int main(void)
 		cmocka_unit_test(three_nodes_connect),
 		cmocka_unit_test(five_nodes_connect),
 		cmocka_unit_test(a_node_that_starts_late_is_waited_for),
-		cmocka_unit_test(a_node_may_be_started_again),
+		cmocka_unit_test(a_node_that_connects_may_be_started_again),
+		cmocka_unit_test(a_node_that_accepts_may_be_started_again),
 		cmocka_unit_test(who_did_not_come_is_named),
 		cmocka_unit_test(a_peer_that_does_not_answer_is_named),
 		cmocka_unit_test(it_can_be_cancelled),
