@@ -147,7 +147,11 @@ int cache_ack(struct dsm_proto *p, const struct wire_hdr *h, unsigned home, uint
 int cache_demand(struct dsm_proto *p, const struct wire_hdr *h, unsigned home, uint64_t now)
 {
 	enum dsm_copy copy = cache_copy(p, h->addr, home);
+	const struct pending *pend = pending_find(&p->pending, h->addr);
 
+	/* Until our DONE, the page's transaction is ours. */
+	if (pend && pend->granted)
+		return -EPROTO;
 	/* The home asks an owner for its page; it never just invalidates it. */
 	if (copy == DSM_NONE || (h->type == WIRE_INV && copy == DSM_OWNED))
 		return -EPROTO;

@@ -257,6 +257,9 @@ static void grant_before_the_ack_is_readable_at_once(void **state)
 	expect_copy(&r, PAGE(0, 0), DSM_SHARED);
 	assert_int_equal(take_grant(&r, 0, PAGE(0, 0), WIRE_GRANT_WRITE, 1), -EPROTO);
 
+	/* The transaction is ours until DONE: nobody can want the page now. */
+	assert_int_equal(take(&r, WIRE_INV, 0, 2, PAGE(0, 0)), -EPROTO);
+
 	/* A reader is served meanwhile, the writer that faults again waits on. */
 	assert_int_equal(dsm_proto_fault(r.p, PAGE(0, 0), false, 0), 1);
 	expect_action(&r, DSM_WAKE, PAGE(0, 0));

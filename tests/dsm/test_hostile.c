@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A core among hostile peers, built with AddressSanitizer and UndefinedBehaviorSanitizer: whatever
+ * they send, it answers -EPROTO or goes on, every action stays inside of guest memory and legal on
+ * this node's mappings, and a refused message changes nothing.
+ *
+ * Messages are random but likely: few pages, valid-looking fields, and every other one answers
+ * something that the core has sent, so that they get far.
+ */
+#include "dsm/proto.h"
+#include "tests/check.h"
+
+#define NODES	  4
+#define REGIONS	  NODES
+#define PAGES	  2 /* used of each region */
+#define MESSAGES  1500
+#define SEEDS	  600
+#define SELF	  1
+#define RECENT	  8
+#define FIRST_BAD (REGIONS * REGION_BYTES)
+
+struct victim {
+	struct dsm_proto *p;
+	uint64_t random, now;
+	unsigned actions, sends;
+	struct wire_hdr sent[RECENT]; /* the last ones; [sends % RECENT] is the oldest */
+	bool tracked[REGIONS];
+	bool present[REGIONS][PAGES], writable[REGIONS][PAGES];
+};
+
+static uint64_t draw(struct victim *v, uint64_t n)
+{
+	v->random = v->random * UINT64_C(6364136223846793005) + 1442695040888963407;
+	return (v->random >> 33) % n;
+}
+
+static int home_of(void *ctx, uint64_t gpa)
+{
+	return (int)((gpa >> REGION_SHIFT) % NODES);
+}
+
+static void on_page(struct victim *v, const struct dsm_action *a)
+{
+	uint64_t region = a->gpa >> REGION_SHIFT, page = (a->gpa >> PAGE_SHIFT) % REGION_PAGES;
+	bool plain = region % NODES == SELF && !v->tracked[region], *present, *writable;
+
+	assert_in_range(region, 0, REGIONS - 1);
+	assert_in_range(page, 0, PAGES - 1);
+	present = &v->present[region][page];
+	writable = &v->writable[region][page];
+	switch (a->type) {
+	case DSM_MAP:
+		assert_false(*present);
+		*present = true;
+		*writable = a->map.writable;
+		break;
+	case DSM_UNPROTECT:
+		assert_true(*present);
+		*writable = true;
+		break;
+	case DSM_PROTECT:
+		assert_true(*present && *writable);
+		*writable = false;
+		break;
+	case DSM_DROP:
+		assert_true(*present && !*writable);
+		*present = false;
+		break;
+	default:
+		assert_true(*present || plain);
+	}
+}
+
+static int emit(void *ctx, const struct dsm_action *a)
+{
+	struct victim *v = ctx;
+
+	v->actions++;
+	if (a->type == DSM_TRACK) {
+		unsigned region = (unsigned)(a->gpa >> REGION_SHIFT);
+
+		assert_in_range(region, 0, REGIONS - 1);
+		assert_false(v->tracked[region]);
+		v->tracked[region] = true;
+		v->present[region][0] = v->writable[region][0] = true;
+		a->track.populated[0] = 1;
+	} else if (a->type != DSM_SEND) {
+		on_page(v, a);
+	} else {
+		assert_in_range(a->send.to, 0, NODES - 1);
+		assert_int_not_equal(a->send.to, SELF);
+		v->sent[v->sends++ % RECENT] = a->send.hdr;
+		if (a->send.hdr.flags & WIRE_GRANT_DATA)
+			on_page(v, a);
+	}
+	return 0;
+}
+
+static uint64_t any_gpa(struct victim *v)
+{
+	if (draw(v, 200) == 0)
+		return draw(v, 2) ? UINT64_MAX - draw(v, 2 * PAGE_BYTES) : FIRST_BAD + draw(v, 3);
+	return draw(v, REGIONS) * REGION_BYTES + draw(v, PAGES) * PAGE_BYTES;
+}
+
+static struct wire_hdr any_message(struct victim *v)
+{
+	static const uint8_t types[] = {WIRE_GETS,     WIRE_GETM,  WIRE_FWD_GETS,
+					WIRE_FWD_GETM, WIRE_INV,   WIRE_INV_ACK,
+					WIRE_DONE,     WIRE_GRANT, WIRE_PING};
+	struct wire_hdr h = {
+		.type = types[draw(v, sizeof(types))],
+		.from = (uint16_t)(draw(v, 50) ? draw(v, NODES) : draw(v, UINT16_MAX)),
+		.epoch = draw(v, 50) ? 1 : 2,
+		.node = (uint16_t)(draw(v, 50) ? draw(v, NODES) : draw(v, UINT16_MAX)),
+		.acks = (uint16_t)(draw(v, 50) ? draw(v, NODES) : draw(v, UINT16_MAX)),
+		.addr = any_gpa(v),
+	};
+
+	/* Mostly what the type wants, so that the message gets past the first check. */
+	if ((h.type == WIRE_GETS || h.type == WIRE_GETM || h.type == WIRE_DONE) && draw(v, 10))
+		h.node = h.from;
+	if ((h.type == WIRE_GRANT || h.type == WIRE_INV_ACK) && draw(v, 10))
+		h.node = SELF;
+	if (h.type == WIRE_GRANT)
+		h.flags = (uint8_t)(draw(v, 20) ? draw(v, 8) : draw(v, 256));
+	if (h.flags & WIRE_GRANT_DATA || draw(v, 100) == 0)
+		h.len = PAGE_BYTES;
+	return h;
+}
+
+/* What might come back for one of the last messages. */
+static struct wire_hdr any_answer(struct victim *v)
+{
+	struct wire_hdr sent = v->sent[draw(v, MIN(v->sends, (unsigned)RECENT))];
+	bool asked = sent.type == WIRE_GETS || sent.type == WIRE_GETM ||
+		     (sent.node == SELF && draw(v, 2));
+	struct wire_hdr h = {.epoch = 1, .node = sent.node, .addr = sent.addr};
+
+	if (asked) {
+		h.type = draw(v, 20) ? WIRE_GRANT : WIRE_INV_ACK;
+		h.flags = h.type == WIRE_GRANT ? (uint8_t)draw(v, 8) : 0;
+		h.len = h.flags & WIRE_GRANT_DATA ? PAGE_BYTES : 0;
+		h.acks = (uint16_t)(h.type == WIRE_GRANT ? draw(v, NODES) : 0);
+		h.from = (uint16_t)draw(v, NODES);
+	} else {
+		h.type = WIRE_DONE;
+		h.from = sent.node;
+	}
+	return h;
+}
+
+/* Return: false when the core has died, which a hostile peer may achieve: the VM stops. */
+static bool attack_once(struct victim *v, const void *page)
+{
+	struct wire_hdr h;
+	struct dsm_page_info before, after;
+	unsigned actions = v->actions;
+	int r;
+
+	v->now += draw(v, 100);
+	if (draw(v, 3) == 0) {
+		r = dsm_proto_fault(v->p, any_gpa(v), draw(v, 2), v->now);
+		assert_true(r == 0 || r == 1 || r == -EAGAIN || r == -EFAULT || r == -EPROTO);
+		return r != -EPROTO;
+	}
+	if (draw(v, 10) == 0)
+		assert_int_equal(dsm_proto_tick(v->p, v->now), 0);
+	h = v->sends && draw(v, 2) ? any_answer(v) : any_message(v);
+	dsm_proto_page(v->p, h.addr, &before);
+	r = dsm_proto_message(v->p, &h, page, v->now);
+	assert_true(r == 0 || r == -EPROTO);
+	if (r == 0 || v->actions != actions)
+		return dsm_proto_tick(v->p, v->now) == 0;
+	dsm_proto_page(v->p, h.addr, &after);
+	assert_memory_equal(&before, &after, sizeof(before));
+	return true;
+}
+
+static void attack(uint64_t seed, unsigned *accepted)
+{
+	struct victim v = {.random = seed};
+	const struct dsm_proto_config cfg = {
+		.self = SELF,
+		.nodes = NODES,
+		.epoch = 1,
+		.hold_ns = seed % 2 ? 300 : 0,
+		.max_pending = 1 + (unsigned)(seed % 20),
+		.home = home_of,
+		.emit = emit,
+		.ctx = &v,
+		.gpa_end = FIRST_BAD,
+	};
+	_cleanup_free_ void *page = calloc(1, PAGE_BYTES);
+
+	assert_non_null(page);
+	assert_int_equal(dsm_proto_new(&cfg, &v.p), 0);
+	for (unsigned i = 0; i < MESSAGES && attack_once(&v, page); i++)
+		;
+	*accepted += v.actions;
+	dsm_proto_free(v.p);
+}
+
+static void hostile_peers_do_no_harm(void **state)
+{
+	unsigned actions = 0;
+
+	for (uint64_t seed = 1; seed <= SEEDS; seed++)
+		attack(seed, &actions);
+	/* They got past the door often enough to mean something. */
+	assert_in_range(actions, SEEDS * 100, UINT32_MAX);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(hostile_peers_do_no_harm),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
