@@ -7,6 +7,7 @@
 #include "tests/check.h"
 
 #include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 
 #include "tests/transport/loopback.h"
@@ -293,6 +294,51 @@ static void answers_can_be_sent_from_the_receiver(void **state)
 	conn_close(c[1]);
 }
 
+/* One end for a thread of its own: runs conn_receive() or conn_ready() until @want have come. */
+struct worker {
+	struct conn *conn;
+	int (*run)(struct conn *c, conn_recv_fn take, void *ctx);
+	unsigned want, got;
+	int error;
+};
+
+static void *work(void *arg)
+{
+	struct worker *w = arg;
+
+	while (w->got < w->want && w->error >= 0)
+		w->error = w->run(w->conn, answer, &w->got);
+	while (w->error >= 0 && conn_queued(w->conn) && w->run == conn_ready)
+		w->error = conn_flush(w->conn);
+	return NULL;
+}
+
+static void one_thread_may_receive_while_another_sends(void **state)
+{
+	const struct wire_hdr ping = {.type = WIRE_PING, .from = NODE_A, .epoch = EPOCH};
+	struct worker w[2] = {{.run = conn_receive, .want = 200000},
+			      {.run = conn_ready, .want = 200000}};
+	pthread_t thread[2];
+	struct conn *c[2];
+
+	fabric(state)->pair(WIRE_CLASS_CONTROL, c);
+	for (unsigned i = 0; i < 2; i++) {
+		w[i].conn = c[i];
+		assert_int_equal(pthread_create(&thread[i], NULL, work, &w[i]), 0);
+	}
+	for (unsigned i = 0; i < w[0].want; i++)
+		assert_int_equal(conn_send(c[0], &ping, NULL), 0);
+	while (conn_queued(c[0]))
+		assert_int_equal(conn_flush(c[0]), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(pthread_join(thread[i], NULL), 0);
+		assert_true(w[i].error >= 0);
+		assert_int_equal(w[i].got, w[i].want);
+	}
+	conn_close(c[0]);
+	conn_close(c[1]);
+}
+
 static void the_receivers_error_ends_the_connection(void **state)
 {
 	static uint8_t payload[WIRE_PAYLOAD_MAX];
@@ -466,6 +512,7 @@ int main(void)
 			of_fabric(a_slow_reader_makes_the_queue_grow_and_drain),
 			of_fabric(a_peer_that_does_not_read_breaks_at_the_bound),
 			of_fabric(answers_can_be_sent_from_the_receiver),
+			of_fabric(one_thread_may_receive_while_another_sends),
 			of_fabric(the_receivers_error_ends_the_connection),
 			of_fabric(a_header_the_peer_would_refuse_is_not_sent),
 			of_fabric(bytes_that_trickle_become_messages),
