@@ -52,6 +52,17 @@ static void on_phase(struct node_run *node, const json_t *o)
 		progress_say(run, "%s: %s", node->cfg->name, text);
 }
 
+/* Most texts name the node already. */
+static void say_stopped(const struct node_run *node, char *ret, size_t len)
+{
+	const size_t name = strlen(node->cfg->name);
+	const bool named = strncmp(node->stop_text, node->cfg->name, name) == 0 &&
+			   strchr(": ", node->stop_text[name]);
+
+	snprintf(ret, len, "%s%s%s", named ? "" : node->cfg->name, named ? "" : ": ",
+		 node->stop_text);
+}
+
 static void on_stopped(struct node_run *node, const json_t *o)
 {
 	static const struct {
@@ -61,7 +72,7 @@ static void on_stopped(struct node_run *node, const json_t *o)
 		       {"reset", RUN_RESET},
 		       {"failed", RUN_FAILED},
 		       {"asked", RUN_INTERRUPTED}};
-	char reason[16];
+	char reason[16], text[sizeof(node->run->reason)];
 
 	take_text(o, "reason", reason, sizeof(reason));
 	take_text(o, "text", node->stop_text, sizeof(node->stop_text));
@@ -72,9 +83,12 @@ static void on_stopped(struct node_run *node, const json_t *o)
 		if (strcmp(reason, reasons[i].reason) == 0)
 			node->stop_result = reasons[i].result;
 	strcpy(node->phase, "stopped");
+	if (!node->stop_text[0])
+		strcpy(node->stop_text, reason);
+	say_stopped(node, text, sizeof(text));
 	/* After a good end the nodes still exchange their reports. */
-	run_end(node->run, node->stop_result, node->stop_result == RUN_POWEROFF ? 2500 : 1000,
-		"%s: %s", node->cfg->name, node->stop_text[0] ? node->stop_text : reason);
+	run_end(node->run, node->stop_result, node->stop_result == RUN_POWEROFF ? 2500 : 1000, "%s",
+		text);
 }
 
 void node_line(void *ctx, char *line, size_t len)
@@ -186,6 +200,5 @@ void verdict(struct run *run)
 		return;
 	}
 	if (failed)
-		snprintf(run->reason, sizeof(run->reason), "%s: %s", failed->cfg->name,
-			 failed->stop_text[0] ? failed->stop_text : "failed");
+		say_stopped(failed, run->reason, sizeof(run->reason));
 }

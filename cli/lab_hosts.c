@@ -10,6 +10,7 @@
 
 struct step {
 	struct run *run;
+	bool silent;
 	char last[300];
 };
 
@@ -21,7 +22,8 @@ static void step_line(void *ctx, char *line, size_t len)
 	if (!*text)
 		return;
 	snprintf(s->last, sizeof(s->last), "%s", text);
-	progress_say(s->run, "lab: %s", text);
+	if (!s->silent)
+		progress_say(s->run, "lab: %s", text);
 }
 
 static void step_read(struct step *s, struct lines *lines, int *fd)
@@ -125,7 +127,7 @@ int lab_hosts_up(struct run *run, struct err *err)
 void lab_hosts_down(struct run *run)
 {
 	char dir[sizeof(run->dir) + 8];
-	struct step step = {.run = run};
+	struct step step = {.run = run, .silent = true};
 	struct err err;
 
 	if (!run->lab_up)
@@ -133,5 +135,5 @@ void lab_hosts_down(struct run *run)
 	snprintf(dir, sizeof(dir), "%s/lab", run->dir);
 	char *const argv[] = {"python3", run->lab_tool, "down", "--dir", dir, NULL};
 	if (run_step(&step, argv, false, &err))
-		fprintf(stderr, "ssihv: lab.py down --dir %s did not succeed\n", dir);
+		fprintf(stderr, "ssihv: the lab in %s did not end: %s\n", dir, step.last);
 }

@@ -5,18 +5,7 @@
 #include "cli/cli.h"
 
 static const struct verb *const verbs[] = {
-	&verb_run,
-#ifdef SSIHV_HAVE_NODE
-	&verb_node,
-#endif
-#ifdef SSIHV_HAVE_ACPI
-	&verb_acpi,
-#endif
-	&verb_lab,
-#ifdef SSIHV_HAVE_PROBE
-	&verb_check_kvm,
-#endif
-	&verb_config,
+	&verb_run, &verb_node, &verb_acpi, &verb_lab, &verb_check_kvm, &verb_config,
 };
 
 static const struct verb *find_verb(const char *name)

@@ -84,7 +84,7 @@ struct node_run {
 	/* From its "stopped" event. */
 	bool stopped;
 	enum run_result stop_result;
-	char stop_text[300];
+	char stop_text[520];
 	char culprit[sizeof(((struct cluster_node *)NULL)->name)];
 	json_t *report;
 };
@@ -126,7 +126,7 @@ struct run {
 	struct progress progress;
 	/* How it ends. */
 	enum run_result result;
-	char reason[400];
+	char reason[640];
 	uint64_t stop_at_ns; /* when nodes that still run are asked to stop */
 	enum stop_step stop_step;
 };

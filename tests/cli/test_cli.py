@@ -25,6 +25,10 @@ EXAMPLE = HERE.parent.parent / "docs" / "cluster.example.yaml"
 SSIHV = pathlib.Path(sys.argv[1]).resolve()
 
 
+class Skip(Exception):
+    """The reason why a test cannot run here."""
+
+
 class World:
     """A directory with what a run needs; XDG_RUNTIME_DIR is in it, so that leftovers are seen."""
 
@@ -113,7 +117,7 @@ def last_line(text):
 def test_help_lists_every_verb(w):
     done = w.ssihv("help")
     assert done.returncode == 0 and not done.err
-    for verb in ("run", "lab", "config"):
+    for verb in ("run", "node", "acpi", "lab", "check-kvm", "config"):
         assert f"ssihv {verb} " in done.out
     done = w.ssihv("help", "run")
     for option in ("--lab N", "--kernel BZIMAGE", "--report FILE.json", "-q, --quiet"):
@@ -141,7 +145,9 @@ def test_wrong_command_lines(w):
             (["run", "--local", "2", "-o", "xml"], "'xml'"),
             (["run", "--local", "2", "--timeout", "soon"], "--timeout soon"),
             (["run", "--local", "2", "--timeout", "-1"], "--timeout -1"),
-            (["config"], "check FILE"), (["config", "check"], "check FILE"), (["lab"], "up, run"),
+            (["acpi"], "-o DIR"), (["acpi", "f"], "-o DIR"), (["acpi", "f", "g", "-o", "d"], "'g'"),
+            (["check-kvm", "now"], "'now'"), (["check-kvm", "-o", "xml"], "'xml'"),
+            (["node"], "--cluster"), (["config"], "check FILE"), (["config", "check"], "check FILE"), (["lab"], "up, run"),
             (["lab", "sideways"], "up, run")):
         one_line(w.ssihv(*args), 2, word)
 
@@ -209,6 +215,54 @@ def test_the_manual_tells_every_option(w):
         assert f"Fl -{option}" in manual, option
 
 
+def test_acpi_tables_are_written(w):
+    done = w.ssihv("acpi", EXAMPLE, "-o", w.path / "tables")
+    assert done.returncode == 0 and not done.err, done.err
+    names = {path.name for path in (w.path / "tables").iterdir()}
+    assert {"srat.aml", "slit.aml", "madt.aml", "dsdt.aml"} <= names, names
+    one_line(w.ssihv("acpi", "/none.yaml", "-o", w.path), 1, "/none.yaml")
+    one_line(w.ssihv("acpi", EXAMPLE, "-o", "/none/there"), 1, "/none/there")
+    one_line(w.ssihv("acpi", EXAMPLE, "-o", w.kernel), 1, str(w.kernel))
+
+
+def test_check_kvm_says_the_same_in_both_forms(w):
+    done = w.ssihv("check-kvm", "-o", "json")
+    found = json.loads(done.out)
+    assert found["usable"] == (done.returncode == 0) and found["reason"]
+    text = w.ssihv("check-kvm")
+    assert text.returncode == done.returncode
+    assert text.out.startswith("/dev/kvm is usable" if found["usable"] else "/dev/kvm is not")
+
+
+# --- real nodes, as far as they come without a guest ---
+
+def test_what_is_no_kernel_is_told_by_the_node(w):
+    junk = w.file("junk", "no kernel " * 1000)
+    done = w.ssihv("run", "--local", 2, "--memory-per-node", "64M", "--kernel", junk,
+                   "--timeout", 20)
+    assert done.returncode == 1, done.err
+    said = [line for line in done.err.splitlines() if line.startswith("ssihv: ")][0]
+    # A machine without the devices never comes to the kernel.
+    assert junk in said or "/dev/kvm" in said or "userfaultfd" in said, done.err
+    assert done.seconds < 10
+
+
+def test_no_access_to_kvm_is_told(w):
+    # As root in a mount namespace of its own; else this user may have no access anyway.
+    argv = w.command("run", "--local", 1, "--memory-per-node", "64M", "--kernel", w.kernel,
+                     "--timeout", 20)
+    script = 'mount --bind /dev/null /dev/kvm && exec "$@"'
+    if os.geteuid() or not os.path.exists("/dev/kvm"):
+        script = '[ ! -w /dev/kvm ] && exec "$@"'
+    wrap = ["unshare", "-m"] if os.geteuid() == 0 else []
+    done = subprocess.run([*wrap, "sh", "-c", script, "sh", *argv], env=w.env, timeout=30,
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    if done.returncode == 32 or "unshare" in done.stderr:
+        raise Skip("no mount namespace can be made here")
+    assert done.returncode == 1, done.stderr
+    assert re.search(r"^ssihv: .*/dev/kvm", done.stderr, re.M), done.stderr
+
+
 # --- addresses ---
 
 def cluster_file(w, *addresses, extra=""):
@@ -237,16 +291,20 @@ def test_addresses_of_others_are_told(w):
 
 def test_ports_are_picked_and_skip_those_taken(w):
     with socket.socket() as taken:
-        try:
-            taken.bind(("127.0.0.1", 50051))
-            taken.listen()
-        except OSError:
-            pass  # taken by somebody else, which serves as well
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        for port in range(50051, 50101):
+            try:
+                taken.bind(("127.0.0.1", port))
+                break
+            except OSError:
+                continue
+        taken.listen()
         done = w.run("stop=poweroff:off", "-o", "json", node1="peers")
     assert done.returncode == 0, done.err
     addresses = [node["address"] for node in json.loads(last_line(done.out))["nodes"]]
     ports = [int(address.rpartition(":")[2]) for address in addresses]
-    assert all(50052 <= port <= 50100 for port in ports) and len(set(ports)) == 2, ports
+    assert all(50051 <= picked <= 50100 and picked != port for picked in ports), (port, ports)
+    assert len(set(ports)) == 2, ports
 
 
 # --- runs ---
@@ -529,6 +587,8 @@ def main():
             try:
                 function(World(path))
                 print(f"ok {number} - {name[5:]}", flush=True)
+            except Skip as reason:
+                print(f"ok {number} - {name[5:]} # SKIP {reason}", flush=True)
             except (AssertionError, OSError, KeyError, ValueError, AttributeError,
                     subprocess.SubprocessError) as error:
                 failed += 1
