@@ -215,7 +215,8 @@ static int build_hypervisor(struct kvm_cpuid2 *table, const struct cpuid_topolog
 	memcpy(&base->ebx, signature, 4);
 	memcpy(&base->ecx, signature + 4, 4);
 	memcpy(&base->edx, signature + 8, 4);
-	features->eax = BIT(1); /* KVM_FEATURE_NOP_IO_DELAY: no pause by port 0x80 */
+	/* NOP_IO_DELAY: no pause by port 0x80; CLOCKSOURCE2 and its STABLE bit: cpu/pvclock.h. */
+	features->eax = BIT(1) | BIT(3) | BIT(24);
 
 	/* TSC = crystal * ebx / eax; the crystal also drives the LAPIC's count-down timer. */
 	tsc->eax = 1000000;

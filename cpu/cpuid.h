@@ -4,8 +4,8 @@
  *
  * Goal: an instruction set that every host has, one package (socket) a node, an x2APIC, a TSC that
  * is constant and shared (vmm/clock.h makes it so), TSC-deadline timer, KVM's signature (Linux
- * uses x2APIC without interrupt remapping only under a hypervisor that it knows) with none of the
- * paravirtual features that need an in-kernel LAPIC or kernel writes to guest memory.
+ * uses x2APIC without interrupt remapping only under a hypervisor that it knows) with its clock
+ * (cpu/pvclock.h) but none of the features that need an in-kernel LAPIC.
  *
  * The hosts agree in two steps: each tells its feature words (cpuid_words), node 0 ANDs them, each
  * builds its table from the result (cpuid_build).

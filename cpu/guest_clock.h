@@ -20,7 +20,8 @@
 
 struct guest_clock {
 	_Atomic int64_t offset; /* ticks */
-	uint64_t tsc_khz;	/* of the guest; constant once vCPUs run */
+	uint64_t tsc_khz;	/* of the guest; constant once vCPUs run, as is the next */
+	uint64_t unix_ns;	/* time of day at guest TSC 0, ns since 1970 */
 };
 
 static inline uint64_t guest_tsc_to_ns(const struct guest_clock *c, uint64_t ticks)

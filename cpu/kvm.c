@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/ioctl.h>
 
+#include "cpu/pvclock.h"
 #include "irq/lapic.h"
 
 /*
@@ -60,6 +61,8 @@ static int route_msrs(const struct kvm *kvm)
 			 .nmsrs = 1, .base = MSR_TSC_DEADLINE, .bitmap = deny},
 			{.flags = KVM_MSR_FILTER_READ | KVM_MSR_FILTER_WRITE,
 			 .nmsrs = 1, .base = MSR_APIC_BASE, .bitmap = deny},
+			{.flags = KVM_MSR_FILTER_READ | KVM_MSR_FILTER_WRITE,
+			 .nmsrs = 2, .base = MSR_KVM_WALL_CLOCK_NEW, .bitmap = deny},
 		},
 	};
 	struct kvm_enable_cap cap = {
@@ -71,6 +74,19 @@ static int route_msrs(const struct kvm *kvm)
 	if (ioctl(kvm->vm, KVM_ENABLE_CAP, &cap) < 0 ||
 	    ioctl(kvm->vm, KVM_X86_SET_MSR_FILTER, &filter) < 0)
 		return -errno;
+	return 0;
+}
+
+/* Only a vCPU tells the TSC's frequency on every CPU: one in a VM of its own, for a moment. */
+static int read_tsc_khz(struct kvm *kvm, struct err *err)
+{
+	_cleanup_close_ int vm = ioctl(kvm->sys, KVM_CREATE_VM, 0);
+	_cleanup_close_ int vcpu = vm < 0 ? -1 : ioctl(vm, KVM_CREATE_VCPU, 0);
+	int khz = vcpu < 0 ? -1 : ioctl(vcpu, KVM_GET_TSC_KHZ, 0);
+
+	if (khz <= 0)
+		return err_set(err, -ENOTSUP, "/dev/kvm: does not tell the TSC's frequency");
+	kvm->tsc_khz = (uint64_t)khz;
 	return 0;
 }
 
@@ -95,11 +111,7 @@ static int create_vm(struct kvm *kvm, struct err *err)
 		return err_set(err, -EIO, "/dev/kvm: a vCPU's shared area is too small");
 	kvm->run_size = (size_t)size;
 	kvm->tsc_scaling = ioctl(kvm->sys, KVM_CHECK_EXTENSION, KVM_CAP_TSC_CONTROL) > 0;
-	int khz = ioctl(kvm->vm, KVM_CHECK_EXTENSION, KVM_CAP_VM_TSC_CONTROL) > 0
-			  ? ioctl(kvm->vm, KVM_GET_TSC_KHZ, 0)
-			  : 0;
-	kvm->tsc_khz = khz > 0 ? (uint64_t)khz : 0;
-	return 0;
+	return read_tsc_khz(kvm, err);
 }
 
 int kvm_open(struct kvm *ret, struct err *err)

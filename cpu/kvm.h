@@ -4,8 +4,8 @@
  * its memory slots, its MSR exits. Source: Documentation/virt/kvm/api.rst.
  *
  * MSRs that must come to user space: the kernel raises an exit by itself for the x2APIC range
- * (no in-kernel LAPIC: "invalid") and for MSRs it does not know; IA32_TSC_DEADLINE and
- * IA32_APIC_BASE, which it would swallow, are denied by a filter and exit for that reason.
+ * (no in-kernel LAPIC: "invalid") and for MSRs it does not know; those that it would handle itself
+ * (IA32_TSC_DEADLINE, IA32_APIC_BASE, the KVM clock) are denied by a filter and exit for that reason.
  */
 #ifndef SSIHV_CPU_KVM_H
 #define SSIHV_CPU_KVM_H

@@ -32,6 +32,7 @@
 #include "cpu/cpuid.h"
 #include "cpu/guest_clock.h"
 #include "cpu/kvm.h"
+#include "cpu/pvclock.h"
 #include "irq/lapic.h"
 
 #define VCPU_KICK_SIGNAL SIGUSR1
@@ -94,6 +95,7 @@ struct vcpu {
 	/* Constant after vcpu_new(). */
 	const struct kvm *kvm __attribute__((aligned(64)));
 	struct guest_clock *clock;
+	struct ram *ram;
 	const struct vcpu_ops *ops;
 	void *ctx;
 	unsigned index; /* in the cluster */
@@ -106,6 +108,7 @@ struct vcpu {
 	enum vcpu_run_state state;
 	bool nmi;	     /* pending */
 	int64_t tsc_offset;  /* as KVM has it */
+	uint64_t pvclock[2]; /* what the guest last wrote to the two MSRs of the KVM clock */
 	uint64_t armed_ns;   /* host time for which `timer` is set, 0 for none */
 	timer_t timer;
 	bool has_timer;
@@ -119,6 +122,7 @@ struct vcpu {
 struct vcpu_config {
 	const struct kvm *kvm;
 	struct guest_clock *clock;
+	struct ram *ram;
 	const struct vcpu_ops *ops;
 	void *ctx;
 	unsigned index;

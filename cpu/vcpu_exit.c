@@ -76,6 +76,8 @@ static int read_msr(struct vcpu *v, uint32_t msr, uint64_t *ret)
 		*ret = v->lapic.apic_base;
 	else if (msr == MSR_TSC_DEADLINE)
 		*ret = lapic_tsc_deadline_read(&v->lapic);
+	else if (msr == MSR_KVM_WALL_CLOCK_NEW || msr == MSR_KVM_SYSTEM_TIME_NEW)
+		*ret = v->pvclock[msr - MSR_KVM_WALL_CLOCK_NEW];
 	else
 		return -EINVAL;
 	return 0;
@@ -103,10 +105,14 @@ static int write_msr(struct vcpu *v, uint32_t msr, uint64_t value, struct lapic_
 		return lapic_msr_write(&v->lapic, msr, value, now, fx);
 	if (msr == MSR_APIC_BASE)
 		return write_apic_base(v, value, fx);
-	if (msr != MSR_TSC_DEADLINE)
-		return -EINVAL;
-	lapic_tsc_deadline_write(&v->lapic, value, now, fx);
-	return 0;
+	if (msr == MSR_TSC_DEADLINE) {
+		lapic_tsc_deadline_write(&v->lapic, value, now, fx);
+		return 0;
+	}
+	int r = pvclock_write(v->clock, v->ram, msr, value);
+	if (r == 0)
+		v->pvclock[msr - MSR_KVM_WALL_CLOCK_NEW] = value;
+	return r;
 }
 
 /* An MSR that does not exist is the guest's #GP, not our failure. */

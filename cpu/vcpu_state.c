@@ -76,6 +76,7 @@ int vcpu_new(const struct vcpu_config *cfg, struct vcpu **ret, struct err *err)
 	*v = (struct vcpu){
 		.kvm = cfg->kvm,
 		.clock = cfg->clock,
+		.ram = cfg->ram,
 		.ops = cfg->ops,
 		.ctx = cfg->ctx,
 		.index = cfg->index,

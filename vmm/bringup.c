@@ -103,8 +103,6 @@ static int up_kvm(struct node *n, struct err *err)
 	if (r < 0)
 		return err_set(err, r, "/dev/kvm: cannot read the supported CPUID: %s",
 			       strerror(-r));
-	if (!n->kvm.tsc_khz)
-		return err_set(err, -ENOTSUP, "/dev/kvm: does not tell the TSC's frequency");
 	return 0;
 }
 
@@ -173,6 +171,14 @@ static int wait_for(struct node *n, const uint64_t *have, uint64_t want, const c
 	return 0;
 }
 
+static uint64_t unix_now_ns(void)
+{
+	struct timespec wall;
+
+	clock_gettime(CLOCK_REALTIME, &wall);
+	return (uint64_t)wall.tv_sec * NSEC_PER_SEC + (uint64_t)wall.tv_nsec;
+}
+
 /* Node 0 decides for all: the instruction set that every host has, the TSC's frequency. */
 static int up_agreement(struct node *n, struct err *err)
 {
@@ -185,9 +191,11 @@ static int up_agreement(struct node *n, struct err *err)
 		r = wait_for(n, &n->joined, node_peers(n), "join", err);
 		if (r < 0)
 			return r;
-		struct wire_start start = {.tsc_khz = n->clock.tsc_khz};
-		memcpy(start.cpuid, n->cpuid_common, sizeof(start.cpuid));
 		clock_sync_start_reference(&n->sync);
+		n->clock.unix_ns = unix_now_ns();
+		struct wire_start start = {.tsc_khz = n->clock.tsc_khz,
+					   .unix_ns = n->clock.unix_ns};
+		memcpy(start.cpuid, n->cpuid_common, sizeof(start.cpuid));
 		for (unsigned i = 1; i < n->nodes; i++)
 			control_send(n, i, (struct wire_hdr){.type = WIRE_START}, &start,
 				     sizeof(start));
@@ -266,20 +274,16 @@ static int up_pager(struct node *n, struct err *err)
 static int up_vcpus(struct node *n, struct err *err)
 {
 	const struct cluster_node *own = &n->cfg->nodes[n->self];
-	struct timespec wall;
-
 	interrupts_init(&n->irq, n->self, &n->topology, n->link, n->vcpu);
 	forward_init(&n->forward, n->link);
-	clock_gettime(CLOCK_REALTIME, &wall);
-	uint64_t unix_ns = (uint64_t)wall.tv_sec * NSEC_PER_SEC + (uint64_t)wall.tv_nsec;
-	int r = platform_init(&n->platform, &n->irq, n->wake,
-			      unix_ns - guest_clock_now(&n->clock).ns, on_power, n, err);
+	int r = platform_init(&n->platform, &n->irq, n->wake, n->clock.unix_ns, on_power, n, err);
 
 	for (unsigned k = 0; r == 0 && k < own->vcpus; k++) {
 		unsigned index = n->topology.first[n->self] + k;
 		const struct vcpu_config cfg = {
 			.kvm = &n->kvm,
 			.clock = &n->clock,
+			.ram = n->ram,
 			.ops = &vcpu_ops,
 			.ctx = n,
 			.index = index,

@@ -88,6 +88,7 @@ static int on_start(struct node *n, unsigned peer, const struct wire_start *star
 		return -EPROTO;
 	memcpy(n->cpuid_common, start->cpuid, sizeof(n->cpuid_common));
 	n->clock.tsc_khz = start->tsc_khz;
+	n->clock.unix_ns = start->unix_ns;
 	n->started = true;
 	return 0;
 }

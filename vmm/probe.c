@@ -76,7 +76,7 @@ static int write_guest(struct ram *ram)
 	return r;
 }
 
-static int run_guest(struct probe *p, const struct kvm *kvm, struct err *err)
+static int run_guest(struct probe *p, const struct kvm *kvm, struct ram *ram, struct err *err)
 {
 	static const struct vcpu_entry entry = {
 		.rip = CODE_GPA,
@@ -88,10 +88,11 @@ static int run_guest(struct probe *p, const struct kvm *kvm, struct err *err)
 		.cs = BOOT_CS,
 		.ds = BOOT_DS,
 	};
-	struct guest_clock clock = {.tsc_khz = kvm->tsc_khz ? kvm->tsc_khz : 1000000};
+	struct guest_clock clock = {.tsc_khz = kvm->tsc_khz};
 	uint32_t words[CPUID_WORDS];
 	struct vcpu_config cfg = {.kvm = kvm,
 				  .clock = &clock,
+				  .ram = ram,
 				  .ops = &ops,
 				  .ctx = p,
 				  .bsp = true,
@@ -134,7 +135,7 @@ static int probe(struct probe *p, struct err *err)
 	if (r == 0 && write_guest(ram) < 0)
 		r = err_set(err, -EFAULT, "probe: no memory for its guest");
 	if (r == 0)
-		r = run_guest(p, &kvm, err);
+		r = run_guest(p, &kvm, ram, err);
 	kvm_close(&kvm);
 	ram_free(ram);
 	return r;
