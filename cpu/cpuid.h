@@ -30,10 +30,10 @@ int cpuid_words(const struct kvm *kvm, uint32_t ret[CPUID_WORDS]);
 bool cpuid_vendor_agrees(const uint32_t own[CPUID_WORDS], const uint32_t common[CPUID_WORDS]);
 
 struct cpuid_topology {
-	uint32_t apic_id;      /* of this vCPU: node << node_shift | number on its node */
-	unsigned node_shift;   /* bits of the APIC id below the node's number */
-	unsigned node_vcpus;   /* vCPUs of this node */
-	uint64_t tsc_khz;      /* of the guest */
+	uint32_t apic_id;    /* of this vCPU: node << node_shift | number on its node */
+	unsigned node_shift; /* bits of the APIC id below the node's number */
+	unsigned node_vcpus; /* vCPUs of this node */
+	uint64_t tsc_khz;    /* of the guest */
 };
 
 /**

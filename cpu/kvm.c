@@ -56,14 +56,21 @@ static int route_msrs(const struct kvm *kvm)
 	uint8_t deny[1] = {0};
 	struct kvm_msr_filter filter = {
 		.flags = KVM_MSR_FILTER_DEFAULT_ALLOW,
-		.ranges = {
-			{.flags = KVM_MSR_FILTER_READ | KVM_MSR_FILTER_WRITE,
-			 .nmsrs = 1, .base = MSR_TSC_DEADLINE, .bitmap = deny},
-			{.flags = KVM_MSR_FILTER_READ | KVM_MSR_FILTER_WRITE,
-			 .nmsrs = 1, .base = MSR_APIC_BASE, .bitmap = deny},
-			{.flags = KVM_MSR_FILTER_READ | KVM_MSR_FILTER_WRITE,
-			 .nmsrs = 2, .base = MSR_KVM_WALL_CLOCK_NEW, .bitmap = deny},
-		},
+		.ranges =
+			{
+				{.flags = KVM_MSR_FILTER_READ | KVM_MSR_FILTER_WRITE,
+				 .nmsrs = 1,
+				 .base = MSR_TSC_DEADLINE,
+				 .bitmap = deny},
+				{.flags = KVM_MSR_FILTER_READ | KVM_MSR_FILTER_WRITE,
+				 .nmsrs = 1,
+				 .base = MSR_APIC_BASE,
+				 .bitmap = deny},
+				{.flags = KVM_MSR_FILTER_READ | KVM_MSR_FILTER_WRITE,
+				 .nmsrs = 2,
+				 .base = MSR_KVM_WALL_CLOCK_NEW,
+				 .bitmap = deny},
+			},
 	};
 	struct kvm_enable_cap cap = {
 		.cap = KVM_CAP_X86_USER_SPACE_MSR,

@@ -5,7 +5,8 @@
  *
  * MSRs that must come to user space: the kernel raises an exit by itself for the x2APIC range
  * (no in-kernel LAPIC: "invalid") and for MSRs it does not know; those that it would handle itself
- * (IA32_TSC_DEADLINE, IA32_APIC_BASE, the KVM clock) are denied by a filter and exit for that reason.
+ * (IA32_TSC_DEADLINE, IA32_APIC_BASE, the KVM clock) are denied by a filter and exit for that
+ * reason.
  */
 #ifndef SSIHV_CPU_KVM_H
 #define SSIHV_CPU_KVM_H
@@ -17,7 +18,7 @@
 
 struct kvm {
 	int sys, vm;
-	size_t run_size; /* bytes of a vCPU's shared kvm_run */
+	size_t run_size;  /* bytes of a vCPU's shared kvm_run */
 	uint64_t tsc_khz; /* of this host, as KVM sees it */
 	bool tsc_scaling; /* a guest may run at another frequency */
 };

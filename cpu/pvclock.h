@@ -9,7 +9,8 @@
  * registers it: the cluster's TSC is one clock, so the relation between TSC and time never changes,
  * and the pages, which lie side by side in a guest, are only read from then on.
  *
- * Source: kernel Documentation/virt/kvm/x86/msr.rst (MSR_KVM_SYSTEM_TIME_NEW, MSR_KVM_WALL_CLOCK_NEW).
+ * Source: kernel Documentation/virt/kvm/x86/msr.rst (MSR_KVM_SYSTEM_TIME_NEW,
+ * MSR_KVM_WALL_CLOCK_NEW).
  */
 #ifndef SSIHV_CPU_PVCLOCK_H
 #define SSIHV_CPU_PVCLOCK_H
@@ -39,7 +40,8 @@ struct pvclock_wall {
 };
 static_assert(sizeof(struct pvclock_wall) == 12, "guest ABI");
 
-/** pvclock_scale() - @ret->mul and shift with ns = (ticks << shift) * mul >> 32, for @tsc_khz > 0. */
+/** pvclock_scale() - @ret->mul and shift with ns = (ticks << shift) * mul >> 32, for @tsc_khz > 0.
+ */
 void pvclock_scale(uint64_t tsc_khz, struct pvclock_time *ret);
 
 /**

@@ -86,7 +86,8 @@ int vcpu_new(const struct vcpu_config *cfg, struct vcpu **ret, struct err *err)
 		.run = MAP_FAILED,
 	};
 	if (v->fd >= 0)
-		v->run = mmap(NULL, cfg->kvm->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, v->fd, 0);
+		v->run = mmap(NULL, cfg->kvm->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, v->fd,
+			      0);
 	r = v->fd < 0 || v->run == MAP_FAILED ? -errno : set_up(v, cfg);
 	if (r < 0) {
 		vcpu_free(v);

@@ -20,8 +20,8 @@ static int vcpu_io(void *ctx, struct vcpu *v, struct vcpu_io *io)
 	struct node *n = ctx;
 
 	if (n->self != PLATFORM_NODE && platform_where(&n->platform, io) == PLATFORM_DEVICE_NODE)
-		return forward_io(&n->forward, PLATFORM_NODE,
-				  v->index - n->topology.first[n->self], io);
+		return forward_io(&n->forward, PLATFORM_NODE, v->index - n->topology.first[n->self],
+				  io);
 	platform_access(&n->platform, io, guest_clock_now(&n->clock).ns);
 	return 0;
 }
@@ -333,16 +333,11 @@ static const struct stage {
 	const char *phase;
 	int (*up)(struct node *n, struct err *err);
 } stages[] = {
-	{"reserving guest memory", up_memory},
-	{"opening KVM", up_kvm},
-	{"connecting", up_connections},
-	{"agreeing on CPU features", up_agreement},
-	{"agreeing on time", up_clock},
-	{"starting the pager", up_pager},
-	{"creating vCPUs", up_vcpus},
-	{"waiting for all nodes", up_ready},
-	{"loading the guest", up_boot},
-	{"running", up_run},
+	{"reserving guest memory", up_memory}, {"opening KVM", up_kvm},
+	{"connecting", up_connections},	       {"agreeing on CPU features", up_agreement},
+	{"agreeing on time", up_clock},	       {"starting the pager", up_pager},
+	{"creating vCPUs", up_vcpus},	       {"waiting for all nodes", up_ready},
+	{"loading the guest", up_boot},	       {"running", up_run},
 };
 
 int node_up(struct node *n)

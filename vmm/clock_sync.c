@@ -5,7 +5,8 @@
 
 void clock_sync_init(struct clock_sync *s, struct guest_clock *clock)
 {
-	*s = (struct clock_sync){.clock = clock, .best_rtt = UINT64_MAX, .shortest_rtt = UINT64_MAX};
+	*s = (struct clock_sync){
+		.clock = clock, .best_rtt = UINT64_MAX, .shortest_rtt = UINT64_MAX};
 }
 
 void clock_sync_start_reference(struct clock_sync *s)

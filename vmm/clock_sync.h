@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One TSC for the cluster: node 0's guest TSC is the reference, every other node finds the offset of
- * its own TSC to it and keeps it right.
+ * One TSC for the cluster: node 0's guest TSC is the reference, every other node finds the offset
+ * of its own TSC to it and keeps it right.
  *
  * MEASURING. A ping carries our TSC; the pong brings it back with the reference's guest TSC. The
  * answer was made between t0 and t1 of our clock, most likely in the middle; the error is at most

@@ -203,8 +203,8 @@ void control_flush_console(struct node *n)
 {
 	for (;;) {
 		if (!n->printed_len)
-			n->printed_len = platform_output(&n->platform, n->printed,
-							 sizeof(n->printed));
+			n->printed_len =
+				platform_output(&n->platform, n->printed, sizeof(n->printed));
 		if (!n->printed_len)
 			return;
 		ssize_t put = write(STDOUT_FILENO, n->printed, n->printed_len);
@@ -258,13 +258,13 @@ static unsigned add(struct pollfd *fds, unsigned count, int fd, short events)
 	return count + 1;
 }
 
-static short wanted(const struct conn *c)
+static short wanted(bool queued)
 {
-	return (short)(POLLIN | (conn_queued(c) ? POLLOUT : 0));
+	return (short)(POLLIN | (queued ? POLLOUT : 0));
 }
 
 /* Order: wake, signals, input, output, then control and event of every peer that is alive. */
-static unsigned fill(const struct node *n, struct pollfd *fds)
+static unsigned fill(struct node *n, struct pollfd *fds)
 {
 	bool can_type = n->typed_len < sizeof(n->typed);
 	unsigned count = 0;
@@ -276,9 +276,9 @@ static unsigned fill(const struct node *n, struct pollfd *fds)
 	for (unsigned i = 0; i < n->nodes; i++) {
 		bool alive = i != n->self && !(n->lost >> i & 1);
 		count = add(fds, count, alive ? n->mesh.control[i]->fd : -1,
-			    alive ? wanted(n->mesh.control[i]) : 0);
+			    alive ? wanted(conn_queued(n->mesh.control[i]) > 0) : 0);
 		count = add(fds, count, alive ? n->mesh.event[i]->fd : -1,
-			    alive ? wanted(n->mesh.event[i]) : 0);
+			    alive ? wanted(link_waiting(&n->link[i])) : 0);
 	}
 	return count;
 }

@@ -18,15 +18,15 @@ static double elapsed(const struct events *ev)
 
 void events_emit(const struct events *ev, const char *event, json_t *body)
 {
-	json_t *line = json_pack("{s:f, s:s, s:s}", "t", elapsed(ev), "node", ev->node, "event",
-				 event);
+	json_t *line =
+		json_pack("{s:f, s:s, s:s}", "t", elapsed(ev), "node", ev->node, "event", event);
 
 	if (line && body)
 		json_object_update_missing(line, body);
 	json_decref(body);
-	char *text = line ? json_dumps(line, JSON_COMPACT | JSON_PRESERVE_ORDER |
-						      JSON_REAL_PRECISION(6))
-			  : NULL;
+	char *text =
+		line ? json_dumps(line, JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(6))
+		     : NULL;
 	json_decref(line);
 	if (!text)
 		return;

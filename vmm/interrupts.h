@@ -21,8 +21,8 @@
 struct interrupts {
 	unsigned self;
 	const struct topology *topology;
-	struct link *links;	    /* by node */
-	struct vcpu *const *vcpus;  /* of this node, by their number here */
+	struct link *links;	   /* by node */
+	struct vcpu *const *vcpus; /* of this node, by their number here */
 	struct irq_identity identity[TOPOLOGY_MAX_VCPUS];
 	_Atomic uint64_t sent_remote; /* IPIs that left this node */
 };

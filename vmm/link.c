@@ -24,3 +24,11 @@ int link_flush(struct link *link)
 	pthread_mutex_unlock(&link->lock);
 	return r;
 }
+
+bool link_waiting(struct link *link)
+{
+	pthread_mutex_lock(&link->lock);
+	bool waiting = conn_queued(link->conn) > 0;
+	pthread_mutex_unlock(&link->lock);
+	return waiting;
+}

@@ -31,4 +31,7 @@ void link_send(struct link *link, struct wire_hdr hdr, const void *payload, size
 /** link_flush() - the main thread: send what is queued. Return: 0 or negative errno. */
 int link_flush(struct link *link);
 
+/** link_waiting() - is anything queued? */
+bool link_waiting(struct link *link);
+
 #endif

@@ -50,8 +50,8 @@ struct node {
 
 	/* Main thread: what has been heard. Bit i: of node i. */
 	uint64_t joined, ready, stopped, lost;
-	bool started;	       /* WIRE_START is in */
-	bool input_open;       /* standard input has not ended */
+	bool started;		   /* WIRE_START is in */
+	bool input_open;	   /* standard input has not ended */
 	uint64_t heard[MAX_NODES]; /* when, ns */
 	uint64_t next_ping;	   /* ns */
 	uint64_t run_ns;	   /* when the guest started */
@@ -59,7 +59,7 @@ struct node {
 	json_t *report;		   /* made when the vCPUs have stopped */
 	char typed[4096];	   /* input that the UART has not taken */
 	size_t typed_len;
-	char printed[4096];	   /* output that standard output has not taken */
+	char printed[4096]; /* output that standard output has not taken */
 	size_t printed_len;
 };
 

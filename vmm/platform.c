@@ -67,7 +67,8 @@ static void serial_transmit(void *ctx, uint8_t byte)
 		return;
 }
 
-static uint64_t ioapic_bus_read(struct bus_device *dev, uint64_t offset, unsigned size, uint64_t now)
+static uint64_t ioapic_bus_read(struct bus_device *dev, uint64_t offset, unsigned size,
+				uint64_t now)
 {
 	struct platform *p = container_of(dev, struct platform, ioapic_dev);
 
@@ -148,7 +149,8 @@ enum platform_where platform_where(const struct platform *p, const struct vcpu_i
 	for (unsigned i = 0; i < io->size; i++) {
 		const struct bus_range *range = bus_find(space, io->addr + i);
 		if (range)
-			return range->dev == &p->pm.timer ? PLATFORM_ANY_NODE : PLATFORM_DEVICE_NODE;
+			return range->dev == &p->pm.timer ? PLATFORM_ANY_NODE
+							  : PLATFORM_DEVICE_NODE;
 	}
 	return PLATFORM_NOWHERE;
 }

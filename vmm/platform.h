@@ -24,7 +24,7 @@
 #include "irq/ioapic.h"
 #include "vmm/interrupts.h"
 
-#define PLATFORM_NODE	    0 /* where the devices live */
+#define PLATFORM_NODE	   0 /* where the devices live */
 #define CONSOLE_OUTPUT_MAX (16 * MIB)
 
 /* Console bytes that the guest wrote and nobody has taken yet. */

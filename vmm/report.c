@@ -26,9 +26,8 @@ static json_t *counters(const struct dsm_stats *s)
 static json_t *exits(const struct node *n)
 {
 	static const char *const names[VCPU_EXIT_KINDS] = {
-		[VCPU_EXIT_IO] = "io",	     [VCPU_EXIT_MMIO] = "mmio",
-		[VCPU_EXIT_MSR] = "msr",     [VCPU_EXIT_HALT] = "halt",
-		[VCPU_EXIT_WINDOW] = "window", [VCPU_EXIT_KICK] = "kick",
+		[VCPU_EXIT_IO] = "io",	   [VCPU_EXIT_MMIO] = "mmio",	  [VCPU_EXIT_MSR] = "msr",
+		[VCPU_EXIT_HALT] = "halt", [VCPU_EXIT_WINDOW] = "window", [VCPU_EXIT_KICK] = "kick",
 	};
 	json_t *all = json_object();
 

@@ -13,8 +13,8 @@
 
 struct topology {
 	unsigned nodes, vcpus;
-	unsigned node_shift;		    /* bits of an APIC id below the node's number */
-	unsigned first[MAX_NODES + 1];	    /* index of a node's first vCPU; [nodes] = vcpus */
+	unsigned node_shift;	       /* bits of an APIC id below the node's number */
+	unsigned first[MAX_NODES + 1]; /* index of a node's first vCPU; [nodes] = vcpus */
 	uint32_t apic_id[TOPOLOGY_MAX_VCPUS];
 	uint16_t node[TOPOLOGY_MAX_VCPUS];
 };

@@ -147,7 +147,7 @@ static_assert(sizeof(struct wire_join) == 136, "wire layout");
 struct wire_start {
 	uint32_t cpuid[WIRE_CPUID_WORDS]; /* the words that all hosts have */
 	uint64_t tsc_khz;		  /* guest TSC frequency */
-	uint64_t epoch_unix_ns;		  /* wall clock at guest TSC 0 */
+	uint64_t unix_ns;		  /* wall clock at guest TSC 0 */
 };
 static_assert(sizeof(struct wire_start) == 144, "wire layout");
 
