@@ -90,9 +90,11 @@ static void print_json(const struct place *p, struct fault_run *run, bool first)
 	printf("}}");
 }
 
-static int run_all(struct fault_run *run, bool json)
+/* @only: the name of one place, NULL for all. */
+static int run_all(struct fault_run *run, const char *only, bool json)
 {
 	int cpu[2], cpus = pick_cpus(cpu);
+	bool first = true;
 
 	if (json)
 		printf("{\"fault\": [");
@@ -104,7 +106,7 @@ static int run_all(struct fault_run *run, bool json)
 	for (unsigned i = 0; i < ARRAY_SIZE(places); i++) {
 		const struct place *p = &places[i];
 
-		if (cpus < (p->two_cpus ? 2 : 1))
+		if (cpus < (p->two_cpus ? 2 : 1) || (only && strcmp(only, p->name) != 0))
 			continue;
 		run->cpu[0] = cpu[0];
 		run->cpu[1] = cpu[p->two_cpus];
@@ -112,10 +114,11 @@ static int run_all(struct fault_run *run, bool json)
 		if (fault_run(run) < 0)
 			return 1;
 		if (json)
-			print_json(p, run, i == 0);
+			print_json(p, run, first);
 		else
 			print_text(p, run);
 		fflush(stdout);
+		first = false;
 	}
 	if (json)
 		printf("\n]}\n");
@@ -124,7 +127,11 @@ static int run_all(struct fault_run *run, bool json)
 
 static int usage(const char *program)
 {
-	fprintf(stderr, "Usage: %s [-o json] [-r ROUNDS (1 to %d)]\n", program, FAULT_ROUNDS_MAX);
+	fprintf(stderr, "Usage: %s [-o json] [-r ROUNDS (1 to %d)] [-p PLACE]\nPlaces:", program,
+		FAULT_ROUNDS_MAX);
+	for (unsigned i = 0; i < ARRAY_SIZE(places); i++)
+		fprintf(stderr, " %s", places[i].name);
+	fprintf(stderr, "\n");
 	return 2;
 }
 
@@ -132,6 +139,7 @@ int main(int argc, char **argv)
 {
 	struct fault_run *run =
 		mmap(NULL, sizeof(*run), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	const char *only = NULL;
 	bool json = false;
 	struct err err;
 	int c;
@@ -140,9 +148,11 @@ int main(int argc, char **argv)
 		return 1;
 	run->rounds = 15;
 	run->faults = 1000;
-	while ((c = getopt(argc, argv, "o:r:")) != -1) {
+	while ((c = getopt(argc, argv, "o:r:p:")) != -1) {
 		if (c == 'o' && strcmp(optarg, "json") == 0)
 			json = true;
+		else if (c == 'p')
+			only = optarg;
 		else if (c == 'r')
 			run->rounds = (unsigned)strtoul(optarg, NULL, 10);
 		else
@@ -154,5 +164,5 @@ int main(int argc, char **argv)
 		fprintf(stderr, "%s\n", err.text);
 		return 1;
 	}
-	return run_all(run, json);
+	return run_all(run, only, json);
 }
