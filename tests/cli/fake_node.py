@@ -45,7 +45,9 @@ def perform(word, args):
         for _ in range(int(value)):
             os.write(1, b"x" * 79 + b"\n")
     elif key == "report":
-        event(name, "report", report={"faults_local": 7, "faults_remote": 5, "fault_p50_us": 2.5})
+        event(name, "report", report={
+            "faults_local": 7, "faults_remote": 5, "name": "forged",
+            "remote": {"count": 5, "p50_us": 985.5, "p99_us": 1400.0, "max_us": 2000.0}})
     elif key == "text":
         os.write(2, value.replace("~", " ").encode() + b"\n")
     elif key == "garbage":

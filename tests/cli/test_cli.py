@@ -321,7 +321,11 @@ def test_a_guest_that_powers_off(w):
     assert (found["hosts"], found["cpus"], found["numa_nodes"]) == (2, 3, 2)
     assert found["memory"] == 2 * 512 << 20 and found["swept_fraction"] == 0.95
     assert found["litmus"] == {"SB": 4} and found["bad_pages"] == 0
-    assert found["nodes"][0]["faults_remote"] == 5 and found["nodes"][1]["name"] == "node1"
+    nodes = found["nodes"]
+    assert [node["name"] for node in nodes] == ["node0", "node1"]
+    assert nodes[0]["faults_remote"] == 5 and nodes[0]["remote"]["max_us"] == 2000
+    assert (nodes[0]["fault_p50_us"], nodes[0]["fault_p99_us"]) == (985.5, 1400)
+    assert re.search(r"^node0 +512 MiB +1 +7 +5 +985.5 +1400.0$", done.err, re.M), done.err
     assert 0 <= found["boot_seconds"] <= found["total_seconds"] < 30
     assert list(w.path.glob("report.json*")) == [report]
     w.assert_nothing_runs()
