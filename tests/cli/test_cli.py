@@ -215,6 +215,12 @@ def test_the_manual_tells_every_option(w):
         assert f"Fl -{option}" in manual, option
 
 
+def test_lab_hands_over_to_its_own_program(w):
+    done = w.ssihv("lab", "status", "--dir", w.path / "nothing")
+    assert done.returncode == 3 and done.out == "no lab runs\n", done.out + done.err
+    assert "--owner-pid" in w.ssihv("lab", "up", "--help").out
+
+
 def test_acpi_tables_are_written(w):
     done = w.ssihv("acpi", EXAMPLE, "-o", w.path / "tables")
     assert done.returncode == 0 and not done.err, done.err
