@@ -2,14 +2,13 @@
 /*
  * The core's actions, done to guest memory and sockets.
  *
- * A read-only page goes from guest memory to the socket. A page that leaves for a new owner is
- * copied aside, dropped and only then sent: once the receiver has it, it may write, and no thread
- * here may still read the old content.
+ * A page is taken aside before it is sent, in one pass with the look whether it is all zero. When
+ * it leaves for a new owner it is also dropped before it is sent: once the receiver has it, it may
+ * write, and no thread here may still read the old content.
  *
  * Guest memory is read only where the core has just had it write-protected or knows it to be
  * read-only, so it does not change meanwhile. The kernel's page tables order those reads behind
- * the guest's writes, which a race detector cannot know: hence the two functions it must not look
- * into.
+ * the guest's writes, which a race detector cannot know: it must not look into take_page().
  */
 #include "dsm/shard_impl.h"
 
@@ -18,8 +17,7 @@
 #include "base/clock.h"
 #include "dsm/uffd.h"
 
-#define PAGE_WORDS	 (PAGE_BYTES / sizeof(uint64_t))
-#define _guest_ordering_ __attribute__((no_sanitize("thread")))
+#define PAGE_WORDS (PAGE_BYTES / sizeof(uint64_t))
 
 int shard_fail(struct shard *s, int code, int culprit, const char *text)
 {
@@ -48,17 +46,9 @@ int shard_fail_here(struct shard *s, int code, const char *what, uint64_t gpa)
 	return shard_fail(s, code, -1, text);
 }
 
-_guest_ordering_ static bool all_zero(const uint64_t *page)
-{
-	for (unsigned i = 0; i < PAGE_WORDS; i += 4)
-		if (page[i] | page[i + 1] | page[i + 2] | page[i + 3])
-			return false;
-	return true;
-}
-
 /* Copies a page; whether it is all zero. Atomic loads, lest it become a memcpy() that is watched.
  */
-_guest_ordering_ static bool take_page(uint64_t *to, const uint64_t *from)
+__attribute__((no_sanitize("thread"))) static bool take_page(uint64_t *to, const uint64_t *from)
 {
 	uint64_t any = 0;
 
@@ -78,47 +68,38 @@ static int transmit(struct shard *s, unsigned to, const struct wire_hdr *h, cons
 	return r < 0 ? shard_fail_peer(s, r, to) : 0;
 }
 
-static void say_zero(struct wire_hdr *h)
-{
-	h->flags = (uint8_t)((h->flags & ~WIRE_GRANT_DATA) | WIRE_GRANT_ZERO);
-	h->len = 0;
-}
-
 /* A page that turns out to be all zero travels as a flag. */
 static int act_send(struct shard *s, const struct dsm_action *a)
 {
 	struct wire_hdr hdr = a->send.hdr;
-	struct departing *d = &s->departing;
-	const void *page;
+	struct outgoing *out = &s->outgoing;
 
 	if (!(hdr.flags & WIRE_GRANT_DATA))
 		return transmit(s, a->send.to, &hdr, NULL);
-	page = (const void *)shard_hva(s, a->gpa);
-	if (hdr.flags & WIRE_GRANT_WRITE) {
-		if (take_page((uint64_t *)d->page, page))
-			say_zero(&hdr);
-		d->hdr = hdr;
-		d->to = a->send.to;
-		d->waits = true;
-		return 0;
+	if (take_page(out->page, (const uint64_t *)shard_hva(s, a->gpa))) {
+		hdr.flags = (uint8_t)((hdr.flags & ~WIRE_GRANT_DATA) | WIRE_GRANT_ZERO);
+		hdr.len = 0;
 	}
-	if (all_zero(page))
-		say_zero(&hdr);
-	return transmit(s, a->send.to, &hdr, page);
+	if (!(hdr.flags & WIRE_GRANT_WRITE))
+		return transmit(s, a->send.to, &hdr, out->page);
+	out->hdr = hdr;
+	out->to = a->send.to;
+	out->waits = true;
+	return 0;
 }
 
 static int act_drop(struct shard *s, const struct dsm_action *a)
 {
-	struct departing *d = &s->departing;
+	struct outgoing *out = &s->outgoing;
 	int r = uffd_drop(shard_hva(s, a->gpa));
 
 	if (r < 0)
 		return shard_fail_here(s, r, "dropping", a->gpa);
-	if (!d->waits)
+	if (!out->waits)
 		return 0;
-	assert(d->hdr.addr == a->gpa);
-	d->waits = false;
-	return transmit(s, d->to, &d->hdr, d->page);
+	assert(out->hdr.addr == a->gpa);
+	out->waits = false;
+	return transmit(s, out->to, &out->hdr, out->page);
 }
 
 static int act_track(struct shard *s, const struct dsm_action *a)

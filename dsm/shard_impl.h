@@ -8,12 +8,12 @@
 #include "dsm/shard.h"
 #include "dsm/timing.h"
 
-/* A page on its way to a new owner: taken at DSM_SEND, sent when DSM_DROP is done. */
-struct departing {
+/* A page that is being sent; one that leaves for a new owner waits here for its DSM_DROP. */
+struct outgoing {
 	bool waits;
 	uint16_t to;
 	struct wire_hdr hdr;
-	uint8_t page[PAGE_BYTES] __attribute__((aligned(64)));
+	uint64_t page[PAGE_BYTES / sizeof(uint64_t)];
 };
 
 struct shard {
@@ -23,7 +23,7 @@ struct shard {
 	struct dsm_proto *proto;
 	struct timing timing;
 	struct hist local, remote;
-	struct departing departing;
+	struct outgoing outgoing;
 	uint64_t now; /* ns, of the event that is being handled */
 	bool taking;  /* the userfaultfd is polled */
 	bool backlog; /* some connection has bytes queued */

@@ -134,7 +134,7 @@ static void store_buffering_round(struct native_node *n, uint64_t round)
 
 	for (unsigned i = 0; i < CELLS; i++) {
 		store(&mine[i], round);
-		__atomic_thread_fence(__ATOMIC_SEQ_CST);
+		asm volatile("mfence" ::: "memory");
 		result[i] = load(&theirs[i]);
 	}
 }
