@@ -29,6 +29,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/kvm.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -37,6 +38,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -490,6 +492,21 @@ static pid_t fork_server(int slot)
 	return pid;
 }
 
+/*
+ * Holds a VM and a vCPU open for as long as the host lives, and never runs them. KVM patches the
+ * kernel's code (static keys) when the first VM comes and when the last one goes, and TCG can miss
+ * a patch that another CPU makes while it translates that very code: the host then executes a
+ * stale breakpoint for ever. With one VM always there, nothing is patched.
+ */
+static void hold_kvm(void)
+{
+	int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	int vm = kvm < 0 ? -1 : ioctl(kvm, KVM_CREATE_VM, 0);
+
+	if (vm < 0 || ioctl(vm, KVM_CREATE_VCPU, 0) < 0)
+		err(1, "/dev/kvm");
+}
+
 int main(int argc, char **argv)
 {
 	pid_t servers[SLOTS_MAX];
@@ -497,6 +514,7 @@ int main(int argc, char **argv)
 
 	if (slots < 1 || slots > SLOTS_MAX)
 		errx(2, "usage: agent SLOTS");
+	hold_kvm();
 	for (int i = 0; i < slots; i++)
 		servers[i] = fork_server(i);
 	for (;;) {
