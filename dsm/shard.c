@@ -23,7 +23,7 @@ static int on_message(void *ctx, struct conn *c, const struct wire_hdr *h, const
 
 	if (r == -EPROTO)
 		return shard_fail_peer(s, r, c->peer);
-	return r < 0 ? shard_fail_here(s, r, "a message about", h->addr) : 0;
+	return r < 0 ? shard_fail_here(s, r, "serving", h->addr) : 0;
 }
 
 static int take_faults(struct shard *s)
@@ -32,16 +32,16 @@ static int take_faults(struct shard *s)
 	int n = uffd_read(s->uffd, fault, FAULT_BATCH);
 
 	if (n < 0)
-		return shard_fail_here(s, n, "reading a fault", 0);
+		return shard_fail_host(s, n, "reading faults");
 	for (int i = 0; i < n; i++) {
 		uint64_t gpa;
 
 		if (mem_gpa(&s->cfg->ram->layout, fault[i].hva - (uintptr_t)s->cfg->ram->base,
 			    &gpa) < 0)
-			return shard_fail_here(s, -EFAULT, "locating a fault", fault[i].hva);
+			return shard_fail_host(s, -EFAULT, "locating a fault");
 		int r = dsm_proto_fault(s->proto, gpa, fault[i].write, s->now);
 		if (r < 0)
-			return shard_fail_here(s, r, "fault", gpa);
+			return shard_fail_here(s, r, "a fault", gpa);
 		if (r > 0)
 			hist_add(&s->local, clock_now_ns() - s->now);
 		else
@@ -138,7 +138,7 @@ static int serve(struct shard *s)
 	int r, n = wait_events(s, ev);
 
 	if (n < 0)
-		return shard_fail_here(s, n, "waiting", 0);
+		return shard_fail_host(s, n, "waiting for events");
 	s->now = clock_now_ns();
 	for (int i = 0; i < n; i++) {
 		if (ev[i].data.ptr == &s->stop)
@@ -157,10 +157,10 @@ static int serve(struct shard *s)
 	if (s->now >= dsm_proto_deadline(s->proto)) {
 		r = dsm_proto_tick(s->proto, s->now);
 		if (r < 0)
-			return shard_fail_here(s, r, "end of a hold window", 0);
+			return shard_fail_host(s, r, "ending a hold window");
 	}
 	r = update_interest(s);
-	return r < 0 ? shard_fail_here(s, r, "polling", 0) : 0;
+	return r < 0 ? shard_fail_host(s, r, "choosing events") : 0;
 }
 
 static void *shard_main(void *arg)

@@ -47,6 +47,14 @@ int shard_fail_here(struct shard *s, int code, const char *what, uint64_t gpa)
 	return shard_fail(s, code, -1, text);
 }
 
+int shard_fail_host(struct shard *s, int code, const char *what)
+{
+	char text[160];
+
+	snprintf(text, sizeof(text), "pager: %s failed: %s", what, strerror(-code));
+	return shard_fail(s, code, -1, text);
+}
+
 static void take_page(void *to, const void *from)
 {
 	size_t n = PAGE_BYTES;

@@ -51,10 +51,11 @@ int shard_act(void *ctx, const struct dsm_action *a);
 /*
  * End the shard's service; the first reason is the one that `fatal` tells. Return: @code.
  * fail_peer(): the connection to @peer broke, or what came over it was wrong.
- * fail_here(): @what could not be done to the page at @gpa on this host.
+ * fail_here(): @what could not be done to the page at @gpa on this host; fail_host(): @what failed.
  */
 int shard_fail(struct shard *s, int code, int culprit, const char *text);
 int shard_fail_peer(struct shard *s, int code, unsigned peer);
 int shard_fail_here(struct shard *s, int code, const char *what, uint64_t gpa);
+int shard_fail_host(struct shard *s, int code, const char *what);
 
 #endif
