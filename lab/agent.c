@@ -38,6 +38,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <x86intrin.h>
 #include <sys/ioctl.h>
 #include <sys/pidfd.h>
 #include <sys/wait.h>
@@ -507,13 +509,35 @@ static void hold_kvm(void)
 		err(1, "/dev/kvm");
 }
 
+/* Frequency of this CPU's TSC, over a tenth of a second of the machine's true clock. */
+static unsigned long tsc_khz(void)
+{
+	const struct timespec pause = {.tv_nsec = 100 * 1000 * 1000};
+	struct timespec start, end;
+
+	clock_gettime(CLOCK_MONOTONIC_RAW, &start);
+	unsigned long long first = __rdtsc();
+	nanosleep(&pause, NULL);
+	clock_gettime(CLOCK_MONOTONIC_RAW, &end);
+	unsigned long long ticks = __rdtsc() - first;
+	unsigned long long ns = (unsigned long long)(end.tv_sec - start.tv_sec) * 1000000000 +
+				(unsigned long long)end.tv_nsec -
+				(unsigned long long)start.tv_nsec;
+
+	return (unsigned long)((double)ticks * 1e6 / (double)ns);
+}
+
 int main(int argc, char **argv)
 {
 	pid_t servers[SLOTS_MAX];
 	int slots = argc == 2 ? atoi(argv[1]) : 0;
 
+	if (argc == 2 && strcmp(argv[1], "--tsc-khz") == 0) {
+		printf("%lu\n", tsc_khz());
+		return 0;
+	}
 	if (slots < 1 || slots > SLOTS_MAX)
-		errx(2, "usage: agent SLOTS");
+		errx(2, "usage: agent SLOTS | --tsc-khz");
 	hold_kvm();
 	for (int i = 0; i < slots; i++)
 		servers[i] = fork_server(i);

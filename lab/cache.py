@@ -43,6 +43,10 @@ class Cache:
         version = (self.path / which / "version").read_text(encoding="ascii").strip()
         return self.path / which / "boot" / f"vmlinuz-{version}"
 
+    def tsc_khz(self):
+        """Frequency of this machine's TSC, which is the one that emulated CPUs show."""
+        return int(run([self.path / "agent", "--tsc-khz"], capture_output=True, text=True).stdout)
+
     def initramfs(self):
         return self.path / "initramfs.cpio"
 

@@ -55,7 +55,8 @@ def share(text):
 def settings_of(args, store):
     return {"hosts": args.hosts, "memory": args.memory, "smp": args.smp, "slow": args.slow,
             "slots": args.slots, "shares": args.share, "kernel": str(store.kernel()),
-            "initramfs": str(store.initramfs()), "cache": str(store.path)}
+            "initramfs": str(store.initramfs()), "cache": str(store.path),
+            "tsc_khz": store.tsc_khz()}
 
 
 def up(args):
