@@ -1,6 +1,6 @@
 #!/bin/busybox sh
 # SPDX-License-Identifier: Apache-2.0
-# First process of an emulated host: modules, the machine's root as a chroot, the network, the agent.
+# First process of an emulated host: modules, the machine's root as a chroot, network, agent.
 #
 # Kernel command line: lab.host=I lab.hosts=N lab.slots=S lab.shares=PATH:PATH (9p tags share0...).
 # Whatever fails ends the host (panic=-1 and -no-reboot), so `lab.py up` sees it at once.
