@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+# A thin front to meson and the scripts. Every target installs what it needs first (Debian 12).
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+BUILD := build
+SSIHV := $(BUILD)/cli/ssihv
+JOBS  := $(shell nproc)
+
+# For run-vmm, run-acpi-gen, test and demo: further arguments.
+ARGS :=
+CLUSTER := docs/cluster.example.yaml
+OUT := $(BUILD)/acpi
+
+.PHONY: help build test demo bench run-vmm run-acpi-gen integration-test check-kvm dev-setup lint \
+	format install clean
+
+help: ## this list
+	@echo "SSI-HV: one Linux guest on several hosts. Targets:"
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-17s %s\n", $$1, $$2 }' Makefile
+
+build: ## compile everything into build/
+	@tools/setup.sh build
+	@test -e $(BUILD)/build.ninja || meson setup $(BUILD) >/dev/null
+	@ninja -C $(BUILD) --quiet -j $(JOBS)
+
+test: build ## all tests, one line each; ARGS="--help" tells how to choose
+	@tools/setup.sh lab test
+	@tests/run --build $(BUILD) $(ARGS)
+
+demo: build ## boot one guest on two hosts and let it prove that they are one machine
+	@tools/setup.sh lab
+	@tools/demo.py $(SSIHV) $(ARGS)
+
+bench: build ## a remote page fault against a raw TCP request of the same bytes
+	@$(BUILD)/bench/bench_fault $(ARGS)
+
+run-vmm: build ## ssihv run: make run-vmm ARGS="--local 2 --kernel BZIMAGE"
+	@$(SSIHV) run $(ARGS)
+
+run-acpi-gen: build ## the ACPI tables of CLUSTER=FILE.yaml into OUT=DIR
+	@$(SSIHV) acpi $(CLUSTER) -o $(OUT)
+
+integration-test: build ## only the tests that start emulated hosts and guests
+	@tools/setup.sh lab test
+	@tests/run --build $(BUILD) --only lab --only system $(ARGS)
+
+check-kvm: build ## does /dev/kvm here run real 64-bit code?
+	@$(SSIHV) check-kvm
+
+dev-setup: ## install all that building, testing and linting need
+	@tools/setup.sh build lab test lint
+
+lint: build ## formatting, both compilers, layering, scripts, manual pages, length of files
+	@tools/setup.sh test lint
+	@tools/lint.sh
+
+format: ## format all C files
+	@tools/setup.sh lint
+	@git ls-files '*.c' '*.h' | xargs clang-format -i
+
+install: build ## into the system; DESTDIR is honoured
+	@meson install -C $(BUILD)
+
+clean: ## remove all build directories; the lab's kernels in build/lab-cache stay
+	@test ! -d $(BUILD) || find $(BUILD) -mindepth 1 -maxdepth 1 ! -name lab-cache -exec rm -r {} +
+	@rm -rf build-clang build-sanitize

@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/check.h"
+
+#include <stdio.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "boot/bzimage.h"
+#include "tests/kvm/tiny.h"
+
+#define TABLES_GPA  0x1000
+#define IDT_GPA	    0x4000
+#define GDT_GPA	    0x5000
+#define IDTR_GPA    0x5100
+#define STUBS_GPA   0x6000
+#define STUB_BYTES  16
+#define COMMON_GPA  0x8000
+#define STACK_GPA   0xf000
+#define CODE_GPA    0x10000
+#define PATIENCE_NS (10 * NSEC_PER_SEC)
+
+TINY_CODE(common, ".code64",
+	  "mov $0x80b, %ecx\n"
+	  "xor %eax, %eax\n"
+	  "xor %edx, %edx\n"
+	  "wrmsr\n"
+	  "mov $0xf000, %esp\n"
+	  "jmp *%r15");
+
+/* ---- what the vCPUs ask for ---- */
+
+static void record(struct tiny *t, const struct tiny_entry *entry)
+{
+	pthread_mutex_lock(&t->lock);
+	if (t->count < TINY_ENTRIES)
+		t->entry[t->count++] = *entry;
+	pthread_cond_broadcast(&t->changed);
+	pthread_mutex_unlock(&t->lock);
+}
+
+static void wait_at_gate(struct tiny *t)
+{
+	pthread_mutex_lock(&t->lock);
+	while (!t->gate)
+		pthread_cond_wait(&t->changed, &t->lock);
+	pthread_mutex_unlock(&t->lock);
+}
+
+void tiny_open_gate(struct tiny *t)
+{
+	pthread_mutex_lock(&t->lock);
+	t->gate = true;
+	pthread_cond_broadcast(&t->changed);
+	pthread_mutex_unlock(&t->lock);
+}
+
+static int on_io(void *ctx, struct vcpu *v, struct vcpu_io *io)
+{
+	static const enum tiny_kind kinds[2][2] = {{TINY_IN, TINY_OUT}, {TINY_LOAD, TINY_STORE}};
+	struct tiny *t = ctx;
+
+	for (uint32_t i = 0; i < io->count; i++) {
+		uint8_t *data = (uint8_t *)io->data + i * io->size;
+		struct tiny_entry entry = {.kind = kinds[io->mmio][io->write],
+					   .vcpu = v->index,
+					   .addr = io->addr,
+					   .size = io->size};
+
+		if (io->write)
+			memcpy(&entry.value, data, io->size);
+		else
+			memcpy(data, &t->answer, io->size);
+		record(t, &entry);
+	}
+	if (io->addr == PORT_GATE)
+		wait_at_gate(t);
+	return 0;
+}
+
+/* Routes as vmm/ does: INIT and SIPI to vCPU `dest`, all else is only recorded. */
+static void on_send(void *ctx, struct vcpu *v, const struct irq_message *m)
+{
+	struct tiny *t = ctx;
+
+	record(t, &(struct tiny_entry){.kind = TINY_SEND,
+				       .vcpu = v->index,
+				       .addr = m->dest,
+				       .value = m->vector,
+				       .message = *m});
+	if (m->dest < TINY_VCPUS && m->mode == IRQ_INIT)
+		vcpu_signal(t->vcpu[m->dest], VCPU_EVENT_INIT, 0);
+	if (m->dest < TINY_VCPUS && m->mode == IRQ_SIPI)
+		vcpu_signal(t->vcpu[m->dest], VCPU_EVENT_SIPI, m->vector);
+}
+
+static void on_eoi(void *ctx, struct vcpu *v, uint8_t vector)
+{
+	record(ctx, &(struct tiny_entry){.kind = TINY_EOI, .vcpu = v->index, .addr = vector});
+}
+
+static void on_failed(void *ctx, struct vcpu *v, const char *text)
+{
+	struct tiny *t = ctx;
+
+	snprintf(t->failure, sizeof(t->failure), "%s", text);
+	record(t, &(struct tiny_entry){.kind = TINY_FAILED, .vcpu = v->index});
+}
+
+static const struct vcpu_ops ops = {
+	.io = on_io, .send = on_send, .eoi = on_eoi, .failed = on_failed};
+
+/* ---- the guest's memory ---- */
+
+static void put(struct tiny *t, uint64_t gpa, const void *data, size_t len)
+{
+	assert_int_equal(ram_write(t->ram, gpa, data, len), 0);
+}
+
+static void put_tables(struct tiny *t)
+{
+	/* Present and writable; two 2 MiB pages. */
+	const uint64_t pml4 = (TABLES_GPA + 0x1000) | 3, pdpt = (TABLES_GPA + 0x2000) | 3,
+		       pages[] = {0x83, TINY_MMIO | 0x83};
+	/* Null, null, 64-bit code, data: as the boot protocol has them. */
+	const uint64_t gdt[] = {0, 0, 0x00af9b000000ffff, 0x00cf93000000ffff};
+
+	put(t, TABLES_GPA, &pml4, sizeof(pml4));
+	put(t, TABLES_GPA + 0x1000, &pdpt, sizeof(pdpt));
+	put(t, TABLES_GPA + 0x2000, pages, sizeof(pages));
+	put(t, GDT_GPA, gdt, sizeof(gdt));
+}
+
+/* A stub: mov $vector, %al; out %al, $PORT_VECTOR; jmp common. */
+static void put_vector(struct tiny *t, unsigned vector)
+{
+	const uint32_t stub_gpa = STUBS_GPA + vector * STUB_BYTES;
+	const uint32_t distance = COMMON_GPA - (stub_gpa + 9);
+	/* Interrupt gate, present: SDM vol. 3, 6.14.1. */
+	const uint64_t gate[2] = {(uint64_t)(stub_gpa & 0xffff) | (uint64_t)BOOT_CS << 16 |
+				  UINT64_C(0x8e) << 40};
+	uint8_t stub[9] = {0xb0, (uint8_t)vector, 0xe6, PORT_VECTOR, 0xe9};
+
+	memcpy(stub + 5, &distance, sizeof(distance));
+	put(t, stub_gpa, stub, sizeof(stub));
+	put(t, IDT_GPA + vector * sizeof(gate), gate, sizeof(gate));
+}
+
+static void put_interrupts(struct tiny *t)
+{
+	const struct {
+		uint16_t limit;
+		uint64_t base;
+	} __attribute__((packed)) idtr = {256 * 16 - 1, IDT_GPA};
+
+	for (unsigned vector = 0; vector < 256; vector++)
+		put_vector(t, vector);
+	put(t, IDTR_GPA, &idtr, sizeof(idtr));
+	tiny_load(t, COMMON_GPA, tiny_common, tiny_common_end);
+}
+
+/* ---- interface ---- */
+
+int tiny_usable(struct err *err)
+{
+	struct kvm kvm;
+	int r = kvm_open(&kvm, err);
+
+	if (r == 0)
+		kvm_close(&kvm);
+	return r;
+}
+
+static void make_vcpu(struct tiny *t, unsigned index, const uint32_t *words)
+{
+	const struct vcpu_config cfg = {
+		.kvm = &t->kvm,
+		.clock = &t->clock,
+		.ram = t->ram,
+		.ops = &ops,
+		.ctx = t,
+		.index = index,
+		.bsp = index == 0,
+		.host_cpu = -1,
+		.topology = {.apic_id = index,
+			     .node_shift = 1,
+			     .node_vcpus = TINY_VCPUS,
+			     .tsc_khz = t->clock.tsc_khz},
+		.cpuid_words = words,
+	};
+	struct err err = {""};
+
+	if (vcpu_new(&cfg, &t->vcpu[index], &err) < 0)
+		fail_msg("%s", err.text);
+}
+
+/* Guest time starts at 0 now. A KVM that emulates may take an offset and ignore it. */
+static void start_clock(struct tiny *t)
+{
+	int64_t kept = 0;
+	struct kvm_device_attr attr = {
+		.group = KVM_VCPU_TSC_CTRL,
+		.attr = KVM_VCPU_TSC_OFFSET,
+		.addr = (uintptr_t)&kept,
+	};
+
+	atomic_store(&t->clock.offset, -(int64_t)__rdtsc());
+	assert_int_equal(vcpu_sync_tsc(t->vcpu[0]), 0);
+	assert_int_equal(ioctl(t->vcpu[0]->fd, KVM_GET_DEVICE_ATTR, &attr), 0);
+	if (kept != atomic_load(&t->clock.offset))
+		atomic_store(&t->clock.offset, 0);
+}
+
+struct tiny *tiny_new(void)
+{
+	const uint64_t size = REGION_BYTES;
+	struct tiny *t = calloc(1, sizeof(*t));
+	uint32_t words[CPUID_WORDS];
+	struct mem_layout layout;
+	struct err err = {""};
+
+	assert_non_null(t);
+	pthread_mutex_init(&t->lock, NULL);
+	pthread_cond_init(&t->changed, NULL);
+	if (kvm_open(&t->kvm, &err) < 0 || mem_layout_init(&size, 1, &layout, &err) < 0 ||
+	    ram_new(&layout, &t->ram, &err) < 0 || kvm_map_ram(&t->kvm, t->ram, &err) < 0)
+		fail_msg("%s", err.text);
+	t->clock.tsc_khz = t->kvm.tsc_khz;
+	assert_int_equal(cpuid_words(&t->kvm, words), 0);
+	put_tables(t);
+	put_interrupts(t);
+	for (unsigned i = 0; i < TINY_VCPUS; i++)
+		make_vcpu(t, i, words);
+	start_clock(t);
+	return t;
+}
+
+void tiny_free(struct tiny *t)
+{
+	tiny_open_gate(t);
+	for (unsigned i = 0; i < TINY_VCPUS; i++)
+		if (t->vcpu[i])
+			vcpu_signal(t->vcpu[i], VCPU_EVENT_STOP, 0);
+	for (unsigned i = 0; i < TINY_VCPUS; i++) {
+		if (t->vcpu[i])
+			vcpu_join(t->vcpu[i]);
+		vcpu_free(t->vcpu[i]);
+	}
+	kvm_close(&t->kvm);
+	ram_free(t->ram);
+	free(t);
+}
+
+void tiny_load(struct tiny *t, uint64_t gpa, const uint8_t *code, const uint8_t *end)
+{
+	put(t, gpa, code, (size_t)(end - code));
+}
+
+void tiny_start(struct tiny *t)
+{
+	static const struct vcpu_entry entry = {
+		.rip = CODE_GPA,
+		.rsp = STACK_GPA,
+		.rflags = 2,
+		.cr0 = 0x80000011, /* PG, ET, PE */
+		.cr3 = TABLES_GPA,
+		.cr4 = 0x20,   /* PAE */
+		.efer = 0x500, /* LMA, LME */
+		.gdt_base = GDT_GPA,
+		.gdt_limit = 4 * 8 - 1,
+		.cs = BOOT_CS,
+		.ds = BOOT_DS,
+	};
+
+	assert_int_equal(vcpu_set_entry(t->vcpu[0], &entry), 0);
+	for (unsigned i = 0; i < TINY_VCPUS; i++)
+		assert_int_equal(vcpu_start(t->vcpu[i]), 0);
+}
+
+struct tiny_entry tiny_next(struct tiny *t, enum tiny_kind kind)
+{
+	struct tiny_entry entry = {0};
+	struct timespec end;
+	bool found;
+	int r = 0;
+
+	clock_gettime(CLOCK_REALTIME, &end);
+	end.tv_sec += PATIENCE_NS / NSEC_PER_SEC;
+	pthread_mutex_lock(&t->lock);
+	while (t->taken == t->count && r == 0)
+		r = pthread_cond_timedwait(&t->changed, &t->lock, &end);
+	found = t->taken < t->count;
+	if (found)
+		entry = t->entry[t->taken++];
+	pthread_mutex_unlock(&t->lock);
+	if (!found)
+		fail_msg("the guest did nothing for 10 s");
+	if (entry.kind == TINY_FAILED && kind != TINY_FAILED)
+		fail_msg("%s", t->failure);
+	assert_int_equal(entry.kind, kind);
+	return entry;
+}
+
+void tiny_expect(struct tiny *t, enum tiny_kind kind, uint64_t addr, uint64_t value)
+{
+	struct tiny_entry entry = tiny_next(t, kind);
+
+	assert_int_equal(entry.addr, addr);
+	assert_int_equal(entry.value, value);
+}
+
+void tiny_wait_asleep(struct tiny *t, unsigned vcpu)
+{
+	uint64_t end = clock_now_ns() + PATIENCE_NS;
+
+	while (atomic_load(&t->vcpu[vcpu]->inbox.mode) != VCPU_ASLEEP) {
+		if (clock_now_ns() > end)
+			fail_msg("vCPU %u does not sleep", vcpu);
+		usleep(100);
+	}
+}

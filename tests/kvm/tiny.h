@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A rig for tiny guests: one VM with 2 MiB of RAM and two vCPUs on this machine's /dev/kvm,
+ * whatever it is. A guest is a few instructions; what it does with ports and MMIO is recorded.
+ *
+ * The guest's memory:
+ *   0x01000  page tables: 0..2 MiB is RAM, 2..4 MiB is mapped and no RAM, that is, MMIO
+ *   0x04000  IDT     0x05000  GDT     0x05100  operand of LIDT
+ *   0x06000  a stub for every vector: writes the vector to PORT_VECTOR
+ *   0x07000  real-mode code of the second vCPU
+ *   0x08000  common end of all stubs: EOI, fresh stack, jump to what R15 holds
+ *   0x0f000  end of the stack
+ *   0x10000  code of the first vCPU, 64-bit
+ * No stub ends in IRET: a KVM that emulates has none in protected mode.
+ *
+ * Threads: vCPU threads append to the record under `lock`; the test waits on `changed`.
+ */
+#ifndef SSIHV_TESTS_KVM_TINY_H
+#define SSIHV_TESTS_KVM_TINY_H
+
+#include "cpu/vcpu.h"
+
+#define TINY_VCPUS   2
+#define TINY_ENTRIES 128
+#define TINY_MMIO    REGION_BYTES
+#define TINY_AP_GPA  0x7000
+#define PORT_VECTOR  0x20
+#define PORT_GATE    0x21 /* a read waits until the test opens the gate */
+
+/*
+ * Instructions under a name: `tiny_NAME` to `tiny_NAME_end`. They are copied into the guest, so
+ * they must not depend on where they are. @mode: .code16 or .code64.
+ */
+#define TINY_CODE(name, mode, text)                                                                \
+	__asm__(".pushsection .rodata\n" mode "\ntiny_" #name ":\n" text "\ntiny_" #name           \
+		"_end:\n.code64\n.popsection\n");                                                  \
+	extern const uint8_t tiny_##name[] __attribute__((visibility("hidden")));                  \
+	extern const uint8_t tiny_##name##_end[] __attribute__((visibility("hidden")))
+
+/* At the start of a guest that takes interrupts: IDT, APIC on (SVR bit 8), R15 to label 9. */
+#define TINY_PROLOGUE                                                                              \
+	"lidt 0x5100\n"                                                                            \
+	"mov $0x80f, %ecx\n xor %edx, %edx\n mov $0x1ff, %eax\n wrmsr\n"                           \
+	"lea 9f(%rip), %r15\n"
+
+enum tiny_kind { TINY_OUT, TINY_IN, TINY_STORE, TINY_LOAD, TINY_SEND, TINY_EOI, TINY_FAILED };
+
+struct tiny_entry {
+	enum tiny_kind kind;
+	unsigned vcpu;
+	uint64_t addr; /* port, address, vector */
+	unsigned size;
+	uint64_t value;
+	struct irq_message message; /* TINY_SEND */
+};
+
+struct tiny {
+	struct kvm kvm;
+	struct guest_clock clock;
+	struct ram *ram;
+	struct vcpu *vcpu[TINY_VCPUS];
+	uint64_t answer; /* what a read of a port or of MMIO gives */
+
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	bool gate;
+	unsigned taken, count; /* entries: those that the test has seen, all */
+	struct tiny_entry entry[TINY_ENTRIES];
+	char failure[160];
+};
+
+/** tiny_usable() - can /dev/kvm be opened here? Return: 0; negative errno with @err. */
+int tiny_usable(struct err *err);
+
+/** tiny_new() - VM, memory, vCPUs; nothing runs. Asserts. */
+struct tiny *tiny_new(void);
+
+/** tiny_free() - stop both vCPUs and free everything. */
+void tiny_free(struct tiny *t);
+
+/** tiny_load() - put instructions at @gpa. */
+void tiny_load(struct tiny *t, uint64_t gpa, const uint8_t *code, const uint8_t *end);
+
+/** tiny_start() - start both vCPUs; the first at its 64-bit code. */
+void tiny_start(struct tiny *t);
+
+/* As most tests begin. */
+#define TINY_RUN(t, name)                                                                          \
+	do {                                                                                       \
+		tiny_load(t, 0x10000, tiny_##name, tiny_##name##_end);                             \
+		tiny_start(t);                                                                     \
+	} while (0)
+
+/**
+ * tiny_next() - the next entry of the record; waits for it up to 10 s
+ *
+ * Asserts that it is of @kind, and says what the vCPU failed of when it is not.
+ */
+struct tiny_entry tiny_next(struct tiny *t, enum tiny_kind kind);
+
+/** tiny_expect() - tiny_next() with this address and value. */
+void tiny_expect(struct tiny *t, enum tiny_kind kind, uint64_t addr, uint64_t value);
+
+/** tiny_open_gate() - let the vCPU go on that reads PORT_GATE. */
+void tiny_open_gate(struct tiny *t);
+
+/** tiny_wait_asleep() - until @vcpu sleeps in HLT, or waits for its SIPI. */
+void tiny_wait_asleep(struct tiny *t, unsigned vcpu);
+
+#endif
