@@ -34,11 +34,11 @@
 		__typeof__(b) _max_b = (b);                                                        \
 		_max_a > _max_b ? _max_a : _max_b;                                                 \
 	})
-#define ALIGN_UP(x, a)   (((x) + ((__typeof__(x))(a)-1)) & ~((__typeof__(x))(a)-1))
-#define ALIGN_DOWN(x, a) ((x) & ~((__typeof__(x))(a)-1))
+#define ALIGN_UP(x, a)			(((x) + ((__typeof__(x))(a)-1)) & ~((__typeof__(x))(a)-1))
+#define ALIGN_DOWN(x, a)		((x) & ~((__typeof__(x))(a)-1))
 #define container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
-#define likely(x)   __builtin_expect(!!(x), 1)
-#define unlikely(x) __builtin_expect(!!(x), 0)
+#define likely(x)			__builtin_expect(!!(x), 1)
+#define unlikely(x)			__builtin_expect(!!(x), 0)
 
 #define KIB (UINT64_C(1) << 10)
 #define MIB (UINT64_C(1) << 20)
@@ -59,9 +59,9 @@
 #define MAX_NODES 64
 
 /* Frees, closes or unmaps a local at the end of its scope; see the helpers below. */
-#define _cleanup_(fn) __attribute__((cleanup(fn)))
+#define _cleanup_(fn)	     __attribute__((cleanup(fn)))
 #define _printf_(fmt, first) __attribute__((format(printf, fmt, first)))
-#define _must_check_ __attribute__((warn_unused_result))
+#define _must_check_	     __attribute__((warn_unused_result))
 
 static inline void freep(void *p)
 {
@@ -74,7 +74,7 @@ static inline void closep(const int *fd)
 		close(*fd);
 }
 
-#define _cleanup_free_  _cleanup_(freep)
+#define _cleanup_free_	_cleanup_(freep)
 #define _cleanup_close_ _cleanup_(closep)
 
 /* Moves ownership out of a _cleanup_ local. */

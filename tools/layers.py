@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Checks that every #include between folders follows the one-way dependency table.
 
 Usage: layers.py ROOT.  Prints one line per violation and exits 1, else prints "layers ok".

@@ -14,8 +14,8 @@
 
 /*
  * Words that come first, so that the user's win. The console is the serial port; the TSC is the
- * cluster's own clock, which the guest need not test against slower ones; a kernel at a random place
- * would lie on any node, away from its boot CPU, and be moved there page by page.
+ * cluster's own clock, which the guest need not test against slower ones; a kernel at a random
+ * place would lie on any node, away from its boot CPU, and be moved there page by page.
  */
 #define BASE_CMDLINE "console=ttyS0 tsc=reliable nokaslr"
 
