@@ -26,7 +26,9 @@ files() { # PATTERN...: of git, as far as they exist
 }
 
 formatting() {
-	files '*.c' '*.h' | xargs clang-format --dry-run -Werror
+	files '*.c' '*.h' | xargs clang-format --dry-run -Werror 2>&1 |
+		awk -F: '/: error: / && !seen[$1]++ { print $1 ": not formatted; make format"; bad = 1 }
+			 END { exit bad }'
 }
 
 clang_build() {
