@@ -79,16 +79,17 @@ def table(report, alone):
                                        for name in ("xadd", "cmpxchg16b", "mutex"))),
         ("litmus tests", f"{sum(test['runs'] for test in litmus)} runs, "
                          f"{sum(test['forbidden'] for test in litmus)} forbidden outcomes"),
-        ("time never went back by", f"{report['clock_worst_ns']} ns"),
+        ("clocks went back by", f"{report['clock_worst_ns']} ns at most"),
         ("guest's boot", f"{report['uptime_at_start']:.1f} s; on one host "
                          f"{alone['uptime_at_start']:.1f} s "
                          f"({report['uptime_at_start'] / alone['uptime_at_start']:.2f} times)"),
         ("the run in all", f"{report['total_seconds']:.0f} s"),
     ]
     for node in report["nodes"]:
-        rows.append((f"faults of {node['name']}",
-                     f"{node['faults_remote']} remote (p50 {node['fault_p50_us']:.0f} us, p99 "
-                     f"{node['fault_p99_us']:.0f} us), {node['faults_local']} local"))
+        if node.get("fault_p50_us") is not None:
+            rows.append((f"faults of {node['name']}",
+                         f"{node['faults_remote']} remote (p50 {node['fault_p50_us']:.0f} us, p99 "
+                         f"{node['fault_p99_us']:.0f} us), {node['faults_local']} local"))
     say("")
     for name, text in rows:
         say(f"{name:<26} {text}")
