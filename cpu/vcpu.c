@@ -130,11 +130,13 @@ static void sleep_until_event(struct vcpu *v)
 	uint64_t deadline = v->state == VCPU_HALTED ? timer_deadline(v) : 0;
 	struct timespec ts = timespec_of(deadline);
 
+	v->ops->idle(v->ctx, v, true);
 	atomic_store(&v->inbox.mode, VCPU_ASLEEP);
 	if (!atomic_load(&v->inbox.events))
 		syscall(SYS_futex, &v->inbox.mode, FUTEX_WAIT_BITSET_PRIVATE, VCPU_ASLEEP,
 			deadline ? &ts : NULL, NULL, FUTEX_BITSET_MATCH_ANY);
 	atomic_store(&v->inbox.mode, VCPU_OUTSIDE);
+	v->ops->idle(v->ctx, v, false);
 }
 
 static bool must_sleep(const struct vcpu *v)

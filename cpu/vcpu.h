@@ -56,6 +56,8 @@ struct vcpu_ops {
 	void (*send)(void *ctx, struct vcpu *v, const struct irq_message *m);
 	/* Tell the IOAPIC that a level-triggered interrupt has ended. */
 	void (*eoi)(void *ctx, struct vcpu *v, uint8_t vector);
+	/* The vCPU goes to sleep until an interrupt, or wakes up. */
+	void (*idle)(void *ctx, struct vcpu *v, bool idle);
 	/* The vCPU cannot go on; @text names why. Its thread ends. */
 	void (*failed)(void *ctx, struct vcpu *v, const char *text);
 };

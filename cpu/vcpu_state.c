@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Making a vCPU and setting its registers: power-up, 64-bit entry, INIT and SIPI, TSC. */
 #include <signal.h>
+#include <stdalign.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 
@@ -13,12 +14,14 @@
 
 static int set_msr(const struct vcpu *v, uint32_t index, uint64_t value)
 {
-	struct {
-		struct kvm_msrs head;
-		struct kvm_msr_entry entry;
-	} msrs = {.head.nmsrs = 1, .entry = {.index = index, .data = value}};
+	const struct kvm_msrs head = {.nmsrs = 1};
+	const struct kvm_msr_entry entry = {.index = index, .data = value};
+	/* The entries follow the header: an array of unknown length in the kernel's struct. */
+	alignas(struct kvm_msrs) uint8_t msrs[sizeof(head) + sizeof(entry)];
 
-	int r = ioctl(v->fd, KVM_SET_MSRS, &msrs);
+	memcpy(msrs, &head, sizeof(head));
+	memcpy(msrs + sizeof(head), &entry, sizeof(entry));
+	int r = ioctl(v->fd, KVM_SET_MSRS, msrs);
 	return r == 1 ? 0 : r < 0 ? -errno : -EIO;
 }
 

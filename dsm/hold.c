@@ -42,6 +42,14 @@ static void end(struct hold_table *t, struct hold *h)
 	list_add_tail(&t->unused, &h->link);
 }
 
+/* When the window of @h ends, as far as is known now. */
+static uint64_t window_end(const struct hold_table *t, const struct hold *h)
+{
+	if (t->idle)
+		return 0;
+	return MIN(t->newest + t->length, h->granted + HOLD_STRETCH * t->length);
+}
+
 void hold_begin(struct hold_table *t, uint64_t gpa, uint64_t now)
 {
 	struct hold *h = find(t, gpa), *oldest = first(&t->quiet);
@@ -49,7 +57,7 @@ void hold_begin(struct hold_table *t, uint64_t gpa, uint64_t now)
 	if (!t->length)
 		return;
 	if (!h) {
-		if (oldest && (oldest->until <= now || list_empty(&t->unused)))
+		if (oldest && (window_end(t, oldest) <= now || list_empty(&t->unused)))
 			end(t, oldest);
 		h = first(&t->unused);
 		if (!h)
@@ -58,7 +66,7 @@ void hold_begin(struct hold_table *t, uint64_t gpa, uint64_t now)
 		h->waits = false;
 		page_hash_add(&t->hash, &h->node);
 	}
-	h->until = now + t->length;
+	h->granted = t->newest = now;
 	h->extended = 0;
 	list_del(&h->link);
 	list_add_tail(&t->quiet, &h->link);
@@ -86,6 +94,7 @@ bool hold_defer(struct hold_table *t, const struct wire_hdr *demand, uint64_t no
 
 	if (!h)
 		return false;
+	h->until = window_end(t, h);
 	if (h->until <= now) {
 		end(t, h);
 		return false;
@@ -97,19 +106,31 @@ bool hold_defer(struct hold_table *t, const struct wire_hdr *demand, uint64_t no
 	return true;
 }
 
-struct hold *hold_ended(const struct hold_table *t, uint64_t now)
+static void move_end(struct hold_table *t, struct hold *h, uint64_t until)
 {
-	struct hold *h = first(&t->loud);
+	h->until = until;
+	list_del(&h->link);
+	insert_by_end(&t->loud, h);
+}
 
-	return h && h->until <= now ? h : NULL;
+struct hold *hold_ended(struct hold_table *t, uint64_t now)
+{
+	struct hold *h;
+
+	while ((h = first(&t->loud)) != NULL && (h->until <= now || t->idle)) {
+		uint64_t until = window_end(t, h);
+
+		if (until <= now)
+			return h;
+		move_end(t, h, until);
+	}
+	return NULL;
 }
 
 void hold_extend(struct hold_table *t, struct hold *h, uint64_t now)
 {
-	h->until = now + t->length;
 	h->extended++;
-	list_del(&h->link);
-	insert_by_end(&t->loud, h);
+	move_end(t, h, now + t->length);
 }
 
 struct wire_hdr hold_take(struct hold_table *t, struct hold *h)
@@ -124,5 +145,7 @@ uint64_t hold_deadline(const struct hold_table *t)
 {
 	const struct hold *h = first(&t->loud);
 
-	return h ? h->until : UINT64_MAX;
+	if (!h)
+		return UINT64_MAX;
+	return t->idle ? 0 : h->until;
 }

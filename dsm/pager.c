@@ -75,6 +75,12 @@ void pager_free(struct pager *p)
 	free(p);
 }
 
+void pager_set_idle(struct pager *p, bool idle)
+{
+	for (unsigned i = 0; i < p->cfg.shards; i++)
+		shard_set_idle(p->shard[i], idle);
+}
+
 void pager_stats(const struct pager *p, struct pager_stats *ret)
 {
 	memset(ret, 0, sizeof(*ret));

@@ -65,6 +65,13 @@ void pager_stop(struct pager *pager);
 
 void pager_free(struct pager *pager);
 
+/**
+ * pager_set_idle() - no vCPU of this node runs, or one does again
+ *
+ * Pages that are held for a CPU that sleeps would be waited for in vain. Any thread.
+ */
+void pager_set_idle(struct pager *pager, bool idle);
+
 /** pager_stats() - sum over all shards; @ret may be large, not for the stack of a small thread. */
 void pager_stats(const struct pager *pager, struct pager_stats *ret);
 

@@ -12,7 +12,6 @@
 #define HOLDS(max_pending) (4 * (max_pending) + 64)
 
 /* One held page in so many may wait for the rest of what an instruction needs. */
-#define PATIENCE_ODDS 8
 
 int dsm_proto_new(const struct dsm_proto_config *cfg, struct dsm_proto **ret)
 {
@@ -26,7 +25,6 @@ int dsm_proto_new(const struct dsm_proto_config *cfg, struct dsm_proto **ret)
 	if (!p)
 		return -ENOMEM;
 	p->cfg = *cfg;
-	p->lottery = cfg->self + 1;
 	if (directory_init(&p->dir, cfg->gpa_end) || pending_init(&p->pending, cfg->max_pending) ||
 	    hold_init(&p->hold, HOLDS(cfg->max_pending), cfg->hold_ns) ||
 	    requests_init(&p->requests, cfg->nodes, cfg->max_pending)) {
@@ -173,19 +171,37 @@ static int serve_at_once(struct dsm_proto *p, uint64_t gpa, bool writable)
 	return 1;
 }
 
+/* Is this node's copy of the page enough? */
+static bool suffices(enum dsm_copy copy, bool write)
+{
+	return copy == DSM_OWNED || (copy == DSM_SHARED && !write);
+}
+
+/* Makes a request. Return: 0, also when the home was this node and has answered; negative errno. */
+static int ask(struct dsm_proto *p, uint64_t page, unsigned home, bool write, uint64_t now)
+{
+	struct wire_hdr h;
+	int r;
+
+	if (home != p->cfg.self && directory_touch(&p->dir, page) < 0)
+		return proto_fail(p, -ENOMEM);
+	p->stats.memory = p->dir.bytes;
+	pending_add(&p->pending, page, write);
+	h = proto_hdr(p, write ? WIRE_GETM : WIRE_GETS, page, p->cfg.self);
+	r = proto_send(p, home, &h);
+	return r < 0 ? r : drain(p, now);
+}
+
 int dsm_proto_fault(struct dsm_proto *p, uint64_t gpa, bool write, uint64_t now)
 {
 	uint64_t page = ALIGN_DOWN(gpa, PAGE_BYTES);
 	int home = home_of(p, page), r;
-	struct wire_hdr h;
-	enum dsm_copy copy;
 
 	if (p->dead)
 		return p->dead;
 	if (home < 0)
 		return -EFAULT;
-	copy = cache_copy(p, page, (unsigned)home);
-	if (copy == DSM_OWNED || (copy == DSM_SHARED && !write)) {
+	if (suffices(cache_copy(p, page, (unsigned)home), write)) {
 		bool tracked = home != (int)p->cfg.self || directory_home(&p->dir, page);
 
 		return serve_at_once(p, page, write && tracked);
@@ -194,14 +210,7 @@ int dsm_proto_fault(struct dsm_proto *p, uint64_t gpa, bool write, uint64_t now)
 		return 0;
 	if (p->pending.count == p->cfg.max_pending)
 		return -EAGAIN;
-	if (home != (int)p->cfg.self && directory_touch(&p->dir, page) < 0)
-		return proto_fail(p, -ENOMEM);
-	p->stats.memory = p->dir.bytes;
-	pending_add(&p->pending, page, write);
-	h = proto_hdr(p, write ? WIRE_GETM : WIRE_GETS, page, p->cfg.self);
-	r = proto_send(p, (unsigned)home, &h);
-	if (r == 0)
-		r = drain(p, now);
+	r = ask(p, page, (unsigned)home, write, now);
 	if (r < 0)
 		return r;
 	if (pending_find(&p->pending, page)) {
@@ -212,13 +221,18 @@ int dsm_proto_fault(struct dsm_proto *p, uint64_t gpa, bool write, uint64_t now)
 	return 1;
 }
 
-/* xorshift32: one chance in PATIENCE_ODDS. Nodes draw differently. */
-static bool draw(struct dsm_proto *p)
+int dsm_proto_prefetch(struct dsm_proto *p, uint64_t gpa, bool write, uint64_t now)
 {
-	p->lottery ^= p->lottery << 13;
-	p->lottery ^= p->lottery >> 17;
-	p->lottery ^= p->lottery << 5;
-	return p->lottery % PATIENCE_ODDS == 0;
+	uint64_t page = ALIGN_DOWN(gpa, PAGE_BYTES);
+	int home = home_of(p, page);
+
+	if (p->dead)
+		return p->dead;
+	if (home < 0 || suffices(cache_copy(p, page, (unsigned)home), write) ||
+	    pending_find(&p->pending, page) || p->pending.count == p->cfg.max_pending)
+		return 0;
+	p->stats.prefetches++;
+	return ask(p, page, (unsigned)home, write, now);
 }
 
 /*
@@ -226,11 +240,10 @@ static bool draw(struct dsm_proto *p)
  * order of addresses keeps nodes from waiting for each other in a circle, and the number of
  * windows is what it takes the page above to come round all nodes.
  */
-static bool is_patient(struct dsm_proto *p, const struct hold *h)
+static bool is_patient(const struct dsm_proto *p, const struct hold *h)
 {
-	if (h->extended >= 2 * p->cfg.nodes || (h->extended == 0 && !draw(p)))
-		return false;
-	return pending_above(&p->pending, h->node.gpa);
+	return !p->hold.idle && h->extended < 2 * p->cfg.nodes &&
+	       pending_above(&p->pending, h->node.gpa);
 }
 
 int dsm_proto_tick(struct dsm_proto *p, uint64_t now)
@@ -248,6 +261,11 @@ int dsm_proto_tick(struct dsm_proto *p, uint64_t now)
 		cache_serve(p, &demand, (unsigned)home_of(p, demand.addr));
 	}
 	return p->dead;
+}
+
+void dsm_proto_set_idle(struct dsm_proto *p, bool idle)
+{
+	p->hold.idle = idle;
 }
 
 uint64_t dsm_proto_deadline(const struct dsm_proto *p)

@@ -44,10 +44,10 @@
  * need several pages; without the window two nodes could take them from each other for ever. The
  * windows are a fixed pool: when it is full the oldest ends early (progress, not correctness).
  *
- * PATIENCE. Windows alone are not enough: when three nodes need the same two pages at once, the two
- * can go round in step for ever, each leaving a node just before the other arrives (the simulator
- * found it). So, one time in eight, by a draw, a page whose window has ended stays while this node
- * waits for a page at a higher address, for at most 2 * nodes windows.
+ * PATIENCE. Windows alone are not enough: nodes that need the same pages at once can go round in
+ * step for ever, each page leaving a node just before the next arrives (the simulator found it).
+ * So a page whose window has ended stays while this node waits for a page at a higher address, for
+ * at most 2 * nodes windows. The order of addresses keeps nodes from waiting in a circle.
  *
  * INVARIANTS (checked by the simulator): one writer or many readers; a read returns the last
  * write; at rest the directory agrees with every copy; every fault ends.
@@ -131,8 +131,9 @@ struct dsm_proto_config {
 
 struct dsm_stats {
 	/* Fault events but those that joined a request: served within the call, or not. */
-	uint64_t faults_local;				   /* served without another node */
-	uint64_t faults_remote;				   /* waited for another node */
+	uint64_t faults_local;	/* served without another node */
+	uint64_t faults_remote; /* waited for another node */
+	uint64_t prefetches;	/* requests for pages that nobody waited for yet */
 	uint64_t zero_grants, data_grants, upgrade_grants; /* received from others */
 	uint64_t invalidations;		     /* copies given up here: INV and FWD_GETM */
 	uint64_t downgrades;		     /* copies made read-only here: FWD_GETS */
@@ -167,6 +168,16 @@ void dsm_proto_free(struct dsm_proto *p);
 int dsm_proto_fault(struct dsm_proto *p, uint64_t gpa, bool write, uint64_t now);
 
 /**
+ * dsm_proto_prefetch() - ask for a page that nobody waits for yet
+ *
+ * As dsm_proto_fault(), but does nothing when the page is here, under way, no RAM of this shard, or
+ * when max_pending requests wait.
+ *
+ * Return: 0, or what emit() returned.
+ */
+int dsm_proto_prefetch(struct dsm_proto *p, uint64_t gpa, bool write, uint64_t now);
+
+/**
  * dsm_proto_message() - a message arrived that has passed wire_check()
  * @payload: @h->len bytes; valid for the call. Not looked at, passed on to DSM_MAP.
  *
@@ -184,6 +195,14 @@ int dsm_proto_message(struct dsm_proto *p, const struct wire_hdr *h, const void 
  * Return: 0, or a negative error as above.
  */
 int dsm_proto_tick(struct dsm_proto *p, uint64_t now);
+
+/**
+ * dsm_proto_set_idle() - tell whether any CPU of this node would use a page now
+ *
+ * While none would, no hold window is open; those that demands wait for end with the next
+ * dsm_proto_tick(), for which dsm_proto_deadline() then asks at once.
+ */
+void dsm_proto_set_idle(struct dsm_proto *p, bool idle);
 
 /** dsm_proto_deadline() - when dsm_proto_tick() has work to do; UINT64_MAX for never. */
 uint64_t dsm_proto_deadline(const struct dsm_proto *p);

@@ -28,8 +28,7 @@ struct dsm_proto {
 	struct dsm_stats stats;
 	struct wire_hdr to_self;
 	bool has_to_self;
-	uint32_t lottery; /* state of the draw for patience; never 0 */
-	int dead;	  /* the error that ended this core, 0 while it lives */
+	int dead; /* the error that ended this core, 0 while it lives */
 };
 
 /* A message for page @gpa and requester @node; the rest is for the caller to add. */

@@ -26,6 +26,23 @@ static int on_message(void *ctx, struct conn *c, const struct wire_hdr *h, const
 	return r < 0 ? shard_fail_here(s, r, "serving", h->addr) : 0;
 }
 
+static bool room_for_faults(const struct shard *s)
+{
+	return dsm_proto_waiting(s->proto) + FAULT_BATCH <= PAGER_MAX_PENDING;
+}
+
+/* Asks for what the faulting thread will want next, as far as there is room. */
+static int fetch_ahead(struct shard *s, const struct uffd_fault *fault, uint64_t gpa)
+{
+	struct prefetch_page page[PREFETCH_MAX];
+	unsigned n = prefetch_fault(&s->prefetch, fault->tid, gpa, fault->write, page);
+	int r = 0;
+
+	for (unsigned i = 0; r >= 0 && i < n && room_for_faults(s); i++)
+		r = dsm_proto_prefetch(s->proto, page[i].gpa, page[i].write, s->now);
+	return r;
+}
+
 static int take_faults(struct shard *s)
 {
 	struct uffd_fault fault[FAULT_BATCH];
@@ -39,7 +56,10 @@ static int take_faults(struct shard *s)
 		if (mem_gpa(&s->cfg->ram->layout, fault[i].hva - (uintptr_t)s->cfg->ram->base,
 			    &gpa) < 0)
 			return shard_fail_host(s, -EFAULT, "locating a fault");
+		unsigned waiting = dsm_proto_waiting(s->proto);
 		int r = dsm_proto_fault(s->proto, gpa, fault[i].write, s->now);
+		if (r == 0 && dsm_proto_waiting(s->proto) > waiting)
+			r = fetch_ahead(s, &fault[i], gpa);
 		if (r < 0)
 			return shard_fail_here(s, r, "a fault", gpa);
 		if (r > 0)
@@ -48,11 +68,6 @@ static int take_faults(struct shard *s)
 			timing_begin(&s->timing, gpa, fault[i].write, s->now);
 	}
 	return 0;
-}
-
-static bool room_for_faults(const struct shard *s)
-{
-	return dsm_proto_waiting(s->proto) + FAULT_BATCH <= PAGER_MAX_PENDING;
 }
 
 /* Polls for writing exactly while something is queued. Return: 1 if a queue is too long, 0. */
@@ -99,6 +114,14 @@ static int update_interest(struct shard *s)
 	return 0;
 }
 
+/* The nudge's only message is that end_windows() has to look. */
+static int take_nudge(struct shard *s)
+{
+	uint64_t token;
+
+	return read(s->nudge, &token, sizeof(token)) < 0 && errno != EAGAIN ? -errno : 0;
+}
+
 /* Sleeps until the next event or @deadline. */
 static int sleep_events(struct shard *s, struct epoll_event *ev, uint64_t deadline)
 {
@@ -131,6 +154,30 @@ static int wait_events(struct shard *s, struct epoll_event *ev)
 	return n;
 }
 
+void shard_set_idle(struct shard *s, bool idle)
+{
+	const uint64_t one = 1;
+
+	atomic_store(&s->idle, idle);
+	/* Without a demand that waits nobody is in a hurry to know. */
+	if (idle && atomic_load(&s->holding) && write(s->nudge, &one, sizeof(one)) < 0)
+		return;
+}
+
+/*
+ * Ends the hold windows that are over. `holding` is told before `idle` is read, as the other side
+ * sets `idle` before it reads `holding`: one of the two sees the other.
+ */
+static int end_windows(struct shard *s)
+{
+	bool holding = dsm_proto_deadline(s->proto) != UINT64_MAX;
+
+	if (holding != atomic_load_explicit(&s->holding, memory_order_relaxed))
+		atomic_store(&s->holding, holding);
+	dsm_proto_set_idle(s->proto, atomic_load(&s->idle));
+	return s->now >= dsm_proto_deadline(s->proto) ? dsm_proto_tick(s->proto, s->now) : 0;
+}
+
 /* One round of events. Return: 1 to stop, 0 to go on, negative after a failure. */
 static int serve(struct shard *s)
 {
@@ -143,7 +190,9 @@ static int serve(struct shard *s)
 	for (int i = 0; i < n; i++) {
 		if (ev[i].data.ptr == &s->stop)
 			return 1;
-		if (ev[i].data.ptr == s) {
+		if (ev[i].data.ptr == &s->nudge) {
+			r = take_nudge(s);
+		} else if (ev[i].data.ptr == s) {
 			r = take_faults(s);
 		} else {
 			struct conn *c = ev[i].data.ptr;
@@ -154,11 +203,9 @@ static int serve(struct shard *s)
 		if (r < 0)
 			return r;
 	}
-	if (s->now >= dsm_proto_deadline(s->proto)) {
-		r = dsm_proto_tick(s->proto, s->now);
-		if (r < 0)
-			return shard_fail_host(s, r, "ending a hold window");
-	}
+	r = end_windows(s);
+	if (r < 0)
+		return shard_fail_host(s, r, "ending a hold window");
 	r = update_interest(s);
 	return r < 0 ? shard_fail_host(s, r, "choosing events") : 0;
 }
@@ -223,6 +270,9 @@ static int poll_all(struct shard *s)
 
 	if (epoll_ctl(s->epoll, EPOLL_CTL_ADD, s->stop, &ev) < 0)
 		return -errno;
+	ev.data.ptr = &s->nudge;
+	if (epoll_ctl(s->epoll, EPOLL_CTL_ADD, s->nudge, &ev) < 0)
+		return -errno;
 	ev.data.ptr = s;
 	if (epoll_ctl(s->epoll, EPOLL_CTL_ADD, s->uffd, &ev) < 0)
 		return -errno;
@@ -256,7 +306,8 @@ static int shard_init(struct shard *s, struct err *err)
 	s->pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
 	s->epoll = epoll_create1(EPOLL_CLOEXEC);
 	s->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (s->pagemap < 0 || s->epoll < 0 || s->stop < 0)
+	s->nudge = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (s->nudge < 0 || s->pagemap < 0 || s->epoll < 0 || s->stop < 0)
 		return err_set(err, -errno, "pager: %s", strerror(errno));
 	r = dsm_proto_new(&proto, &s->proto);
 	if (r == 0)
@@ -274,7 +325,7 @@ int shard_new(const struct pager_config *cfg, unsigned index, struct shard **ret
 		return err_set(err, -ENOMEM, "pager: out of memory");
 	s->cfg = cfg;
 	s->index = index;
-	s->uffd = s->pagemap = s->epoll = s->stop = -1;
+	s->uffd = s->pagemap = s->epoll = s->stop = s->nudge = -1;
 
 	int r = shard_init(s, err);
 	if (r < 0) {
@@ -332,6 +383,7 @@ void shard_free(struct shard *s)
 	closep(&s->pagemap);
 	closep(&s->epoll);
 	closep(&s->stop);
+	closep(&s->nudge);
 	free(s);
 }
 

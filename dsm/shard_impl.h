@@ -4,7 +4,9 @@
 #define SSIHV_DSM_SHARD_IMPL_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
+#include "dsm/prefetch.h"
 #include "dsm/shard.h"
 #include "dsm/timing.h"
 
@@ -20,8 +22,12 @@ struct shard {
 	const struct pager_config *cfg;
 	unsigned index;
 	int uffd, pagemap, epoll, stop;
+	int nudge;	      /* eventfd: look at `idle` */
+	_Atomic bool idle;    /* no vCPU runs */
+	_Atomic bool holding; /* demands wait for the end of a hold window */
 	struct dsm_proto *proto;
 	struct timing timing;
+	struct prefetch prefetch;
 	struct hist local, remote;
 	struct outgoing outgoing;
 	uint64_t now; /* ns, of the event that is being handled */

@@ -31,7 +31,9 @@ int uffd_open(int *ret, struct err *err)
 			       "/dev/userfaultfd (udev rule), or grant CAP_SYS_PTRACE",
 			       strerror(-fd));
 
-	struct uffdio_api api = {.api = UFFD_API, .features = UFFD_FEATURE_PAGEFAULT_FLAG_WP};
+	struct uffdio_api api = {.api = UFFD_API,
+				 .features =
+					 UFFD_FEATURE_PAGEFAULT_FLAG_WP | UFFD_FEATURE_THREAD_ID};
 	if (ioctl(fd, UFFDIO_API, &api) < 0)
 		return err_set(err, -errno,
 			       "userfaultfd: this kernel has no write-protect faults; "
@@ -122,6 +124,7 @@ int uffd_read(int fd, struct uffd_fault *ret, unsigned max)
 		ret[n++] = (struct uffd_fault){
 			.hva = ALIGN_DOWN((uint64_t)msg[i].arg.pagefault.address, PAGE_BYTES),
 			.write = flags & (UFFD_PAGEFAULT_FLAG_WRITE | UFFD_PAGEFAULT_FLAG_WP),
+			.tid = msg[i].arg.pagefault.feat.ptid,
 		};
 	}
 	return (int)n;

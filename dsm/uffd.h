@@ -15,6 +15,7 @@
 struct uffd_fault {
 	uint64_t hva; /* start of the page */
 	bool write;   /* a write, to a missing or to a write-protected page */
+	uint32_t tid; /* the thread that waits */
 };
 
 /**

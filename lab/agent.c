@@ -521,8 +521,7 @@ static unsigned long tsc_khz(void)
 	clock_gettime(CLOCK_MONOTONIC_RAW, &end);
 	unsigned long long ticks = __rdtsc() - first;
 	unsigned long long ns = (unsigned long long)(end.tv_sec - start.tv_sec) * 1000000000 +
-				(unsigned long long)end.tv_nsec -
-				(unsigned long long)start.tv_nsec;
+				(unsigned long long)end.tv_nsec - (unsigned long long)start.tv_nsec;
 
 	return (unsigned long)((double)ticks * 1e6 / (double)ns);
 }

@@ -44,6 +44,17 @@ static void vcpu_eoi(void *ctx, struct vcpu *v, uint8_t vector)
 			  (struct wire_hdr){.type = WIRE_EOI, .addr = vector}, NULL, 0);
 }
 
+/* The pager is told when the last vCPU falls asleep and when the first wakes up. */
+static void vcpu_idle(void *ctx, struct vcpu *v, bool idle)
+{
+	struct node *n = ctx;
+	unsigned asleep =
+		idle ? atomic_fetch_add(&n->asleep, 1) + 1 : atomic_fetch_sub(&n->asleep, 1);
+
+	if (asleep == n->vcpus)
+		pager_set_idle(n->pager, idle);
+}
+
 static void vcpu_failed(void *ctx, struct vcpu *v, const char *text)
 {
 	node_stop(ctx, WIRE_STOP_FAILED, -1, "%s", text);
@@ -53,6 +64,7 @@ static const struct vcpu_ops vcpu_ops = {
 	.io = vcpu_io,
 	.send = vcpu_send,
 	.eoi = vcpu_eoi,
+	.idle = vcpu_idle,
 	.failed = vcpu_failed,
 };
 

@@ -38,7 +38,7 @@ void events_emit(const struct events *ev, const char *event, json_t *body)
 	free(text);
 }
 
-static json_t *text_body(const char *fmt, va_list ap)
+static _printf_(1, 0) json_t *text_body(const char *fmt, va_list ap)
 {
 	char text[600];
 

@@ -47,6 +47,7 @@ struct node {
 	struct platform platform;
 	struct vcpu *vcpu[CLUSTER_MAX_VCPUS];
 	unsigned vcpus;
+	_Atomic unsigned asleep; /* vCPUs that wait for an interrupt */
 
 	/* Main thread: what has been heard. Bit i: of node i. */
 	uint64_t joined, ready, stopped, lost;

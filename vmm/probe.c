@@ -89,8 +89,12 @@ static void on_eoi(void *ctx, struct vcpu *v, uint8_t vector)
 {
 }
 
+static void on_idle(void *ctx, struct vcpu *v, bool idle)
+{
+}
+
 static const struct vcpu_ops ops = {
-	.io = on_io, .send = on_send, .eoi = on_eoi, .failed = on_failed};
+	.io = on_io, .send = on_send, .eoi = on_eoi, .idle = on_idle, .failed = on_failed};
 
 static int write_guest(struct ram *ram)
 {

@@ -49,16 +49,18 @@ json_t *node_report(struct node *n)
 		return NULL;
 	if (n->pager)
 		pager_stats(n->pager, stats);
-	return json_pack("{s:s, s:I, s:I, s:f, s:I, s:I, s:o, s:o, s:o, s:o, s:I, s:{s:I, s:I}}",
-			 "name", n->cfg->nodes[n->self].name, "vcpus", (json_int_t)n->vcpus,
-			 "memory", (json_int_t)n->cfg->nodes[n->self].memory, "ran_seconds", ran,
-			 "faults_local", (json_int_t)stats->dsm.faults_local, "faults_remote",
-			 (json_int_t)stats->dsm.faults_remote, "local", latency(&stats->local),
-			 "remote", latency(&stats->remote), "dsm", counters(&stats->dsm), "exits",
-			 exits(n), "ipis_sent", (json_int_t)atomic_load(&n->irq.sent_remote),
-			 "clock", "shortest_rtt_ns",
-			 n->self && n->clock.tsc_khz && n->sync.shortest_rtt != UINT64_MAX
-				 ? (json_int_t)guest_tsc_to_ns(&n->clock, n->sync.shortest_rtt)
-				 : (json_int_t)0,
-			 "corrections", (json_int_t)n->sync.corrections);
+	return json_pack(
+		"{s:s, s:I, s:I, s:f, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:I, s:{s:I, s:I}}",
+		"name", n->cfg->nodes[n->self].name, "vcpus", (json_int_t)n->vcpus, "memory",
+		(json_int_t)n->cfg->nodes[n->self].memory, "ran_seconds", ran, "faults_local",
+		(json_int_t)stats->dsm.faults_local, "faults_remote",
+		(json_int_t)stats->dsm.faults_remote, "prefetches",
+		(json_int_t)stats->dsm.prefetches, "local", latency(&stats->local), "remote",
+		latency(&stats->remote), "dsm", counters(&stats->dsm), "exits", exits(n),
+		"ipis_sent", (json_int_t)atomic_load(&n->irq.sent_remote), "clock",
+		"shortest_rtt_ns",
+		n->self && n->clock.tsc_khz && n->sync.shortest_rtt != UINT64_MAX
+			? (json_int_t)guest_tsc_to_ns(&n->clock, n->sync.shortest_rtt)
+			: (json_int_t)0,
+		"corrections", (json_int_t)n->sync.corrections);
 }

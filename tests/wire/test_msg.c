@@ -42,10 +42,9 @@ static const struct type_case {
 	{WIRE_START, "START", WIRE_CLASS_CONTROL, 144, 144, false, false, 0, 1, 0, 1},
 	{WIRE_PING, "PING", WIRE_CLASS_CONTROL, 0, 0, false, false, 12345, 0, 0, 1},
 	{WIRE_PONG, "PONG", WIRE_CLASS_CONTROL, 8, 8, false, false, 12345, 0, 0, 1},
-	{WIRE_STOP, "STOP", WIRE_CLASS_CONTROL, 0, 512, false, false, 64, 0x100,
-	 WIRE_STOP_POWEROFF, 0},
-	{WIRE_STOP, "STOP", WIRE_CLASS_CONTROL, 0, 512, false, false, 0, 0x100,
-	 WIRE_STOP_ASKED, 5},
+	{WIRE_STOP, "STOP", WIRE_CLASS_CONTROL, 0, 512, false, false, 64, 0x100, WIRE_STOP_POWEROFF,
+	 0},
+	{WIRE_STOP, "STOP", WIRE_CLASS_CONTROL, 0, 512, false, false, 0, 0x100, WIRE_STOP_ASKED, 5},
 	{WIRE_READY, "READY", WIRE_CLASS_CONTROL, 0, 0, false, false, 0, 1, 0, 1},
 };
 
