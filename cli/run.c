@@ -43,7 +43,7 @@ static const struct option_spec options[] = {
 	[OPT_VCPUS] = {"vcpus-per-node", 0, "K", "1 to 64 (default 1)"},
 	[OPT_REPORT] = {"report", 0, "FILE.json", "write the report of the run"},
 	[OPT_TIMEOUT] = {"timeout", 0, "S", "end the run after S seconds, with status 124"},
-	[OPT_SLOW] = {"slow", 0, "F", "the lab's hosts run F times slower (1 to 100)"},
+	[OPT_SLOW] = {"slow", 0, "F", "the lab's hosts run F times slower (1 to 12)"},
 	[OPT_KEEP_LOGS] = {"keep-logs", 0, "DIR", "keep the logs, also after success"},
 	[OPT_OUTPUT] = {"output", 'o', "json", "the report on standard output, no table"},
 	[OPT_QUIET] = {"quiet", 'q', NULL, "no progress and no table"},
@@ -181,8 +181,8 @@ static int make_cluster(const char *const given[OPT_COUNT], struct cluster_confi
 	if (given[OPT_SLOW]) {
 		if (cfg->placement != CLUSTER_LAB)
 			return err_set(err, -EINVAL, "--slow is only for nodes in the lab");
-		if (number(given[OPT_SLOW], 100, &cfg->lab.slow_motion) < 0)
-			return err_set(err, -EINVAL, "--slow %s: give 1 to 100", given[OPT_SLOW]);
+		if (number(given[OPT_SLOW], 12, &cfg->lab.slow_motion) < 0)
+			return err_set(err, -EINVAL, "--slow %s: give 1 to 12", given[OPT_SLOW]);
 	}
 	if (!cfg->kernel)
 		return err_set(err, -EINVAL, "no kernel to boot; give --kernel BZIMAGE");

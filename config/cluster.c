@@ -224,6 +224,18 @@ int cluster_load(const char *path, struct cluster_config **ret, struct err *err)
 	return r;
 }
 
+/*
+ * An emulated CPU is 20 times slower than a real one: clocks that are slowed as well keep timer
+ * ticks and network in proportion. Fetching a page costs 1 ms and more of emulation, so what was
+ * fetched is kept for longer. Polling would take the CPU from the very host that is to answer.
+ */
+static void suit_the_lab(struct cluster_config *cfg)
+{
+	cfg->lab.slow_motion = 10;
+	cfg->pager.hold_us = 8000;
+	cfg->pager.spin_us = 0;
+}
+
 int cluster_default(enum cluster_placement placement, unsigned nodes, uint64_t memory,
 		    unsigned vcpus, struct cluster_config **ret, struct err *err)
 {
@@ -244,6 +256,8 @@ int cluster_default(enum cluster_placement placement, unsigned nodes, uint64_t m
 		cfg->nodes[i].vcpus = vcpus;
 	}
 	r = take_numbers("defaults", &nothing_given, cfg, err);
+	if (r == 0 && placement == CLUSTER_LAB)
+		suit_the_lab(cfg);
 	if (r == 0)
 		r = cluster_check(cfg, "command line", err);
 	if (r == 0)

@@ -47,10 +47,11 @@ static const struct key keys[] = {
 	     "one row a node; 10 on the diagonal, 11..254 elsewhere; may be asymmetric"),
 	NUMBER(pager, shards, 1, 16, 1, "threads that serve page faults, each a part of memory"),
 	NUMBER(pager, hold_us, 0, 1000000, 200,
-	       "microseconds that a page stays at least once it was granted"),
+	       "microseconds that a node runs with pages it fetched before it gives them up"),
 	NUMBER(pager, spin_us, 0, 10000, 50,
 	       "microseconds that a pager thread spins for an answer before it sleeps"),
-	NUMBER(lab, slow_motion, 1, 100, 1, "how many times slower the emulated hosts' clocks run"),
+	/* Linux keeps the TSC timer's frequency / 8 in 32 bits of hertz: 34 GHz at most. */
+	NUMBER(lab, slow_motion, 1, 12, 1, "how many times slower the emulated hosts' clocks run"),
 	TEXT("lab.host_memory", "size", "picked by the run", "RAM of every emulated host"),
 };
 

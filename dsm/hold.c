@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dsm/hold.h"
 
-int hold_init(struct hold_table *t, unsigned capacity, uint64_t length_ns)
+#define WAIT_MAX 32 /* lengths that a turn may last before its node has run at all */
+#define RUN_MAX	 4  /* lengths that it may last after that, whatever else the node waits for */
+
+int hold_init(struct hold_table *t, unsigned capacity, uint64_t length_ns, unsigned self)
 {
 	list_init(&t->unused);
 	list_init(&t->quiet);
 	list_init(&t->loud);
 	t->length = length_ns;
+	t->self = self;
 	t->pool = calloc(capacity, sizeof(t->pool[0]));
 	if (!t->pool)
 		return -ENOMEM;
@@ -19,6 +23,56 @@ void hold_free(struct hold_table *t)
 {
 	page_hash_free(&t->hash);
 	free(t->pool);
+}
+
+/* Tickets are numbers modulo 256 of which few are out at a time; 0 is none. */
+static bool is_older(uint8_t a, uint8_t b)
+{
+	return (int8_t)(uint8_t)(a - b) < 0;
+}
+
+static void end_turn(struct hold_table *t)
+{
+	t->ticket = 0;
+	t->ran = t->first_ran = 0;
+}
+
+/* When the turn is over, as far as is known now. */
+static uint64_t turn_end(const struct hold_table *t)
+{
+	if (t->idle || !t->ticket)
+		return 0;
+	if (!t->first_ran)
+		return t->began + WAIT_MAX * t->length;
+	uint64_t last = t->first_ran + RUN_MAX * t->length;
+	return t->ran ? MIN(t->ran + t->length, last) : last;
+}
+
+void hold_wait(struct hold_table *t, uint64_t now)
+{
+	if (turn_end(t) <= now)
+		end_turn(t);
+	if (!t->ticket) {
+		t->newest = (uint8_t)(t->newest + 1 ? t->newest + 1 : 1);
+		t->ticket = t->newest;
+		t->began = now;
+	}
+	t->ran = 0;
+}
+
+void hold_run(struct hold_table *t, uint64_t now)
+{
+	if (!t->ticket)
+		return;
+	t->ran = now;
+	if (!t->first_ran)
+		t->first_ran = now;
+}
+
+void hold_saw(struct hold_table *t, uint8_t ticket)
+{
+	if (ticket && is_older(t->newest, ticket))
+		t->newest = ticket;
 }
 
 static struct hold *first(const struct list *l)
@@ -35,30 +89,22 @@ static struct hold *find(const struct hold_table *t, uint64_t gpa)
 	return n ? container_of(n, struct hold, node) : NULL;
 }
 
-static void end(struct hold_table *t, struct hold *h)
+static void forget(struct hold_table *t, struct hold *h)
 {
 	page_hash_del(&t->hash, &h->node);
 	list_del(&h->link);
 	list_add_tail(&t->unused, &h->link);
 }
 
-/* When the window of @h ends, as far as is known now. */
-static uint64_t window_end(const struct hold_table *t, const struct hold *h)
-{
-	if (t->idle)
-		return 0;
-	return MIN(t->newest + t->length, h->granted + HOLD_STRETCH * t->length);
-}
-
 void hold_begin(struct hold_table *t, uint64_t gpa, uint64_t now)
 {
-	struct hold *h = find(t, gpa), *oldest = first(&t->quiet);
+	struct hold *h = find(t, gpa);
 
 	if (!t->length)
 		return;
 	if (!h) {
-		if (oldest && (window_end(t, oldest) <= now || list_empty(&t->unused)))
-			end(t, oldest);
+		if (list_empty(&t->unused) && first(&t->quiet))
+			forget(t, first(&t->quiet));
 		h = first(&t->unused);
 		if (!h)
 			return;
@@ -66,8 +112,7 @@ void hold_begin(struct hold_table *t, uint64_t gpa, uint64_t now)
 		h->waits = false;
 		page_hash_add(&t->hash, &h->node);
 	}
-	h->granted = t->newest = now;
-	h->extended = 0;
+	h->granted = now;
 	list_del(&h->link);
 	list_add_tail(&t->quiet, &h->link);
 }
@@ -79,13 +124,14 @@ bool hold_demands(const struct hold_table *t, uint64_t gpa)
 	return h && h->waits;
 }
 
-static void insert_by_end(struct list *l, struct hold *h)
+/* Does the node that made @demand come before this one, which waits as well? */
+static bool goes_first(const struct hold_table *t, const struct wire_hdr *demand)
 {
-	struct list *before = l->prev;
-
-	while (before != l && container_of(before, struct hold, link)->until > h->until)
-		before = before->prev;
-	list_add_tail(before->next, &h->link);
+	if (!demand->ticket)
+		return false;
+	if (demand->ticket == t->ticket)
+		return demand->node < t->self;
+	return is_older(demand->ticket, t->ticket);
 }
 
 bool hold_defer(struct hold_table *t, const struct wire_hdr *demand, uint64_t now)
@@ -94,58 +140,31 @@ bool hold_defer(struct hold_table *t, const struct wire_hdr *demand, uint64_t no
 
 	if (!h)
 		return false;
-	h->until = window_end(t, h);
-	if (h->until <= now) {
-		end(t, h);
+	if (turn_end(t) <= now || h->granted < t->began || (!t->ran && goes_first(t, demand))) {
+		forget(t, h);
 		return false;
 	}
 	h->waits = true;
 	h->demand = *demand;
 	list_del(&h->link);
-	insert_by_end(&t->loud, h);
+	list_add_tail(&t->loud, &h->link);
 	return true;
-}
-
-static void move_end(struct hold_table *t, struct hold *h, uint64_t until)
-{
-	h->until = until;
-	list_del(&h->link);
-	insert_by_end(&t->loud, h);
 }
 
 struct hold *hold_ended(struct hold_table *t, uint64_t now)
 {
-	struct hold *h;
-
-	while ((h = first(&t->loud)) != NULL && (h->until <= now || t->idle)) {
-		uint64_t until = window_end(t, h);
-
-		if (until <= now)
-			return h;
-		move_end(t, h, until);
-	}
-	return NULL;
-}
-
-void hold_extend(struct hold_table *t, struct hold *h, uint64_t now)
-{
-	h->extended++;
-	move_end(t, h, now + t->length);
+	return turn_end(t) <= now ? first(&t->loud) : NULL;
 }
 
 struct wire_hdr hold_take(struct hold_table *t, struct hold *h)
 {
 	struct wire_hdr demand = h->demand;
 
-	end(t, h);
+	forget(t, h);
 	return demand;
 }
 
 uint64_t hold_deadline(const struct hold_table *t)
 {
-	const struct hold *h = first(&t->loud);
-
-	if (!h)
-		return UINT64_MAX;
-	return t->idle ? 0 : h->until;
+	return list_empty(&t->loud) ? UINT64_MAX : turn_end(t);
 }

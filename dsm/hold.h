@@ -1,19 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Hold windows: pages that were mapped a moment ago, and the one INV or FWD each that waits for
- * the end of its window.
+ * Who gives way: a node that has fetched pages may use them for a while before others take them.
  *
- * A window lasts for `length` after the newest mapping of any page here, but at most for
- * HOLD_STRETCH * length after its own: pages that an access needs together come one after the other
- * and must all stay until it has had its time with the last of them. So they also leave together.
+ * WHY. An access may need several pages at once (code, data, stack, and the guest's page tables for
+ * each). Two nodes that need the same pages must not take them from each other before either has
+ * had all of them. So a node's time is cut into *turns*:
  *
- * `quiet` (nothing waits) is a FIFO by begin whose old head is simply forgotten. `loud` (a demand
- * waits) is what tick() serves; it is kept sorted by the end that was known when a demand was put
- * there, by an insertion from its tail, which is short; hold_ended() looks again whether that end
- * has moved.
+ *   waits    from the first fault on. The turn has a ticket, a number above all that were seen.
+ *   runs     once no CPU of the node waits for a page any more, for `length` nanoseconds. A new
+ *            fault makes it wait again, with the same ticket.
+ *   is over  when it has run that long, or when no CPU of the node is awake.
  *
- * The pool is fixed. When it is full, the oldest quiet window is cut short; when all are loud, the
- * new page gets no window. Windows are for progress, not for correctness.
+ * A demand (INV, FWD) for a page that was fetched in this turn waits until the turn is over, if the
+ * node runs, or if it waits and its ticket is older than the one of the node that asks. Everything
+ * else is given up at once. The node with the oldest ticket thus gets all that it asks for, runs,
+ * and comes last the next time: no deadlock, no livelock, and pages that are needed together also
+ * leave together. A turn ends in any case after RUN_MAX lengths from when it first ran, so that a
+ * node with many CPUs or many faults gives way, too, and after WAIT_MAX lengths if it never ran, in
+ * case the peers do not play by these rules.
+ *
+ * LIMITS. The table of fetched pages is fixed: when it is full the oldest page without a demand
+ * loses its protection. Turns are for progress, not for correctness. Pure; the shard's thread.
  */
 #ifndef SSIHV_DSM_HOLD_H
 #define SSIHV_DSM_HOLD_H
@@ -22,53 +29,62 @@
 #include "dsm/pagehash.h"
 #include "wire/msg.h"
 
-#define HOLD_STRETCH 4
-
+/* A page that was mapped not long ago. */
 struct hold {
 	struct page_node node;
-	struct list link;  /* in quiet, loud or unused */
-	uint64_t granted;  /* ns, when the page was mapped */
-	uint64_t until;	   /* ns, end of the window as last looked at */
-	unsigned extended; /* how often */
-	bool waits;	   /* `demand` is set */
+	struct list link; /* in quiet, loud or unused */
+	uint64_t granted; /* ns */
+	bool waits;	  /* `demand` is set */
 	struct wire_hdr demand;
 };
 
 struct hold_table {
 	struct page_hash hash;
 	struct hold *pool;
-	uint64_t length; /* ns; 0: no windows at all */
-	uint64_t newest; /* ns, when a page was last mapped */
-	bool idle;	 /* nobody here would use a page: no window is open */
-	struct list unused, quiet, loud;
+	struct list unused, quiet,
+		loud;	    /* quiet by time of mapping, loud by arrival of the demand */
+	uint64_t length;    /* ns; 0: no turns at all */
+	unsigned self;	    /* node; decides between equal tickets */
+	uint8_t ticket;	    /* of this turn, 0 between turns */
+	uint8_t newest;	    /* ticket that was seen anywhere */
+	bool idle;	    /* no CPU of this node is awake */
+	uint64_t began;	    /* ns, this turn */
+	uint64_t ran;	    /* ns, since when it runs; 0 while it waits */
+	uint64_t first_ran; /* ns, when it ran first in this turn; 0 before */
 };
 
-int hold_init(struct hold_table *t, unsigned capacity, uint64_t length_ns);
+int hold_init(struct hold_table *t, unsigned capacity, uint64_t length_ns, unsigned self);
 void hold_free(struct hold_table *t);
 
-/** hold_begin() - the page was mapped at @now; no demand waits for it. Restarts its window. */
+/** hold_wait() - a CPU of this node waits for a page from now on. Begins a turn if none is. */
+void hold_wait(struct hold_table *t, uint64_t now);
+
+/** hold_run() - no CPU of this node waits any more. */
+void hold_run(struct hold_table *t, uint64_t now);
+
+/** hold_saw() - a message carried @ticket. */
+void hold_saw(struct hold_table *t, uint8_t ticket);
+
+/** hold_begin() - the page was mapped at @now; no demand waits for it. */
 void hold_begin(struct hold_table *t, uint64_t gpa, uint64_t now);
 
 /** hold_demands() - does an INV or FWD wait for the page at @gpa? */
 bool hold_demands(const struct hold_table *t, uint64_t gpa);
 
 /**
- * hold_defer() - keep @h until the window of its page ends; none waits yet for this page
+ * hold_defer() - keep @h until the turn is over, if its page is protected; none waits yet for it
  *
- * Return: false when no window is open: the demand is to be served now.
+ * Return: false when the demand is to be served now.
  */
 bool hold_defer(struct hold_table *t, const struct wire_hdr *h, uint64_t now);
 
-/** hold_ended() - a page whose window has ended at @now while a demand waits; NULL for none. */
+/** hold_ended() - a demand whose wait is over at @now; NULL for none. */
 struct hold *hold_ended(struct hold_table *t, uint64_t now);
 
-/** hold_extend() - another window for @h, which has ended. */
-void hold_extend(struct hold_table *t, struct hold *h, uint64_t now);
-
-/** hold_take() - the demand that waits; its window is over. */
+/** hold_take() - the demand of @h, which is forgotten. */
 struct wire_hdr hold_take(struct hold_table *t, struct hold *h);
 
-/** hold_deadline() - when the next demand's window ends; UINT64_MAX for never. */
+/** hold_deadline() - when hold_ended() will have something; UINT64_MAX for never. */
 uint64_t hold_deadline(const struct hold_table *t);
 
 #endif

@@ -6,7 +6,6 @@ int pending_init(struct pending_table *t, unsigned capacity)
 	t->pool = calloc(capacity, sizeof(t->pool[0]));
 	if (!t->pool)
 		return -ENOMEM;
-	t->capacity = capacity;
 	for (unsigned i = 0; i < capacity; i++) {
 		t->pool[i].node.next = t->unused;
 		t->unused = &t->pool[i].node;
@@ -35,30 +34,24 @@ struct pending *pending_add(struct pending_table *t, uint64_t gpa, bool write)
 		return NULL;
 	p = container_of(t->unused, struct pending, node);
 	t->unused = p->node.next;
-	*p = (struct pending){.node.gpa = gpa, .used = true, .write = write};
+	*p = (struct pending){.node.gpa = gpa, .write = write};
 	page_hash_add(&t->hash, &p->node);
 	t->count++;
 	return p;
 }
 
-bool pending_above(const struct pending_table *t, uint64_t gpa)
+void pending_want(struct pending_table *t, struct pending *p)
 {
-	unsigned left = t->count;
-
-	for (unsigned i = 0; left && i < t->capacity; i++) {
-		if (!t->pool[i].used)
-			continue;
-		if (t->pool[i].node.gpa > gpa)
-			return true;
-		left--;
-	}
-	return false;
+	if (!p->wanted)
+		t->wanted++;
+	p->wanted = true;
 }
 
 void pending_del(struct pending_table *t, struct pending *p)
 {
 	page_hash_del(&t->hash, &p->node);
-	p->used = false;
+	if (p->wanted)
+		t->wanted--;
 	p->node.next = t->unused;
 	t->unused = &p->node;
 	t->count--;

@@ -9,8 +9,8 @@ struct pending {
 	struct page_node node;
 	uint64_t acked; /* nodes whose INV_ACK has come; it may come before the grant */
 	uint16_t acks;	/* how many must come; known once granted */
-	bool used;
 	bool write;
+	bool wanted;  /* a thread waits for it, it is no prefetch */
 	bool granted; /* the page is mapped read-only or was so: only acks are missing */
 };
 
@@ -19,7 +19,7 @@ struct pending_table {
 	struct pending *pool;
 	struct page_node *unused;
 	unsigned count; /* in use */
-	unsigned capacity;
+	unsigned wanted;
 };
 
 int pending_init(struct pending_table *t, unsigned capacity);
@@ -31,8 +31,8 @@ struct pending *pending_find(const struct pending_table *t, uint64_t gpa);
 /** pending_add() - a new request; the page has none. Return: NULL when the table is full. */
 struct pending *pending_add(struct pending_table *t, uint64_t gpa, bool write);
 
-/** pending_above() - does a request wait for a page above @gpa? Looks at every request. */
-bool pending_above(const struct pending_table *t, uint64_t gpa);
+/** pending_want() - a thread waits for @p from now on. */
+void pending_want(struct pending_table *t, struct pending *p);
 
 void pending_del(struct pending_table *t, struct pending *p);
 

@@ -26,7 +26,7 @@ int dsm_proto_new(const struct dsm_proto_config *cfg, struct dsm_proto **ret)
 		return -ENOMEM;
 	p->cfg = *cfg;
 	if (directory_init(&p->dir, cfg->gpa_end) || pending_init(&p->pending, cfg->max_pending) ||
-	    hold_init(&p->hold, HOLDS(cfg->max_pending), cfg->hold_ns) ||
+	    hold_init(&p->hold, HOLDS(cfg->max_pending), cfg->hold_ns, cfg->self) ||
 	    requests_init(&p->requests, cfg->nodes, cfg->max_pending)) {
 		dsm_proto_free(p);
 		return -ENOMEM;
@@ -71,7 +71,7 @@ struct wire_hdr proto_hdr(const struct dsm_proto *p, enum wire_type type, uint64
 		.type = (uint8_t)type,
 		.from = (uint16_t)p->cfg.self,
 		.epoch = p->cfg.epoch,
-		.node = (uint16_t)node,
+		.node = (uint8_t)node,
 		.addr = gpa,
 	};
 }
@@ -156,6 +156,7 @@ int dsm_proto_message(struct dsm_proto *p, const struct wire_hdr *h, const void 
 	if (h->from >= p->cfg.nodes || h->from == p->cfg.self || h->node >= p->cfg.nodes ||
 	    h->acks >= p->cfg.nodes || h->epoch != p->cfg.epoch)
 		return -EPROTO;
+	hold_saw(&p->hold, h->ticket);
 	r = dispatch(p, h, payload, now);
 	return r < 0 ? r : drain(p, now);
 }
@@ -177,17 +178,29 @@ static bool suffices(enum dsm_copy copy, bool write)
 	return copy == DSM_OWNED || (copy == DSM_SHARED && !write);
 }
 
-/* Makes a request. Return: 0, also when the home was this node and has answered; negative errno. */
-static int ask(struct dsm_proto *p, uint64_t page, unsigned home, bool write, uint64_t now)
+/* A thread waits for the page from now on. */
+static void want(struct dsm_proto *p, struct pending *pend, uint64_t now)
 {
+	pending_want(&p->pending, pend);
+	hold_wait(&p->hold, now);
+}
+
+/* Makes a request. Return: 0, also when the home was this node and has answered; negative errno. */
+static int ask(struct dsm_proto *p, uint64_t page, unsigned home, bool write, bool wanted,
+	       uint64_t now)
+{
+	struct pending *pend;
 	struct wire_hdr h;
 	int r;
 
 	if (home != p->cfg.self && directory_touch(&p->dir, page) < 0)
 		return proto_fail(p, -ENOMEM);
 	p->stats.memory = p->dir.bytes;
-	pending_add(&p->pending, page, write);
+	pend = pending_add(&p->pending, page, write);
+	if (wanted)
+		want(p, pend, now);
 	h = proto_hdr(p, write ? WIRE_GETM : WIRE_GETS, page, p->cfg.self);
+	h.ticket = p->hold.ticket;
 	r = proto_send(p, home, &h);
 	return r < 0 ? r : drain(p, now);
 }
@@ -196,6 +209,7 @@ int dsm_proto_fault(struct dsm_proto *p, uint64_t gpa, bool write, uint64_t now)
 {
 	uint64_t page = ALIGN_DOWN(gpa, PAGE_BYTES);
 	int home = home_of(p, page), r;
+	struct pending *pend;
 
 	if (p->dead)
 		return p->dead;
@@ -206,11 +220,14 @@ int dsm_proto_fault(struct dsm_proto *p, uint64_t gpa, bool write, uint64_t now)
 
 		return serve_at_once(p, page, write && tracked);
 	}
-	if (pending_find(&p->pending, page))
+	pend = pending_find(&p->pending, page);
+	if (pend) {
+		want(p, pend, now);
 		return 0;
+	}
 	if (p->pending.count == p->cfg.max_pending)
 		return -EAGAIN;
-	r = ask(p, page, (unsigned)home, write, now);
+	r = ask(p, page, (unsigned)home, write, true, now);
 	if (r < 0)
 		return r;
 	if (pending_find(&p->pending, page)) {
@@ -232,18 +249,7 @@ int dsm_proto_prefetch(struct dsm_proto *p, uint64_t gpa, bool write, uint64_t n
 	    pending_find(&p->pending, page) || p->pending.count == p->cfg.max_pending)
 		return 0;
 	p->stats.prefetches++;
-	return ask(p, page, (unsigned)home, write, now);
-}
-
-/*
- * Shall the page stay for another window, although a demand waits? See "PATIENCE" in proto.h: the
- * order of addresses keeps nodes from waiting for each other in a circle, and the number of
- * windows is what it takes the page above to come round all nodes.
- */
-static bool is_patient(const struct dsm_proto *p, const struct hold *h)
-{
-	return !p->hold.idle && h->extended < 2 * p->cfg.nodes &&
-	       pending_above(&p->pending, h->node.gpa);
+	return ask(p, page, (unsigned)home, write, false, now);
 }
 
 int dsm_proto_tick(struct dsm_proto *p, uint64_t now)
@@ -251,13 +257,8 @@ int dsm_proto_tick(struct dsm_proto *p, uint64_t now)
 	struct hold *h;
 
 	while (!p->dead && (h = hold_ended(&p->hold, now)) != NULL) {
-		struct wire_hdr demand;
+		struct wire_hdr demand = hold_take(&p->hold, h);
 
-		if (is_patient(p, h)) {
-			hold_extend(&p->hold, h, now);
-			continue;
-		}
-		demand = hold_take(&p->hold, h);
 		cache_serve(p, &demand, (unsigned)home_of(p, demand.addr));
 	}
 	return p->dead;

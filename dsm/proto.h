@@ -39,15 +39,10 @@
  * (DSM_TRACK): the driver registers it and says which pages were populated; those that were not
  * are ZERO in the directory and granted for writing without data, also to readers.
  *
- * HOLD WINDOW. A page that was just mapped stays for `hold_ns`, so that the access that wanted it
- * can happen: an INV or FWD that comes earlier waits (only this page waits). One instruction may
- * need several pages; without the window two nodes could take them from each other for ever. The
- * windows are a fixed pool: when it is full the oldest ends early (progress, not correctness).
- *
- * PATIENCE. Windows alone are not enough: nodes that need the same pages at once can go round in
- * step for ever, each page leaving a node just before the next arrives (the simulator found it).
- * So a page whose window has ended stays while this node waits for a page at a higher address, for
- * at most 2 * nodes windows. The order of addresses keeps nodes from waiting in a circle.
+ * TURNS. A page that was just mapped may be needed together with others that are still under way:
+ * a node keeps what it fetched until it has run with all of it for `hold_ns`, unless a node that
+ * waits for longer asks (dsm/hold.h has the rules and why they end). Requests and demands carry the
+ * ticket of their requester's turn. An INV or FWD that must wait holds up its own page only.
  *
  * INVARIANTS (checked by the simulator): one writer or many readers; a read returns the last
  * write; at rest the directory agrees with every copy; every fault ends.

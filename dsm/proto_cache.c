@@ -45,8 +45,12 @@ static int complete(struct dsm_proto *p, struct pending *pend, unsigned home, ui
 	uint64_t gpa = pend->node.gpa;
 	struct wire_hdr done = proto_hdr(p, WIRE_DONE, gpa, p->cfg.self);
 
+	bool wanted = pend->wanted;
+
 	hold_begin(&p->hold, gpa, now);
 	pending_del(&p->pending, pend);
+	if (wanted && !p->pending.wanted)
+		hold_run(&p->hold, now);
 	return proto_send(p, home, &done);
 }
 

@@ -34,18 +34,20 @@ static int grant(struct dsm_proto *p, uint64_t gpa, unsigned to, uint8_t flags, 
 }
 
 static int forward(struct dsm_proto *p, uint64_t gpa, unsigned source, enum wire_type type,
-		   unsigned requester, unsigned acks)
+		   const struct request *req, unsigned acks)
 {
-	struct wire_hdr h = proto_hdr(p, type, gpa, requester);
+	struct wire_hdr h = proto_hdr(p, type, gpa, req->node);
 
+	h.ticket = req->ticket;
 	h.acks = (uint16_t)acks;
 	return proto_send(p, source, &h);
 }
 
-static int invalidate(struct dsm_proto *p, uint64_t gpa, uint64_t nodes, unsigned requester)
+static int invalidate(struct dsm_proto *p, uint64_t gpa, uint64_t nodes, const struct request *req)
 {
-	struct wire_hdr h = proto_hdr(p, WIRE_INV, gpa, requester);
+	struct wire_hdr h = proto_hdr(p, WIRE_INV, gpa, req->node);
 
+	h.ticket = req->ticket;
 	for (; nodes; nodes &= nodes - 1) {
 		int r = proto_send(p, (unsigned)__builtin_ctzll(nodes), &h);
 
@@ -61,45 +63,46 @@ static void set_owner(struct home_entry *e, unsigned node)
 	e->sharers = node_bit(node);
 }
 
-static int begin_read(struct dsm_proto *p, struct home_entry *e, uint64_t gpa, unsigned requester)
+static int begin_read(struct dsm_proto *p, struct home_entry *e, uint64_t gpa,
+		      const struct request *req)
 {
-	unsigned source = source_of(p, e, requester);
+	unsigned source = source_of(p, e, req->node);
 
 	e->owner = NO_NODE;
-	e->sharers |= node_bit(requester);
-	return forward(p, gpa, source, WIRE_FWD_GETS, requester, 0);
+	e->sharers |= node_bit(req->node);
+	return forward(p, gpa, source, WIRE_FWD_GETS, req, 0);
 }
 
-static int begin_write(struct dsm_proto *p, struct home_entry *e, uint64_t gpa, unsigned requester)
+static int begin_write(struct dsm_proto *p, struct home_entry *e, uint64_t gpa,
+		       const struct request *req)
 {
-	uint64_t others = e->sharers & ~node_bit(requester);
+	uint64_t others = e->sharers & ~node_bit(req->node);
 	bool upgrade = others != e->sharers;
-	unsigned source = upgrade ? 0 : source_of(p, e, requester);
+	unsigned source = upgrade ? 0 : source_of(p, e, req->node);
 	unsigned acks;
 	int r;
 
 	if (!upgrade)
 		others &= ~node_bit(source);
 	acks = (unsigned)__builtin_popcountll(others);
-	set_owner(e, requester);
+	set_owner(e, req->node);
 	if (upgrade)
-		r = grant(p, gpa, requester, WIRE_GRANT_WRITE, acks);
+		r = grant(p, gpa, req->node, WIRE_GRANT_WRITE, acks);
 	else
-		r = forward(p, gpa, source, WIRE_FWD_GETM, requester, acks);
-	return r < 0 ? r : invalidate(p, gpa, others, requester);
+		r = forward(p, gpa, source, WIRE_FWD_GETM, req, acks);
+	return r < 0 ? r : invalidate(p, gpa, others, req);
 }
 
-static int begin(struct dsm_proto *p, struct home_entry *e, uint64_t gpa, unsigned requester,
-		 bool write)
+static int begin(struct dsm_proto *p, struct home_entry *e, uint64_t gpa, const struct request *req)
 {
-	e->requester = (uint8_t)requester;
-	if (requester != p->cfg.self)
+	e->requester = req->node;
+	if (req->node != p->cfg.self)
 		p->stats.served++;
 	if (e->sharers == 0) {
-		set_owner(e, requester);
-		return grant(p, gpa, requester, WIRE_GRANT_WRITE | WIRE_GRANT_ZERO, 0);
+		set_owner(e, req->node);
+		return grant(p, gpa, req->node, WIRE_GRANT_WRITE | WIRE_GRANT_ZERO, 0);
 	}
-	return write ? begin_write(p, e, gpa, requester) : begin_read(p, e, gpa, requester);
+	return req->write ? begin_write(p, e, gpa, req) : begin_read(p, e, gpa, req);
 }
 
 static int track(struct dsm_proto *p, uint64_t gpa)
@@ -125,7 +128,8 @@ static int track(struct dsm_proto *p, uint64_t gpa)
 int home_request(struct dsm_proto *p, const struct wire_hdr *h)
 {
 	struct home_entry *e = directory_home(&p->dir, h->addr);
-	bool write = h->type == WIRE_GETM;
+	const struct request req = {
+		.node = (uint8_t)h->from, .ticket = h->ticket, .write = h->type == WIRE_GETM};
 	int r;
 
 	if (!e) {
@@ -134,11 +138,11 @@ int home_request(struct dsm_proto *p, const struct wire_hdr *h)
 			return r;
 		e = directory_home(&p->dir, h->addr);
 	}
-	if (e->owner == h->from || (!write && (e->sharers & node_bit(h->from))))
+	if (e->owner == h->from || (!req.write && (e->sharers & node_bit(h->from))))
 		return -EPROTO;
 	if (e->requester == NO_NODE)
-		return begin(p, e, h->addr, h->from, write);
-	r = requests_push(&p->requests, &e->queue, h->from, write);
+		return begin(p, e, h->addr, &req);
+	r = requests_push(&p->requests, &e->queue, &req);
 	if (r == 0)
 		p->stats.queued++;
 	return r;
@@ -157,5 +161,5 @@ int home_done(struct dsm_proto *p, const struct wire_hdr *h)
 	e->requester = NO_NODE;
 	if (!requests_pop(&p->requests, &e->queue, &next))
 		return 0;
-	return begin(p, e, h->addr, next.node, next.write);
+	return begin(p, e, h->addr, &next);
 }

@@ -35,8 +35,9 @@ static bool has_node(const struct request_pool *p, uint32_t queue, unsigned node
 	return false;
 }
 
-int requests_push(struct request_pool *p, uint32_t *queue, unsigned node, bool write)
+int requests_push(struct request_pool *p, uint32_t *queue, const struct request *request)
 {
+	unsigned node = request->node;
 	uint32_t at = p->unused;
 	struct request *r = &p->slot[at];
 
@@ -44,8 +45,7 @@ int requests_push(struct request_pool *p, uint32_t *queue, unsigned node, bool w
 		return -EPROTO;
 	p->unused = r->next;
 	p->waiting[node]++;
-	r->node = (uint8_t)node;
-	r->write = write;
+	*r = *request;
 	r->next = at;
 	if (*queue) {
 		r->next = p->slot[*queue].next;

@@ -14,6 +14,7 @@
 struct request {
 	uint32_t next;
 	uint8_t node;
+	uint8_t ticket; /* of the requester's turn, see dsm/hold.h */
 	bool write;
 };
 
@@ -32,7 +33,7 @@ void requests_free(struct request_pool *p);
  *
  * Return: 0; -EPROTO when @node is in this queue already or over its limit.
  */
-int requests_push(struct request_pool *p, uint32_t *queue, unsigned node, bool write);
+int requests_push(struct request_pool *p, uint32_t *queue, const struct request *request);
 
 /** requests_pop() - the request that came first. Return: false when there is none. */
 bool requests_pop(struct request_pool *p, uint32_t *queue, struct request *ret);

@@ -44,15 +44,18 @@ static void vcpu_eoi(void *ctx, struct vcpu *v, uint8_t vector)
 			  (struct wire_hdr){.type = WIRE_EOI, .addr = vector}, NULL, 0);
 }
 
-/* The pager is told when the last vCPU falls asleep and when the first wakes up. */
+/* The pager is told when the last vCPU has fallen asleep and when the first is awake again. */
 static void vcpu_idle(void *ctx, struct vcpu *v, bool idle)
 {
 	struct node *n = ctx;
-	unsigned asleep =
-		idle ? atomic_fetch_add(&n->asleep, 1) + 1 : atomic_fetch_sub(&n->asleep, 1);
 
-	if (asleep == n->vcpus)
-		pager_set_idle(n->pager, idle);
+	pthread_mutex_lock(&n->idle_lock);
+	if (idle)
+		n->asleep++;
+	else
+		n->asleep--;
+	pager_set_idle(n->pager, n->asleep == n->vcpus);
+	pthread_mutex_unlock(&n->idle_lock);
 }
 
 static void vcpu_failed(void *ctx, struct vcpu *v, const char *text)

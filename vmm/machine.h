@@ -47,7 +47,8 @@ struct node {
 	struct platform platform;
 	struct vcpu *vcpu[CLUSTER_MAX_VCPUS];
 	unsigned vcpus;
-	_Atomic unsigned asleep; /* vCPUs that wait for an interrupt */
+	pthread_mutex_t idle_lock; /* of `asleep` and of telling the pager */
+	unsigned asleep;	   /* vCPUs that wait for an interrupt */
 
 	/* Main thread: what has been heard. Bit i: of node i. */
 	uint64_t joined, ready, stopped, lost;

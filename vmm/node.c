@@ -41,6 +41,7 @@ static int node_new(const struct node_options *options, struct node **ret)
 	n->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	n->signals = open_signals();
 	pthread_mutex_init(&n->stop.lock, NULL);
+	pthread_mutex_init(&n->idle_lock, NULL);
 	for (unsigned i = 0; i < MAX_NODES; i++) {
 		n->link[i] = (struct link){
 			.wake = n->wake, .self = (uint16_t)n->self, .epoch = n->epoch};

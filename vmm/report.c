@@ -5,7 +5,8 @@
 
 static json_t *latency(const struct hist *h)
 {
-	return json_pack("{s:I, s:f, s:f, s:f}", "count", (json_int_t)h->count, "p50_us",
+	return json_pack("{s:I, s:f, s:f, s:f, s:f}", "count", (json_int_t)h->count, "mean_us",
+			 h->count ? (double)h->sum / (double)h->count / 1000 : 0.0, "p50_us",
 			 (double)hist_percentile(h, 500) / 1000, "p99_us",
 			 (double)hist_percentile(h, 990) / 1000, "max_us", (double)h->max / 1000);
 }

@@ -37,12 +37,12 @@ static void stop_vcpus(struct node *n)
 	forward_cancel(&n->forward);
 	if (n->pager)
 		pager_stop(n->pager);
+	for (unsigned k = 0; k < n->vcpus; k++)
+		vcpu_join(n->vcpu[k]);
 	if (n->platform_up)
 		n->report = node_report(n);
 	pager_free(n->pager);
 	n->pager = NULL;
-	for (unsigned k = 0; k < n->vcpus; k++)
-		vcpu_join(n->vcpu[k]);
 }
 
 static void wait_for_goodbyes(struct node *n)

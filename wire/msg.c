@@ -22,6 +22,7 @@ enum {
 	/* Which generic fields may be non-zero. */
 	NODE = 1,
 	ACKS = 2,
+	TICKET = 4,
 	BOTH = NODE | ACKS,
 
 	/* The largest value of `flags`. */

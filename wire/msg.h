@@ -95,7 +95,8 @@ struct wire_hdr {
 	uint8_t flags;	/* by type, else 0 */
 	uint16_t from;	/* sending node */
 	uint32_t epoch; /* the cluster's epoch; another one's messages are refused */
-	uint16_t node;	/* by type, else 0 */
+	uint8_t node;	/* by type, else 0 */
+	uint8_t ticket; /* requests and demands: turn of the requester, see dsm/hold.h; else 0 */
 	uint16_t acks;	/* by type, else 0 */
 	uint64_t addr;	/* by type, else 0 */
 };

@@ -106,8 +106,12 @@ static void on_failed(void *ctx, struct vcpu *v, const char *text)
 	record(t, &(struct tiny_entry){.kind = TINY_FAILED, .vcpu = v->index});
 }
 
+static void on_idle(void *ctx, struct vcpu *v, bool idle)
+{
+}
+
 static const struct vcpu_ops ops = {
-	.io = on_io, .send = on_send, .eoi = on_eoi, .failed = on_failed};
+	.io = on_io, .send = on_send, .eoi = on_eoi, .idle = on_idle, .failed = on_failed};
 
 /* ---- the guest's memory ---- */
 
