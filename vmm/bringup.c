@@ -145,6 +145,8 @@ static int up_connections(struct node *n, struct err *err)
 		.progress_ctx = n,
 	};
 
+	if (n->nodes == 1) /* nobody to talk to, no port to open */
+		return 0;
 	for (unsigned i = 0; i < n->nodes; i++) {
 		address[i] = n->cfg->nodes[i].address;
 		name[i] = n->cfg->nodes[i].name;
