@@ -151,9 +151,22 @@ bool hold_defer(struct hold_table *t, const struct wire_hdr *demand, uint64_t no
 	return true;
 }
 
+/*
+ * When the first demand that waits has waited enough. One of an earlier turn has: the next turn
+ * began before its end was acted on. Such demands are the first, as they came before it.
+ */
+static uint64_t first_end(const struct hold_table *t)
+{
+	const struct hold *h = first(&t->loud);
+
+	if (!h)
+		return UINT64_MAX;
+	return h->granted < t->began ? 0 : turn_end(t);
+}
+
 struct hold *hold_ended(struct hold_table *t, uint64_t now)
 {
-	return turn_end(t) <= now ? first(&t->loud) : NULL;
+	return first_end(t) <= now ? first(&t->loud) : NULL;
 }
 
 struct wire_hdr hold_take(struct hold_table *t, struct hold *h)
@@ -166,5 +179,5 @@ struct wire_hdr hold_take(struct hold_table *t, struct hold *h)
 
 uint64_t hold_deadline(const struct hold_table *t)
 {
-	return list_empty(&t->loud) ? UINT64_MAX : turn_end(t);
+	return first_end(t);
 }

@@ -15,12 +15,15 @@
  * node runs, or if it waits and its ticket is older than the one of the node that asks. Everything
  * else is given up at once. The node with the oldest ticket thus gets all that it asks for, runs,
  * and comes last the next time: no deadlock, no livelock, and pages that are needed together also
- * leave together. A turn ends in any case after RUN_MAX lengths from when it first ran, so that a
- * node with many CPUs or many faults gives way, too, and after WAIT_MAX lengths if it never ran, in
- * case the peers do not play by these rules.
+ * leave together. Demands that are left of an ended turn do not wait for the next one.
+ *
+ * A turn ends in any case after RUN_MAX lengths from when it first ran, so that a node with many
+ * CPUs or many faults gives way, too, and after WAIT_MAX lengths if it never ran, in case the peers
+ * do not play by these rules.
  *
  * LIMITS. The table of fetched pages is fixed: when it is full the oldest page without a demand
- * loses its protection. Turns are for progress, not for correctness. Pure; the shard's thread.
+ * loses its protection. Times are never 0. Turns are for progress, not for correctness. Pure; the
+ * shard's thread.
  */
 #ifndef SSIHV_DSM_HOLD_H
 #define SSIHV_DSM_HOLD_H

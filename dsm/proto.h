@@ -112,7 +112,7 @@ typedef int (*dsm_emit_fn)(void *ctx, const struct dsm_action *a);
 struct dsm_proto_config {
 	unsigned self, nodes; /* nodes: 1..MAX_NODES */
 	uint32_t epoch;
-	uint64_t hold_ns;     /* 0: no hold windows */
+	uint64_t hold_ns;     /* length of a turn, see dsm/hold.h; 0: no turns */
 	unsigned max_pending; /* 1..2^20 */
 	/*
 	 * The home node of a page of guest RAM, -1 when @gpa is no RAM (of this shard). All RAM of
@@ -133,7 +133,7 @@ struct dsm_stats {
 	uint64_t invalidations;		     /* copies given up here: INV and FWD_GETM */
 	uint64_t downgrades;		     /* copies made read-only here: FWD_GETS */
 	uint64_t served;		     /* requests of other nodes served as home */
-	uint64_t held;			     /* INV or FWD that waited for a hold window */
+	uint64_t held;			     /* INV or FWD that waited for the end of a turn */
 	uint64_t queued;		     /* requests that waited behind another at this home */
 	uint64_t bytes_sent, bytes_received; /* page payload (sent: before a driver's zero check) */
 	uint64_t tracked_regions;	     /* home regions with a directory */
@@ -154,7 +154,7 @@ void dsm_proto_free(struct dsm_proto *p);
  * dsm_proto_fault() - a thread of this node faulted
  * @gpa:   any address in the page
  * @write: wants to write (also for a write-protect fault)
- * @now:   ns, for the hold window; never less than in an earlier call
+ * @now:   ns, for the turns; not 0, never less than in an earlier call
  *
  * Return: 1 when the fault was served at once, 0 when it waits for an answer (or joined one that
  * does), -EAGAIN when max_pending requests wait already: call again after a grant; -EFAULT for an
@@ -185,7 +185,7 @@ int dsm_proto_message(struct dsm_proto *p, const struct wire_hdr *h, const void 
 		      uint64_t now);
 
 /**
- * dsm_proto_tick() - act on hold windows that have ended
+ * dsm_proto_tick() - serve the demands that waited for a turn which is over
  *
  * Return: 0, or a negative error as above.
  */
@@ -194,8 +194,8 @@ int dsm_proto_tick(struct dsm_proto *p, uint64_t now);
 /**
  * dsm_proto_set_idle() - tell whether any CPU of this node would use a page now
  *
- * While none would, no hold window is open; those that demands wait for end with the next
- * dsm_proto_tick(), for which dsm_proto_deadline() then asks at once.
+ * While none would, every turn is over: demands are served at once, and those that wait with the
+ * next dsm_proto_tick(), for which dsm_proto_deadline() then asks at once.
  */
 void dsm_proto_set_idle(struct dsm_proto *p, bool idle);
 

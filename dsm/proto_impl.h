@@ -61,9 +61,9 @@ enum dsm_copy cache_copy(const struct dsm_proto *p, uint64_t gpa, unsigned home)
 int cache_grant(struct dsm_proto *p, const struct wire_hdr *h, unsigned home, const void *payload,
 		uint64_t now);
 int cache_ack(struct dsm_proto *p, const struct wire_hdr *h, unsigned home, uint64_t now);
-/* WIRE_INV, WIRE_FWD_GETS or WIRE_FWD_GETM: now, or when the hold window ends. */
+/* WIRE_INV, WIRE_FWD_GETS or WIRE_FWD_GETM: now, or when the turn ends (hold.h). */
 int cache_demand(struct dsm_proto *p, const struct wire_hdr *h, unsigned home, uint64_t now);
-/* A demand that was checked before it waited, and whose window has ended. */
+/* A demand that was checked before it waited for the end of a turn. */
 int cache_serve(struct dsm_proto *p, const struct wire_hdr *h, unsigned home);
 
 #endif

@@ -24,7 +24,7 @@ struct shard {
 	int uffd, pagemap, epoll, stop;
 	int nudge;	      /* eventfd: look at `idle` */
 	_Atomic bool idle;    /* no vCPU runs */
-	_Atomic bool holding; /* demands wait for the end of a hold window */
+	_Atomic bool holding; /* demands wait for the end of a turn */
 	struct dsm_proto *proto;
 	struct timing timing;
 	struct prefetch prefetch;

@@ -47,7 +47,7 @@ struct wire_hdr message(enum wire_type type, unsigned from, unsigned node, uint6
 {
 	return (struct wire_hdr){.type = (uint8_t)type,
 				 .from = (uint16_t)from,
-				 .node = (uint16_t)node,
+				 .node = (uint8_t)node,
 				 .epoch = EPOCH,
 				 .addr = gpa};
 }
@@ -130,7 +130,7 @@ void expect_copy(const struct rig *r, uint64_t gpa, enum dsm_copy copy)
 	assert_int_equal(info.copy, copy);
 }
 
-/* This node, which is not the home 0, reads the page; the window begins at r->now. */
+/* This node, which is not the home 0, reads the page; it runs from r->now on. */
 void get_shared(struct rig *r, uint64_t gpa)
 {
 	assert_int_equal(dsm_proto_fault(r->p, gpa, false, r->now), 0);

@@ -112,14 +112,16 @@ static struct wire_hdr any_message(struct victim *v)
 		.type = types[draw(v, sizeof(types))],
 		.from = (uint16_t)(draw(v, 50) ? draw(v, NODES) : draw(v, UINT16_MAX)),
 		.epoch = draw(v, 50) ? 1 : 2,
-		.node = (uint16_t)(draw(v, 50) ? draw(v, NODES) : draw(v, UINT16_MAX)),
+		.node = (uint8_t)(draw(v, 50) ? draw(v, NODES) : draw(v, UINT8_MAX)),
+		.ticket = (uint8_t)draw(v, UINT8_MAX + 1),
 		.acks = (uint16_t)(draw(v, 50) ? draw(v, NODES) : draw(v, UINT16_MAX)),
 		.addr = any_gpa(v),
 	};
 
 	/* Mostly what the type wants, so that the message gets past the first check. */
-	if ((h.type == WIRE_GETS || h.type == WIRE_GETM || h.type == WIRE_DONE) && draw(v, 10))
-		h.node = h.from;
+	if ((h.type == WIRE_GETS || h.type == WIRE_GETM || h.type == WIRE_DONE) && h.from < NODES &&
+	    draw(v, 10))
+		h.node = (uint8_t)h.from;
 	if ((h.type == WIRE_GRANT || h.type == WIRE_INV_ACK) && draw(v, 10))
 		h.node = SELF;
 	if (h.type == WIRE_GRANT)
@@ -164,6 +166,13 @@ static bool attack_once(struct victim *v, const void *page)
 		assert_true(r == 0 || r == 1 || r == -EAGAIN || r == -EFAULT || r == -EPROTO);
 		return r != -EPROTO;
 	}
+	if (draw(v, 10) == 0) {
+		r = dsm_proto_prefetch(v->p, any_gpa(v), draw(v, 2), v->now);
+		assert_true(r == 0 || r == -EPROTO);
+		return r == 0;
+	}
+	if (draw(v, 20) == 0)
+		dsm_proto_set_idle(v->p, draw(v, 2));
 	if (draw(v, 10) == 0)
 		assert_int_equal(dsm_proto_tick(v->p, v->now), 0);
 	h = v->sends && draw(v, 2) ? any_answer(v) : any_message(v);

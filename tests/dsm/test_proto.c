@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The races of the protocol that have names, one by one. */
+/* The races of the protocol that have names, one by one; turns: test_proto_turns.c. */
 #include "tests/dsm/rig.h"
 
 static void first_request_from_outside_tracks_the_region(void **state)
@@ -99,54 +99,6 @@ static void grant_before_the_ack_is_readable_at_once(void **state)
 	expect_send(&r, WIRE_DONE, 0, 1, PAGE(0, 0));
 	expect_copy(&r, PAGE(0, 0), DSM_OWNED);
 	assert_int_equal(dsm_proto_waiting(r.p), 0);
-	rig_close(&r);
-}
-
-static void demand_waits_for_the_end_of_the_hold_window(void **state)
-{
-	struct rig r;
-
-	rig_open(&r, 1, HOLD);
-	r.now = 10;
-	get_shared(&r, PAGE(0, 0));
-	assert_true(dsm_proto_deadline(r.p) == UINT64_MAX);
-	r.now = 500;
-	assert_int_equal(take(&r, WIRE_INV, 0, 2, PAGE(0, 0)), 0);
-	assert_int_equal(r.count, 0);
-	assert_int_equal(take(&r, WIRE_INV, 0, 2, PAGE(0, 0)), -EPROTO);
-	assert_int_equal(dsm_proto_deadline(r.p), 10 + HOLD);
-	assert_int_equal(dsm_proto_stats(r.p)->held, 1);
-
-	/* Only this page waits. */
-	get_shared(&r, PAGE(0, 1));
-	r.now = 500 + HOLD;
-	assert_int_equal(take(&r, WIRE_INV, 0, 2, PAGE(0, 1)), 0);
-	expect_action(&r, DSM_DROP, PAGE(0, 1));
-	expect_send(&r, WIRE_INV_ACK, 2, 2, PAGE(0, 1));
-
-	assert_int_equal(dsm_proto_tick(r.p, 9 + HOLD), 0);
-	assert_int_equal(r.count, 0);
-	assert_int_equal(dsm_proto_tick(r.p, 10 + HOLD), 0);
-	expect_action(&r, DSM_DROP, PAGE(0, 0));
-	expect_send(&r, WIRE_INV_ACK, 2, 2, PAGE(0, 0));
-	expect_copy(&r, PAGE(0, 0), DSM_NONE);
-	assert_true(dsm_proto_deadline(r.p) == UINT64_MAX);
-	rig_close(&r);
-}
-
-static void full_hold_pool_ends_the_oldest_window(void **state)
-{
-	struct rig r;
-	const unsigned pool = 4 * PENDING + 64;
-
-	rig_open(&r, 1, HOLD);
-	for (unsigned i = 0; i <= pool; i++)
-		get_shared(&r, PAGE(0, i));
-	assert_int_equal(take(&r, WIRE_INV, 0, 2, PAGE(0, 1)), 0);
-	assert_int_equal(r.count, 0);
-	assert_int_equal(take(&r, WIRE_INV, 0, 2, PAGE(0, 0)), 0);
-	expect_action(&r, DSM_DROP, PAGE(0, 0));
-	expect_send(&r, WIRE_INV_ACK, 2, 2, PAGE(0, 0));
 	rig_close(&r);
 }
 
@@ -326,8 +278,6 @@ int main(void)
 		cmocka_unit_test(zero_page_is_granted_for_writing_to_a_reader),
 		cmocka_unit_test(ack_may_come_before_the_grant),
 		cmocka_unit_test(grant_before_the_ack_is_readable_at_once),
-		cmocka_unit_test(demand_waits_for_the_end_of_the_hold_window),
-		cmocka_unit_test(full_hold_pool_ends_the_oldest_window),
 		cmocka_unit_test(owner_protects_sends_and_drops),
 		cmocka_unit_test(upgrade_that_lost_the_race_gets_data),
 		cmocka_unit_test(upgrade_invalidates_the_home_too),

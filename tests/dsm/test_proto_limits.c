@@ -85,17 +85,22 @@ static void home_does_not_believe_an_early_done(void **state)
 	struct rig r;
 
 	rig_open(&r, 0, HOLD);
+	r.now = 10;
 	assert_int_equal(take(&r, WIRE_GETM, 2, 2, PAGE(0, 9)), 0); /* tracks the region */
-	assert_int_equal(dsm_proto_fault(r.p, PAGE(0, 0), true, 0), 1);
+	assert_int_equal(dsm_proto_fault(r.p, PAGE(0, 0), true, r.now), 1);
 	r.count = 0;
-	assert_int_equal(take(&r, WIRE_GETM, 1, 1, PAGE(0, 0)), 0); /* held: the page is fresh */
+	assert_int_equal(take(&r, WIRE_GETM, 1, 1, PAGE(0, 0)), 0); /* held: our turn */
 	assert_int_equal(r.count, 0);
 	assert_int_equal(take(&r, WIRE_DONE, 1, 1, PAGE(0, 0)), -EPROTO);
 	assert_int_equal(take(&r, WIRE_DONE, 2, 2, PAGE(0, 0)), -EPROTO);
 	/* Nor a grant of its own page that it has not begun to ask for. */
-	assert_int_equal(dsm_proto_tick(r.p, HOLD), 0);
-	r.count = 0;
-	assert_int_equal(dsm_proto_fault(r.p, PAGE(0, 0), true, HOLD), 0);
+	r.now = dsm_proto_deadline(r.p);
+	assert_int_equal(r.now, 10 + HOLD);
+	assert_int_equal(dsm_proto_tick(r.p, r.now), 0);
+	expect_action(&r, DSM_PROTECT, PAGE(0, 0));
+	expect_grant(&r, 1, PAGE(0, 0), WIRE_GRANT_DATA | WIRE_GRANT_WRITE, 0);
+	expect_action(&r, DSM_DROP, PAGE(0, 0));
+	assert_int_equal(dsm_proto_fault(r.p, PAGE(0, 0), true, r.now), 0);
 	assert_int_equal(take_grant(&r, 2, PAGE(0, 0), WIRE_GRANT_DATA | WIRE_GRANT_WRITE, 0),
 			 -EPROTO);
 	assert_int_equal(take(&r, WIRE_INV_ACK, 2, 0, PAGE(0, 0)), -EPROTO);

@@ -46,7 +46,7 @@ static void schedules_keep_every_invariant(void **state)
 	assert_true(sum.faults > 10 * count);
 }
 
-/* Hold windows alone do not help here: see PATIENCE in dsm/proto.h. */
+/* Only turns that go by age help here: see dsm/hold.h. */
 static void instructions_that_need_two_pages_end(void **state)
 {
 	for (uint64_t seed = 1; seed <= STORMS; seed++) {

@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* When a node keeps what it fetched and when it gives way (dsm/hold.h); prefetched pages. */
+#include "tests/dsm/rig.h"
+
+/* Written from the text of dsm/hold.h. */
+#define WAIT_LENGTHS 32
+#define RUN_LENGTHS  4
+
+/* The home 0 says: give up your copy, @node wants to write; its turn has @ticket. */
+static void demand(struct rig *r, uint64_t gpa, unsigned node, uint8_t ticket)
+{
+	struct wire_hdr h = message(WIRE_INV, 0, node, gpa);
+
+	h.ticket = ticket;
+	assert_int_equal(dsm_proto_message(r->p, &h, NULL, r->now), 0);
+}
+
+static void expect_given_up(struct rig *r, uint64_t gpa, unsigned node)
+{
+	expect_action(r, DSM_DROP, gpa);
+	expect_send(r, WIRE_INV_ACK, node, node, gpa);
+	expect_copy(r, gpa, DSM_NONE);
+}
+
+/* No demand is over before @at, and the one for @gpa is over then. */
+static void expect_given_up_at(struct rig *r, uint64_t at, uint64_t gpa, unsigned node)
+{
+	assert_int_equal(r->count, 0);
+	assert_int_equal(dsm_proto_deadline(r->p), at);
+	assert_int_equal(dsm_proto_tick(r->p, at - 1), 0);
+	assert_int_equal(r->count, 0);
+	assert_int_equal(dsm_proto_tick(r->p, at), 0);
+	expect_given_up(r, gpa, node);
+	r->now = at;
+}
+
+/* This node faults and goes on waiting. Return: the ticket of its request. */
+static uint8_t fault(struct rig *r, uint64_t gpa)
+{
+	assert_int_equal(dsm_proto_fault(r->p, gpa, false, r->now), 0);
+	return expect_send(r, WIRE_GETS, 0, r->self, gpa).ticket;
+}
+
+static void granted(struct rig *r, uint64_t gpa)
+{
+	assert_int_equal(take_grant(r, 0, gpa, WIRE_GRANT_DATA, 0), 0);
+	expect_map(r, gpa, page_data, false);
+	expect_send(r, WIRE_DONE, 0, r->self, gpa);
+}
+
+/* A request of node 2 to this node brings a ticket, which becomes the newest seen. */
+static void see_ticket(struct rig *r, uint64_t gpa, uint8_t ticket)
+{
+	struct wire_hdr h = message(WIRE_GETS, 2, 2, gpa);
+
+	h.ticket = ticket;
+	assert_int_equal(dsm_proto_message(r->p, &h, NULL, r->now), 0);
+	r->count = 0;
+}
+
+static void running_node_keeps_its_pages_until_hold_ns(void **state)
+{
+	struct rig r;
+
+	rig_open(&r, 1, HOLD);
+	r.now = 5;
+	see_ticket(&r, PAGE(1, 0), 9);
+	r.now = 10;
+	get_shared(&r, PAGE(0, 0));
+	assert_true(dsm_proto_deadline(r.p) == UINT64_MAX);
+	/* However long the other has waited. */
+	r.now = 500;
+	demand(&r, PAGE(0, 0), 2, 1);
+	assert_int_equal(take(&r, WIRE_INV, 0, 2, PAGE(0, 0)), -EPROTO);
+	assert_int_equal(dsm_proto_stats(r.p)->held, 1);
+	expect_given_up_at(&r, 10 + HOLD, PAGE(0, 0), 2);
+	assert_true(dsm_proto_deadline(r.p) == UINT64_MAX);
+	rig_close(&r);
+}
+
+static void demand_after_the_turn_is_served_at_once(void **state)
+{
+	struct rig r;
+
+	rig_open(&r, 1, HOLD);
+	r.now = 10;
+	get_shared(&r, PAGE(0, 0));
+	r.now = 10 + HOLD;
+	demand(&r, PAGE(0, 0), 2, 2);
+	expect_given_up(&r, PAGE(0, 0), 2);
+
+	/* A page of an earlier turn is not protected by a new one. */
+	get_shared(&r, PAGE(0, 1));
+	r.now += HOLD;
+	assert_int_equal(fault(&r, PAGE(0, 2)), 4);
+	demand(&r, PAGE(0, 1), 2, 5);
+	expect_given_up(&r, PAGE(0, 1), 2);
+	assert_int_equal(dsm_proto_stats(r.p)->held, 0);
+	rig_close(&r);
+}
+
+static void younger_demand_waits_while_the_older_node_waits(void **state)
+{
+	struct rig r;
+
+	rig_open(&r, 1, HOLD);
+	r.now = 10;
+	assert_int_equal(fault(&r, PAGE(0, 0)), 1);
+	granted(&r, PAGE(0, 0));
+	r.now = 500;
+	assert_int_equal(fault(&r, PAGE(0, 1)), 1); /* the same turn */
+	demand(&r, PAGE(0, 0), 2, 2);
+	assert_int_equal(r.count, 0);
+	assert_int_equal(dsm_proto_deadline(r.p), 10 + RUN_LENGTHS * HOLD);
+	/* With all its pages it runs for the whole length. */
+	r.now = 700;
+	granted(&r, PAGE(0, 1));
+	expect_given_up_at(&r, 700 + HOLD, PAGE(0, 0), 2);
+	expect_copy(&r, PAGE(0, 1), DSM_SHARED);
+	rig_close(&r);
+}
+
+static void older_demand_is_served_at_once_by_a_waiting_node(void **state)
+{
+	struct rig r;
+
+	rig_open(&r, 1, HOLD);
+	r.now = 10;
+	see_ticket(&r, PAGE(1, 0), 5);
+	for (unsigned i = 0; i < 4; i++)
+		get_shared(&r, PAGE(0, i));
+	r.now = 500;
+	assert_int_equal(fault(&r, PAGE(0, 9)), 6);
+	demand(&r, PAGE(0, 0), 2, 5);
+	expect_given_up(&r, PAGE(0, 0), 2);
+	/* Between equal tickets the lower node is the older. */
+	demand(&r, PAGE(0, 1), 0, 6);
+	expect_given_up(&r, PAGE(0, 1), 0);
+	demand(&r, PAGE(0, 2), 2, 6);
+	assert_int_equal(r.count, 0);
+	/* A prefetch, outside of any turn, is younger than all. */
+	demand(&r, PAGE(0, 3), 0, 0);
+	assert_int_equal(r.count, 0);
+	assert_int_equal(dsm_proto_stats(r.p)->held, 2);
+	rig_close(&r);
+}
+
+static void tickets_go_round(void **state)
+{
+	struct rig r;
+
+	rig_open(&r, 1, HOLD);
+	r.now = 10;
+	see_ticket(&r, PAGE(1, 0), 100);
+	see_ticket(&r, PAGE(1, 1), 200);
+	see_ticket(&r, PAGE(1, 2), 150);
+	see_ticket(&r, PAGE(1, 3), 255);
+	get_shared(&r, PAGE(0, 0));
+	get_shared(&r, PAGE(0, 1));
+	assert_int_equal(fault(&r, PAGE(0, 9)), 1); /* 0 is no ticket */
+	demand(&r, PAGE(0, 0), 2, 255);
+	expect_given_up(&r, PAGE(0, 0), 2);
+	demand(&r, PAGE(0, 1), 2, 2);
+	assert_int_equal(r.count, 0);
+	rig_close(&r);
+}
+
+static void idle_node_gives_way_at_once(void **state)
+{
+	struct rig r;
+
+	rig_open(&r, 1, HOLD);
+	r.now = 10;
+	get_shared(&r, PAGE(0, 0));
+	r.now = 20;
+	demand(&r, PAGE(0, 0), 2, 2);
+	assert_int_equal(dsm_proto_deadline(r.p), 10 + HOLD);
+	dsm_proto_set_idle(r.p, true);
+	assert_in_range(dsm_proto_deadline(r.p), 0, r.now);
+	assert_int_equal(r.count, 0);
+	assert_int_equal(dsm_proto_tick(r.p, r.now), 0);
+	expect_given_up(&r, PAGE(0, 0), 2);
+
+	get_shared(&r, PAGE(0, 1));
+	demand(&r, PAGE(0, 1), 2, 3);
+	expect_given_up(&r, PAGE(0, 1), 2);
+	/* Awake again, it has turns again. */
+	dsm_proto_set_idle(r.p, false);
+	r.now = 30 + HOLD;
+	get_shared(&r, PAGE(0, 2));
+	demand(&r, PAGE(0, 2), 2, 9);
+	expect_given_up_at(&r, 30 + 2 * HOLD, PAGE(0, 2), 2);
+	rig_close(&r);
+}
+
+static void turn_ends_although_faults_go_on(void **state)
+{
+	const uint64_t end = 10 + RUN_LENGTHS * HOLD;
+	struct rig r;
+
+	rig_open(&r, 1, HOLD);
+	r.now = 10;
+	get_shared(&r, PAGE(0, 0));
+	demand(&r, PAGE(0, 0), 2, 2);
+	for (unsigned i = 1; i < 2 * RUN_LENGTHS; i++) {
+		r.now = 10 + i * HOLD / 2;
+		get_shared(&r, PAGE(0, i));
+		assert_int_equal(dsm_proto_deadline(r.p), MIN(r.now + HOLD, end));
+		assert_int_equal(dsm_proto_tick(r.p, r.now), 0);
+		assert_int_equal(r.count, 0);
+	}
+	expect_given_up_at(&r, end, PAGE(0, 0), 2);
+	rig_close(&r);
+}
+
+/* Only a prefetched page can be here in such a turn. */
+static void turn_that_never_runs_ends(void **state)
+{
+	struct rig r;
+
+	rig_open(&r, 1, HOLD);
+	r.now = 10;
+	fault(&r, PAGE(0, 0));
+	assert_int_equal(dsm_proto_prefetch(r.p, PAGE(0, 1), false, r.now), 0);
+	expect_send(&r, WIRE_GETS, 0, 1, PAGE(0, 1));
+	granted(&r, PAGE(0, 1));
+	demand(&r, PAGE(0, 1), 2, 2);
+	expect_given_up_at(&r, 10 + WAIT_LENGTHS * HOLD, PAGE(0, 1), 2);
+	rig_close(&r);
+}
+
+static void late_tick_does_not_carry_demands_into_the_next_turn(void **state)
+{
+	struct rig r;
+
+	rig_open(&r, 1, HOLD);
+	r.now = 10;
+	get_shared(&r, PAGE(0, 0));
+	demand(&r, PAGE(0, 0), 2, 2);
+	r.now = 10 + HOLD;
+	assert_int_equal(fault(&r, PAGE(0, 1)), 3); /* a new turn, before the tick */
+	assert_in_range(dsm_proto_deadline(r.p), 0, r.now);
+	assert_int_equal(dsm_proto_tick(r.p, r.now), 0);
+	expect_given_up(&r, PAGE(0, 0), 2);
+	assert_true(dsm_proto_deadline(r.p) == UINT64_MAX);
+
+	/* What came in the new turn is protected by it. */
+	granted(&r, PAGE(0, 1));
+	demand(&r, PAGE(0, 1), 2, 4);
+	expect_given_up_at(&r, 10 + 2 * HOLD, PAGE(0, 1), 2);
+	rig_close(&r);
+}
+
+static void full_table_unprotects_the_oldest_page(void **state)
+{
+	struct rig r;
+	const unsigned pool = 4 * PENDING + 64;
+
+	rig_open(&r, 1, HOLD);
+	r.now = 10;
+	for (unsigned i = 0; i <= pool; i++)
+		get_shared(&r, PAGE(0, i));
+	demand(&r, PAGE(0, 1), 2, 2);
+	assert_int_equal(r.count, 0);
+	demand(&r, PAGE(0, 0), 2, 2);
+	expect_given_up(&r, PAGE(0, 0), 2);
+	rig_close(&r);
+}
+
+static void prefetch_asks_once_and_a_fault_joins_it(void **state)
+{
+	struct rig r;
+
+	rig_open(&r, 1, HOLD);
+	r.now = 10;
+	assert_int_equal(dsm_proto_prefetch(r.p, PAGE(0, 0) + 5, false, r.now), 0);
+	assert_int_equal(expect_send(&r, WIRE_GETS, 0, 1, PAGE(0, 0)).ticket, 0);
+	assert_int_equal(dsm_proto_prefetch(r.p, PAGE(0, 0), true, r.now), 0);
+	r.now = 20;
+	assert_int_equal(dsm_proto_fault(r.p, PAGE(0, 0), false, r.now), 0);
+	assert_int_equal(r.count, 0);
+	assert_int_equal(dsm_proto_waiting(r.p), 1);
+	assert_int_equal(dsm_proto_stats(r.p)->prefetches, 1);
+	assert_int_equal(dsm_proto_stats(r.p)->faults_remote, 0);
+	/* The fault began a turn, which protects the page. */
+	r.now = 30;
+	granted(&r, PAGE(0, 0));
+	demand(&r, PAGE(0, 0), 2, 9);
+	expect_given_up_at(&r, 30 + HOLD, PAGE(0, 0), 2);
+	rig_close(&r);
+}
+
+static void prefetch_begins_no_turn(void **state)
+{
+	struct rig r;
+
+	rig_open(&r, 1, HOLD);
+	r.now = 10;
+	assert_int_equal(dsm_proto_prefetch(r.p, PAGE(0, 0), false, r.now), 0);
+	expect_send(&r, WIRE_GETS, 0, 1, PAGE(0, 0));
+	granted(&r, PAGE(0, 0));
+	demand(&r, PAGE(0, 0), 2, 9);
+	expect_given_up(&r, PAGE(0, 0), 2);
+	rig_close(&r);
+}
+
+static void prefetch_of_a_page_that_is_here_does_nothing(void **state)
+{
+	struct rig r;
+
+	rig_open(&r, 1, 0);
+	r.now = 10;
+	get_shared(&r, PAGE(0, 0));
+	get_owned(&r, PAGE(0, 1));
+	assert_int_equal(dsm_proto_prefetch(r.p, PAGE(0, 0), false, r.now), 0);
+	assert_int_equal(dsm_proto_prefetch(r.p, PAGE(0, 1), false, r.now), 0);
+	assert_int_equal(dsm_proto_prefetch(r.p, PAGE(0, 1), true, r.now), 0);
+	assert_int_equal(dsm_proto_prefetch(r.p, PAGE(1, 0), true, r.now), 0);
+	assert_int_equal(dsm_proto_prefetch(r.p, NODES * REGION_BYTES, true, r.now), 0);
+	assert_int_equal(r.count, 0);
+	assert_int_equal(dsm_proto_stats(r.p)->prefetches, 0);
+	/* A copy for reading is not enough for a write. */
+	assert_int_equal(dsm_proto_prefetch(r.p, PAGE(0, 0), true, r.now), 0);
+	expect_send(&r, WIRE_GETM, 0, 1, PAGE(0, 0));
+	/* It takes no more places than there are. */
+	for (unsigned i = 2; i < PENDING + 4; i++)
+		assert_int_equal(dsm_proto_prefetch(r.p, PAGE(0, i), false, r.now), 0);
+	assert_int_equal(r.count, PENDING - 1);
+	assert_int_equal(dsm_proto_stats(r.p)->prefetches, PENDING);
+	r.count = 0;
+	rig_close(&r);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(running_node_keeps_its_pages_until_hold_ns),
+		cmocka_unit_test(demand_after_the_turn_is_served_at_once),
+		cmocka_unit_test(younger_demand_waits_while_the_older_node_waits),
+		cmocka_unit_test(older_demand_is_served_at_once_by_a_waiting_node),
+		cmocka_unit_test(tickets_go_round),
+		cmocka_unit_test(idle_node_gives_way_at_once),
+		cmocka_unit_test(turn_ends_although_faults_go_on),
+		cmocka_unit_test(turn_that_never_runs_ends),
+		cmocka_unit_test(late_tick_does_not_carry_demands_into_the_next_turn),
+		cmocka_unit_test(full_table_unprotects_the_oldest_page),
+		cmocka_unit_test(prefetch_asks_once_and_a_fault_joins_it),
+		cmocka_unit_test(prefetch_begins_no_turn),
+		cmocka_unit_test(prefetch_of_a_page_that_is_here_does_nothing),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
