@@ -15,8 +15,9 @@
 -- What is wider than the code: messages to self travel like others, at any time; zero pages that
 -- are found by the sender's driver need no state of their own (ZERO is DATA of value 0).
 -- What is left out: turns (an INV or FWD that waits for the end of one is as one that is still
--- under way), prefetch (a request like any other), duplicate fault events (they join a request or change nothing), several pages (pages share
--- no state but the pools), tracking (the start states are what it may find).
+-- under way), prefetch (a request like any other), duplicate fault events (they join a request or
+-- change nothing), several pages (pages share no state but the pools), tracking (the start states
+-- are what it may find).
 --
 -- BROKEN switches a rule off, to show that the model would notice: 1 a sharer acknowledges an
 -- invalidation but keeps its copy; 2 a grant does not wait for the acknowledgements; 3 the owner

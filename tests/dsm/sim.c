@@ -98,10 +98,12 @@ static void choose_shape(struct sim *s)
 	s->hot_percent = (unsigned)sim_random(s, 100);
 	s->late_percent = (unsigned)sim_random(s, 20);
 	s->duplicate_percent = sim_chance(s, 50) ? 0 : (unsigned)sim_random(s, 50);
+	s->prefetch_percent = sim_chance(s, 40) ? 0 : (unsigned)sim_random(s, 50);
+	s->sleep_percent = sim_chance(s, 40) ? 0 : (unsigned)sim_random(s, 50);
 	s->delay = 500 + sim_random(s, sim_chance(s, 50) ? 10 * MICROS : 200 * MICROS);
 	s->think = 1 + sim_random(s, sim_chance(s, 50) ? MICROS : 100 * MICROS);
 	s->hold = sim_chance(s, 40) ? 0 : 1 + sim_random(s, 100 * MICROS);
-	/* Instructions that need two pages at once: only windows that outlast a request help. */
+	/* Instructions that need two pages at once: only turns that outlast a request help. */
 	if (s->hold > 20 * s->delay)
 		s->pair_percent = (unsigned)sim_random(s, 50);
 	s->lose_at = s->told_at = UINT64_MAX;
@@ -121,10 +123,11 @@ static void choose_shape(struct sim *s)
 	}
 	snprintf(s->result->shape, sizeof(s->result->shape),
 		 "%u nodes, %u CPUs each, %u pages, %u accesses, max_pending %u, delay %llu ns, "
-		 "hold %llu ns, %u%% writes, %u%% pairs%s",
+		 "hold %llu ns, %u%% writes, %u%% pairs, %u%% prefetches, %u%% sleep%s",
 		 s->nodes, s->cpus, s->pages, s->accesses, s->max_pending,
 		 (unsigned long long)s->delay, (unsigned long long)s->hold, s->write_percent,
-		 s->pair_percent, s->lose_at == UINT64_MAX ? "" : ", a connection is lost");
+		 s->pair_percent, s->prefetch_percent, s->sleep_percent,
+		 s->lose_at == UINT64_MAX ? "" : ", a connection is lost");
 }
 
 /* Pages lie anywhere in the regions, several in one or far apart; some homes have filled theirs. */
@@ -221,7 +224,7 @@ static int tick(struct sim_node *n)
 	int r;
 
 	n->tick_delay = sim_random(s, s->delay);
-	sim_trace(s, "node %u: a hold window has ended", n->id);
+	sim_trace(s, "node %u: a turn has ended", n->id);
 	r = dsm_proto_tick(n->proto, s->now);
 	return r < 0 ? sim_fail(s, "node %u: tick returned %d", n->id, r) : 0;
 }
@@ -275,6 +278,7 @@ static void collect(struct sim *s)
 		const struct dsm_stats *stats = dsm_proto_stats(s->node[i].proto);
 
 		s->result->faults += stats->faults_local + stats->faults_remote;
+		s->result->prefetches += stats->prefetches;
 		s->result->held += stats->held;
 		s->result->queued += stats->queued;
 		s->result->joined += s->node[i].tally.joined;

@@ -4,11 +4,13 @@
  * chance from one seed. Time is simulated; the same seed gives the same run, event by event.
  *
  * THEORY. One timeline of events: a message arrives, a virtual CPU makes its next access, a fault
- * event reaches its node, a hold window ends. Each message draws its own delay, so that any two may
+ * event reaches its node, a turn ends. Each message draws its own delay, so that any two may
  * overtake each other; most are quick, some very late. A CPU's access is allowed by the node's
  * simulated mapping of the page, or raises a fault and is tried again when the core's actions wake
- * the CPU. Fault events may come twice, late, or out of nowhere, as those of a userfaultfd do.
- * Page contents are values; `golden` has the last value written to each word by anybody.
+ * the CPU. A CPU sleeps now and then; a node of which all do is idle. A fault may make its node ask
+ * for another page, too, as a prefetch. Fault events may come twice, late, or out of nowhere, as
+ * those of a userfaultfd do. Page contents are values; `golden` has the last value written to each
+ * word by anybody.
  *
  * CHECKED after every event: at most one writer and then no reader over the real mappings; every
  * mapped copy has the golden contents (so every read returns the last write); each action is legal
@@ -42,16 +44,17 @@ enum sim_break {
 struct sim_config {
 	uint64_t seed;
 	enum sim_break rule;
-	bool storm;  /* all nodes need the same two pages at once, in windows that outlast requests
+	bool storm;  /* all nodes need the same two pages at once, in turns that outlast requests
 		      */
 	FILE *trace; /* one line an event; NULL for none */
 };
 
 struct sim_result {
 	char failure[256]; /* empty when all was well */
-	char shape[160];   /* what kind of run the seed made */
+	char shape[192];   /* what kind of run the seed made */
 	bool lost;	   /* a connection was lost, as planned */
-	uint64_t events, accesses, messages, faults, held, queued, joined;
+	uint64_t events, accesses, messages, faults, prefetches, held, queued, joined;
+	uint64_t idle; /* how often a node fell asleep */
 };
 
 /** sim_run() - one schedule, from the seed. Return: 0; -EIO with @ret->failure set; -ENOMEM. */

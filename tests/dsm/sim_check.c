@@ -35,15 +35,15 @@ int sim_check_mappings(struct sim *s)
 }
 
 /*
- * A request waits for those of the other nodes that came first, and each of them for a window,
- * perhaps extended, and some messages, all perhaps late. Where requests wait for a place (-EAGAIN),
- * order is by chance and only the end of the run is bounded.
+ * A request waits for those of the other nodes that came first, and each of them for the turns of
+ * the nodes that come before it, and some messages, all perhaps late. Where requests wait for a
+ * place (-EAGAIN), order is by chance and only the end of the run is bounded.
  */
 int sim_check_progress(struct sim *s)
 {
 	uint64_t latest = 10 * s->delay;
-	uint64_t windows = s->hold ? (1 + 2 * s->nodes) * (s->hold + s->delay) : 0;
-	uint64_t bound = (s->nodes + 2) * (windows + 8 * latest);
+	uint64_t turns = s->hold ? (1 + 2 * s->nodes) * (s->hold + s->delay) : 0;
+	uint64_t bound = (s->nodes + 2) * (turns + 8 * latest);
 
 	if (s->max_pending < s->pages)
 		return 0;

@@ -57,6 +57,21 @@ static int check_value(struct sim_node *n, const struct sim_cpu *c)
 			n->id, (unsigned long long)got, c->page, c->word, (unsigned long long)want);
 }
 
+/* A node is idle while all its CPUs sleep or have nothing left to do. */
+static void tell_idle(struct sim_node *n)
+{
+	bool idle = true;
+
+	for (unsigned i = 0; i < n->sim->cpus; i++)
+		idle &= n->cpu[i].asleep || !n->cpu[i].left;
+	if (idle == n->idle)
+		return;
+	sim_trace(n->sim, "node %u: %s", n->id, idle ? "is idle" : "is awake");
+	n->sim->result->idle += idle;
+	n->idle = idle;
+	dsm_proto_set_idle(n->proto, idle);
+}
+
 static int perform(struct sim_node *n, struct sim_cpu *c)
 {
 	struct sim *s = n->sim;
@@ -77,8 +92,10 @@ static int perform(struct sim_node *n, struct sim_cpu *c)
 		  c->page, c->word);
 	s->result->accesses++;
 	c->left--;
-	c->at = s->now + 1 + sim_random(s, s->think);
+	c->asleep = sim_chance(s, s->sleep_percent);
+	c->at = s->now + 1 + sim_random(s, c->asleep ? 10 * s->think : s->think);
 	sim_choose_access(s, c);
+	tell_idle(n);
 	return 0;
 }
 
@@ -94,6 +111,8 @@ static bool allowed(struct sim_node *n, unsigned page, enum sim_op op)
 
 int sim_access(struct sim_node *n, struct sim_cpu *c)
 {
+	c->asleep = false;
+	tell_idle(n);
 	if (!allowed(n, c->page, c->op))
 		c->missing = c->page;
 	else if (!allowed(n, c->also, c->op))
@@ -103,6 +122,38 @@ int sim_access(struct sim_node *n, struct sim_cpu *c)
 	sim_trace(n->sim, "node %u: faults on page %u, %s", n->id, c->missing,
 		  c->op == SIM_READ ? "read" : "write");
 	fault(n, c);
+	return 0;
+}
+
+/* As a driver that guesses: any page, here or not, wanted or not. */
+static int prefetch(struct sim_node *n)
+{
+	struct sim *s = n->sim;
+	const struct dsm_stats *stats = dsm_proto_stats(n->proto);
+	unsigned page = (unsigned)sim_random(s, s->pages), waiting = dsm_proto_waiting(n->proto);
+	bool write = sim_chance(s, s->write_percent), asked;
+	uint64_t gpa = s->page[page].gpa, messages = s->result->messages;
+	struct dsm_page_info before, after;
+	int r;
+
+	sim_trace(s, "node %u: prefetches page %u, %s", n->id, page, write ? "write" : "read");
+	dsm_proto_page(n->proto, gpa, &before);
+	r = dsm_proto_prefetch(n->proto, gpa + sim_random(s, PAGE_BYTES), write, s->now);
+	if (r < 0)
+		return sim_fail(s, "node %u: a prefetch of page %u returned %d", n->id, page, r);
+	dsm_proto_page(n->proto, gpa, &after);
+	asked = dsm_proto_waiting(n->proto) > waiting || after.copy != before.copy;
+	n->tally.prefetches += asked;
+	if (asked && n->id != s->page[page].home)
+		n->touched[sim_region(&s->page[page])] = true;
+	if (asked && (before.copy == DSM_OWNED || (before.copy == DSM_SHARED && !write)))
+		return sim_fail(s, "node %u: prefetches page %u, which it has", n->id, page);
+	if (!asked && s->result->messages != messages)
+		return sim_fail(s, "node %u: asks for page %u again", n->id, page);
+	if (stats->prefetches != n->tally.prefetches)
+		return sim_fail(s, "node %u: counts %llu prefetches, not %llu", n->id,
+				(unsigned long long)stats->prefetches,
+				(unsigned long long)n->tally.prefetches);
 	return 0;
 }
 
@@ -129,7 +180,7 @@ int sim_take_fault(struct sim *s, unsigned index)
 	n->tally.local += r == 1;
 	n->tally.remote += r == 0 && dsm_proto_waiting(n->proto) > before;
 	n->tally.joined += r == 0 && dsm_proto_waiting(n->proto) == before;
-	return 0;
+	return sim_chance(s, s->prefetch_percent) ? prefetch(n) : 0;
 }
 
 /* Who waits for the page tries again. Their events may have been read already: those are stale. */

@@ -33,6 +33,7 @@ enum sim_op { SIM_READ, SIM_WRITE, SIM_ADD };
 
 struct sim_cpu {
 	bool waits;
+	bool asleep;	/* would not use a page before `at` */
 	uint64_t at;	/* next access; when it waits: since when */
 	unsigned left;	/* accesses to make */
 	enum sim_op op; /* of the access that is being tried */
@@ -43,7 +44,7 @@ struct sim_cpu {
 
 /* What this node did, counted beside the core. */
 struct sim_tally {
-	uint64_t local, remote, joined, served, drops, downgrades, sent, received;
+	uint64_t local, remote, joined, prefetches, served, drops, downgrades, sent, received;
 	uint64_t data_grants, zero_grants, upgrade_grants;
 };
 
@@ -57,6 +58,7 @@ struct sim_node {
 	bool touched[SIM_REGIONS]; /* regions of other homes */
 	int must_drop;		   /* the page that the next action must drop; -1 for none */
 	int protected_last;	   /* the page that the last action protected; -1 for none */
+	bool idle;		   /* as the core was told last */
 	uint64_t tick_delay;	   /* how late the next tick comes */
 	struct sim_tally tally;
 };
@@ -82,6 +84,7 @@ struct sim {
 	/* The shape of this run. */
 	unsigned nodes, pages, cpus, accesses, max_pending;
 	unsigned write_percent, hot_percent, pair_percent, late_percent, duplicate_percent;
+	unsigned prefetch_percent, sleep_percent;
 	uint64_t delay, think, hold;
 
 	uint64_t now;

@@ -36,6 +36,8 @@ static void schedules_keep_every_invariant(void **state)
 		sum.held += res.held;
 		sum.queued += res.queued;
 		sum.joined += res.joined;
+		sum.prefetches += res.prefetches;
+		sum.idle += res.idle;
 		sum.faults += res.faults;
 	}
 	/* The schedules went where the difficulties are. */
@@ -44,6 +46,8 @@ static void schedules_keep_every_invariant(void **state)
 	assert_true(sum.queued > count);
 	assert_true(sum.joined > count);
 	assert_true(sum.faults > 10 * count);
+	assert_true(sum.prefetches > count);
+	assert_true(sum.idle > count);
 }
 
 /* Only turns that go by age help here: see dsm/hold.h. */
