@@ -12,40 +12,46 @@ static const struct type_case {
 	const char *name;
 	int class_;
 	uint32_t len_min, len_max;
-	bool node, acks;   /* may be non-zero */
-	uint64_t addr;	   /* a good one */
-	uint64_t bad_addr; /* 0: any is good */
+	bool node, acks, ticket; /* may be non-zero */
+	uint64_t addr;		 /* a good one */
+	uint64_t bad_addr;	 /* 0: any is good */
 	uint8_t flags, bad_flags;
 } types[] = {
-	{WIRE_HELLO, "HELLO", ANY_CLASS, 32, 32, false, false, 0, 1, 0, 1},
-	{WIRE_REFUSE, "REFUSE", ANY_CLASS, 1, 512, false, false, 0, 1, 0, 1},
-	{WIRE_GETS, "GETS", WIRE_CLASS_REQUEST, 0, 0, true, false, 0x7000, 0x7001, 0, 1},
-	{WIRE_GETM, "GETM", WIRE_CLASS_REQUEST, 0, 0, true, false, 0x7000, 0x7800, 0, 1},
-	{WIRE_FWD_GETS, "FWD_GETS", WIRE_CLASS_REQUEST, 0, 0, true, false, 0x7000, 0x7008, 0, 1},
-	{WIRE_FWD_GETM, "FWD_GETM", WIRE_CLASS_REQUEST, 0, 0, true, true, 0x7000, 0x6fff, 0, 1},
-	{WIRE_INV, "INV", WIRE_CLASS_REQUEST, 0, 0, true, false, 0x7000, 0x7001, 0, 1},
-	{WIRE_INV_ACK, "INV_ACK", WIRE_CLASS_REQUEST, 0, 0, true, false, 0x7000, 0x7001, 0, 128},
-	{WIRE_DONE, "DONE", WIRE_CLASS_REQUEST, 0, 0, true, false, 0x7000, 0x7001, 0, 2},
-	{WIRE_GRANT, "GRANT", WIRE_CLASS_DATA, 0, 0, true, true, 0x7000, 0x7001, WIRE_GRANT_WRITE,
-	 WIRE_GRANT_WRITE | 8},
-	{WIRE_GRANT, "GRANT", WIRE_CLASS_DATA, 4096, 4096, true, true, 0x7000, 0x7001,
+	{WIRE_HELLO, "HELLO", ANY_CLASS, 32, 32, false, false, false, 0, 1, 0, 1},
+	{WIRE_REFUSE, "REFUSE", ANY_CLASS, 1, 512, false, false, false, 0, 1, 0, 1},
+	{WIRE_GETS, "GETS", WIRE_CLASS_REQUEST, 0, 0, true, false, true, 0x7000, 0x7001, 0, 1},
+	{WIRE_GETM, "GETM", WIRE_CLASS_REQUEST, 0, 0, true, false, true, 0x7000, 0x7800, 0, 1},
+	{WIRE_FWD_GETS, "FWD_GETS", WIRE_CLASS_REQUEST, 0, 0, true, false, true, 0x7000, 0x7008, 0,
+	 1},
+	{WIRE_FWD_GETM, "FWD_GETM", WIRE_CLASS_REQUEST, 0, 0, true, true, true, 0x7000, 0x6fff, 0,
+	 1},
+	{WIRE_INV, "INV", WIRE_CLASS_REQUEST, 0, 0, true, false, true, 0x7000, 0x7001, 0, 1},
+	{WIRE_INV_ACK, "INV_ACK", WIRE_CLASS_REQUEST, 0, 0, true, false, false, 0x7000, 0x7001, 0,
+	 128},
+	{WIRE_DONE, "DONE", WIRE_CLASS_REQUEST, 0, 0, true, false, false, 0x7000, 0x7001, 0, 2},
+	{WIRE_GRANT, "GRANT", WIRE_CLASS_DATA, 0, 0, true, true, false, 0x7000, 0x7001,
+	 WIRE_GRANT_WRITE, WIRE_GRANT_WRITE | 8},
+	{WIRE_GRANT, "GRANT", WIRE_CLASS_DATA, 4096, 4096, true, true, false, 0x7000, 0x7001,
 	 WIRE_GRANT_WRITE | WIRE_GRANT_DATA, WIRE_GRANT_WRITE | WIRE_GRANT_DATA | WIRE_GRANT_ZERO},
-	{WIRE_GRANT, "GRANT", WIRE_CLASS_DATA, 4096, 4096, true, false, 0x7000, 0x7001,
+	{WIRE_GRANT, "GRANT", WIRE_CLASS_DATA, 4096, 4096, true, false, false, 0x7000, 0x7001,
 	 WIRE_GRANT_DATA, WIRE_GRANT_DATA | WIRE_GRANT_ZERO},
-	{WIRE_GRANT, "GRANT", WIRE_CLASS_DATA, 0, 0, true, true, 0x7000, 0x7001,
+	{WIRE_GRANT, "GRANT", WIRE_CLASS_DATA, 0, 0, true, true, false, 0x7000, 0x7001,
 	 WIRE_GRANT_WRITE | WIRE_GRANT_ZERO, WIRE_GRANT_DATA},
-	{WIRE_IPI, "IPI", WIRE_CLASS_EVENT, 16, 16, false, false, 0, 1, 0, 1},
-	{WIRE_EOI, "EOI", WIRE_CLASS_EVENT, 0, 0, false, false, 0xff, 0x100, 0, 1},
-	{WIRE_IO_REQUEST, "IO_REQUEST", WIRE_CLASS_EVENT, 24, 4096, false, false, 0, 1, 0, 1},
-	{WIRE_IO_REPLY, "IO_REPLY", WIRE_CLASS_EVENT, 24, 4096, false, false, 0xabcdef, 0, 0, 1},
-	{WIRE_JOIN, "JOIN", WIRE_CLASS_CONTROL, 136, 136, false, false, 0, 1, 0, 1},
-	{WIRE_START, "START", WIRE_CLASS_CONTROL, 144, 144, false, false, 0, 1, 0, 1},
-	{WIRE_PING, "PING", WIRE_CLASS_CONTROL, 0, 0, false, false, 12345, 0, 0, 1},
-	{WIRE_PONG, "PONG", WIRE_CLASS_CONTROL, 8, 8, false, false, 12345, 0, 0, 1},
-	{WIRE_STOP, "STOP", WIRE_CLASS_CONTROL, 0, 512, false, false, 64, 0x100, WIRE_STOP_POWEROFF,
-	 0},
-	{WIRE_STOP, "STOP", WIRE_CLASS_CONTROL, 0, 512, false, false, 0, 0x100, WIRE_STOP_ASKED, 5},
-	{WIRE_READY, "READY", WIRE_CLASS_CONTROL, 0, 0, false, false, 0, 1, 0, 1},
+	{WIRE_IPI, "IPI", WIRE_CLASS_EVENT, 16, 16, false, false, false, 0, 1, 0, 1},
+	{WIRE_EOI, "EOI", WIRE_CLASS_EVENT, 0, 0, false, false, false, 0xff, 0x100, 0, 1},
+	{WIRE_IO_REQUEST, "IO_REQUEST", WIRE_CLASS_EVENT, 24, 4096, false, false, false, 0, 1, 0,
+	 1},
+	{WIRE_IO_REPLY, "IO_REPLY", WIRE_CLASS_EVENT, 24, 4096, false, false, false, 0xabcdef, 0, 0,
+	 1},
+	{WIRE_JOIN, "JOIN", WIRE_CLASS_CONTROL, 136, 136, false, false, false, 0, 1, 0, 1},
+	{WIRE_START, "START", WIRE_CLASS_CONTROL, 144, 144, false, false, false, 0, 1, 0, 1},
+	{WIRE_PING, "PING", WIRE_CLASS_CONTROL, 0, 0, false, false, false, 12345, 0, 0, 1},
+	{WIRE_PONG, "PONG", WIRE_CLASS_CONTROL, 8, 8, false, false, false, 12345, 0, 0, 1},
+	{WIRE_STOP, "STOP", WIRE_CLASS_CONTROL, 0, 512, false, false, false, 64, 0x100,
+	 WIRE_STOP_POWEROFF, 0},
+	{WIRE_STOP, "STOP", WIRE_CLASS_CONTROL, 0, 512, false, false, false, 0, 0x100,
+	 WIRE_STOP_ASKED, 5},
+	{WIRE_READY, "READY", WIRE_CLASS_CONTROL, 0, 0, false, false, false, 0, 1, 0, 1},
 };
 
 static enum wire_class class_of(const struct type_case *t)
@@ -85,6 +91,7 @@ static void good_headers_pass(void **state)
 		h.epoch = UINT32_MAX;
 		h.node = t->node ? MAX_NODES - 1 : 0;
 		h.acks = t->acks ? MAX_NODES - 1 : 0;
+		h.ticket = t->ticket ? UINT8_MAX : 0;
 		expect(t, h, 0, "everything at its end");
 	}
 }
