@@ -46,7 +46,7 @@ static const struct key keys[] = {
 	TEXT("numa.distances", "matrix", "from remote_distance",
 	     "one row a node; 10 on the diagonal, 11..254 elsewhere; may be asymmetric"),
 	NUMBER(pager, shards, 1, 16, 1, "threads that serve page faults, each a part of memory"),
-	NUMBER(pager, hold_us, 0, 1000000, 200,
+	NUMBER(pager, hold_us, 0, 1000000, 2000,
 	       "microseconds that a node runs with pages it fetched before it gives them up"),
 	NUMBER(pager, spin_us, 0, 10000, 50,
 	       "microseconds that a pager thread spins for an answer before it sleeps"),

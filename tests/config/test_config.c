@@ -74,7 +74,7 @@ static void missing_keys_have_defaults(void **state)
 	struct cluster_config *cfg = accept(LOCAL NODE("a") NODE("b") NODE("c"));
 
 	assert_int_equal(cfg->pager.shards, 1);
-	assert_int_equal(cfg->pager.hold_us, 200);
+	assert_int_equal(cfg->pager.hold_us, 2000);
 	assert_int_equal(cfg->pager.spin_us, 50);
 	assert_int_equal(cfg->lab.slow_motion, 1);
 	assert_int_equal(cfg->distance[2][2], 10);

@@ -1,0 +1,174 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Whole runs on emulated hosts: a stock Debian kernel boots, proves its case, powers off.
+
+Usage: test_guests.py SSIHV.  Prints TAP.  SSIHV_TEST_KERNEL names the guest's kernel (default: the
+lab's). The proof's work is cut down to what page transfers at emulated speed allow; the whole of it
+is `make demo ARGS=--full`.
+"""
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+SSIHV = pathlib.Path(sys.argv[1]).resolve()
+SMALL = "quiet proof.scale=0.2 proof.seconds=1"
+
+
+class World:
+    def __init__(self, path):
+        self.path = pathlib.Path(path)
+        self.kernel = os.environ.get("SSIHV_TEST_KERNEL") or subprocess.run(
+            [sys.executable, ROOT / "lab" / "lab.py", "kernel", "guest"],
+            stdout=subprocess.PIPE, check=True, text=True).stdout.strip()
+        self.initrd = self.path / "proof.cpio"
+        subprocess.run([ROOT / "tests" / "guest" / "make-initramfs.sh", self.initrd], check=True)
+        self.env = dict(os.environ, XDG_RUNTIME_DIR=str(self.path))
+
+    def command(self, *words):
+        return [str(word) for word in (SSIHV, "run", "--kernel", self.kernel, "--initrd",
+                                       self.initrd, *words)]
+
+    def run(self, *words, limit):
+        report = self.path / "report.json"
+        done = subprocess.run(self.command("--report", report, "--timeout", limit, *words),
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, env=self.env, timeout=limit + 120,
+                              check=False)
+        text = done.stdout.decode("utf-8", "replace")
+        print(f"# {' '.join(map(str, words))}: status {done.returncode}")
+        for line in text.splitlines()[-40:]:
+            print(f"#   {line[:160]}")
+        if done.returncode:
+            for line in done.stderr.decode("utf-8", "replace").splitlines()[-15:]:
+                print(f"#   {line[:160]}")
+        return done.returncode, json.loads(report.read_text(encoding="utf-8"))
+
+
+def exact(report, *names):
+    for name in names:
+        assert report[name]["total"] == report[name]["expected"] > 0, (name, report[name])
+        assert report[name]["wrong"] == 0, (name, report[name])
+
+
+def no_forbidden_outcome(report):
+    assert report["litmus"], "no litmus test ran"
+    for name, test in report["litmus"].items():
+        assert test["forbidden"] == 0, (name, test)
+
+
+def one_host_boots_and_proves_itself(world):
+    status, report = world.run("--lab", 1, "--vcpus-per-node", 2, "--memory-per-node", "256M",
+                               "--append", f"{SMALL} proof.expect_cpus=2 proof.expect_nodes=1 "
+                                           "proof.node_mib=256", limit=300)
+    assert status == 0 and report["failed"] == [], (status, report.get("failed"))
+    assert report["cpus"] == 2 and report["numa_nodes"] == 1
+    assert report["swept_fraction"] > 0.9 and report["bad_pages"] == 0
+    exact(report, "xadd", "cmpxchg16b", "mutex")
+    no_forbidden_outcome(report)
+    # Memory that no other node asks for is not tracked: no fault, no table.
+    node = report["nodes"][0]
+    assert node["faults_local"] == 0 and node["faults_remote"] == 0, node
+
+
+def two_hosts_are_one_machine(world):
+    status, report = world.run("--lab", 2, "--memory-per-node", "256M", "--append",
+                               f"{SMALL} proof.only=numa,atomics,clock proof.expect_cpus=2 "
+                               "proof.expect_nodes=2 proof.distance=20 proof.node_mib=256",
+                               limit=700)
+    assert status == 0 and report["failed"] == [], (status, report.get("failed"))
+    assert report["hosts"] == 2 and report["cpus"] == 2 and report["numa_nodes"] == 2
+    exact(report, "xadd", "cmpxchg16b", "mutex")
+    assert report["clock_violations"] == 0
+    for node in report["nodes"]:
+        assert node["faults_remote"] > 0, node
+
+
+def kill_of_one_node_ends_the_others(world):
+    """Nodes on this machine: its /dev/kvm may emulate, so the guest gets nowhere, but it runs."""
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        return "no access to /dev/kvm"
+    with subprocess.Popen(world.command("--local", 2, "--memory-per-node", "128M", "--timeout", 60),
+                          stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                          stderr=subprocess.PIPE, env=world.env, text=True) as run:
+        try:
+            seen = ""
+            while "node0: running" not in seen:
+                line = run.stderr.readline()
+                assert line, f"the run ended early: {seen}"
+                seen += line
+            victim = node_process(run.pid, "node1")
+            started = time.monotonic()
+            os.kill(victim, signal.SIGKILL)
+            seen += run.stderr.read()
+            status = run.wait(timeout=30)
+        finally:
+            run.kill()
+    took = time.monotonic() - started
+    print(f"# ended after {took:.1f} s: {seen.strip().splitlines()[-2:]}")
+    assert status not in (0, 124), status
+    assert re.search(r"node1\b.* was lost", seen) and "cannot go on" in seen, seen
+    # The requirement is 5 s on a machine of its own; this one may be busy with other tests.
+    assert took < 30, took
+    assert not children_named(str(world.path)), "a node was left running"
+    return None
+
+
+def command_lines():
+    for entry in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            yield int(entry.name), (entry / "cmdline").read_bytes().decode().split("\0")
+        except (OSError, UnicodeDecodeError):
+            continue
+
+
+def node_process(parent, name):
+    for pid, words in command_lines():
+        if "node" in words and name in words and parent_of(pid) == parent:
+            return pid
+    raise AssertionError(f"no process of {name}")
+
+
+def parent_of(pid):
+    try:
+        status = pathlib.Path("/proc", str(pid), "stat").read_text(encoding="ascii")
+    except OSError:
+        return 0
+    return int(status.rsplit(")", 1)[1].split()[1])
+
+
+def children_named(text):
+    return [pid for pid, words in command_lines()
+            if pid != os.getpid() and "node" in words and any(text in word for word in words)]
+
+
+TESTS = (kill_of_one_node_ends_the_others, one_host_boots_and_proves_itself,
+         two_hosts_are_one_machine)
+
+
+def main():
+    failed = 0
+    print(f"1..{len(TESTS)}", flush=True)
+    with tempfile.TemporaryDirectory(prefix="ssihv-system.") as path:
+        world = World(path)
+        for number, test in enumerate(TESTS, 1):
+            try:
+                skipped = test(world)
+                word = f"ok {number} - {test.__name__}" + (f" # SKIP {skipped}" if skipped else "")
+            except (AssertionError, KeyError, OSError, ValueError,
+                    subprocess.TimeoutExpired) as error:
+                print(f"# {type(error).__name__}: {error}")
+                word = f"not ok {number} - {test.__name__}"
+                failed += 1
+            print(word, flush=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
