@@ -52,25 +52,15 @@ static int check_capabilities(const struct kvm *kvm, struct err *err)
 
 static int route_msrs(const struct kvm *kvm)
 {
-	/* A zero bit denies: reads and writes of these MSRs exit. */
-	uint8_t deny[1] = {0};
+	const uint32_t both = KVM_MSR_FILTER_READ | KVM_MSR_FILTER_WRITE;
+	uint8_t deny[1] = {0}; /* a zero bit denies: what is denied exits */
 	struct kvm_msr_filter filter = {
 		.flags = KVM_MSR_FILTER_DEFAULT_ALLOW,
-		.ranges =
-			{
-				{.flags = KVM_MSR_FILTER_READ | KVM_MSR_FILTER_WRITE,
-				 .nmsrs = 1,
-				 .base = MSR_TSC_DEADLINE,
-				 .bitmap = deny},
-				{.flags = KVM_MSR_FILTER_READ | KVM_MSR_FILTER_WRITE,
-				 .nmsrs = 1,
-				 .base = MSR_APIC_BASE,
-				 .bitmap = deny},
-				{.flags = KVM_MSR_FILTER_READ | KVM_MSR_FILTER_WRITE,
-				 .nmsrs = 2,
-				 .base = MSR_KVM_WALL_CLOCK_NEW,
-				 .bitmap = deny},
-			},
+		.ranges = {{both, 1, MSR_TSC_DEADLINE, deny},
+			   {both, 1, MSR_APIC_BASE, deny},
+			   {both, 2, MSR_KVM_WALL_CLOCK_NEW, deny},
+			   {KVM_MSR_FILTER_WRITE, 1, MSR_TSC, deny},
+			   {KVM_MSR_FILTER_WRITE, 1, MSR_TSC_ADJUST, deny}},
 	};
 	struct kvm_enable_cap cap = {
 		.cap = KVM_CAP_X86_USER_SPACE_MSR,

@@ -16,6 +16,9 @@
 #include "base/err.h"
 #include "mem/ram.h"
 
+#define MSR_TSC	       0x10
+#define MSR_TSC_ADJUST 0x3b
+
 struct kvm {
 	int sys, vm;
 	size_t run_size;  /* bytes of a vCPU's shared kvm_run */

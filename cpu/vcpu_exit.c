@@ -109,6 +109,9 @@ static int write_msr(struct vcpu *v, uint32_t msr, uint64_t value, struct lapic_
 		lapic_tsc_deadline_write(&v->lapic, value, now, fx);
 		return 0;
 	}
+	/* The TSC is the cluster's: one CPU cannot set its own. */
+	if (msr == MSR_TSC || msr == MSR_TSC_ADJUST)
+		return 0;
 	int r = pvclock_write(v->clock, v->ram, msr, value);
 	if (r == 0)
 		v->pvclock[msr - MSR_KVM_WALL_CLOCK_NEW] = value;
