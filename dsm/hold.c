@@ -117,11 +117,11 @@ void hold_begin(struct hold_table *t, uint64_t gpa, uint64_t now)
 	list_add_tail(&t->quiet, &h->link);
 }
 
-bool hold_demands(const struct hold_table *t, uint64_t gpa)
+struct hold *hold_demand(const struct hold_table *t, uint64_t gpa)
 {
 	struct hold *h = find(t, gpa);
 
-	return h && h->waits;
+	return h && h->waits ? h : NULL;
 }
 
 /* Does the node that made @demand come before this one, which waits as well? */

@@ -17,6 +17,9 @@
  * and comes last the next time: no deadlock, no livelock, and pages that are needed together also
  * leave together. Demands that are left of an ended turn do not wait for the next one.
  *
+ * A page for which this node has a request under way, to write to it, is not kept: that request
+ * comes after the one that demands the page, so keeping it would be waiting for oneself.
+ *
  * A turn ends in any case after RUN_MAX lengths from when it first ran, so that a node with many
  * CPUs or many faults gives way, too, and after WAIT_MAX lengths if it never ran, in case the peers
  * do not play by these rules.
@@ -71,8 +74,8 @@ void hold_saw(struct hold_table *t, uint8_t ticket);
 /** hold_begin() - the page was mapped at @now; no demand waits for it. */
 void hold_begin(struct hold_table *t, uint64_t gpa, uint64_t now);
 
-/** hold_demands() - does an INV or FWD wait for the page at @gpa? */
-bool hold_demands(const struct hold_table *t, uint64_t gpa);
+/** hold_demand() - the INV or FWD that waits for the page at @gpa; NULL for none. */
+struct hold *hold_demand(const struct hold_table *t, uint64_t gpa);
 
 /**
  * hold_defer() - keep @h until the turn is over, if its page is protected; none waits yet for it

@@ -29,7 +29,7 @@
 struct pager_config {
 	unsigned self, nodes, shards; /* shards: the same on all nodes */
 	uint32_t epoch;
-	uint64_t hold_ns;	       /* hold window, see dsm/proto.h */
+	uint64_t hold_ns;	       /* length of a turn, see dsm/hold.h */
 	uint64_t spin_ns;	       /* how long a shard polls for an answer before it sleeps */
 	struct ram *ram;	       /* stays the caller's, must outlive the pager */
 	struct conn **request, **data; /* [shard * nodes + peer]; stay the caller's */

@@ -5,13 +5,9 @@
 #define MAX_PENDING (1U << 20)
 #define MAX_GPA	    (UINT64_C(1) << 52) /* architectural limit of x86-64 physical addresses */
 
-/*
- * Hold windows: in one window a node maps what its own requests bring, some rounds of them; with
- * more, the oldest window ends early.
+/* Pages that a turn protects: some rounds of what the node may ask for; with more, the oldest not.
  */
 #define HOLDS(max_pending) (4 * (max_pending) + 64)
-
-/* One held page in so many may wait for the rest of what an instruction needs. */
 
 int dsm_proto_new(const struct dsm_proto_config *cfg, struct dsm_proto **ret)
 {
@@ -191,8 +187,16 @@ static int ask(struct dsm_proto *p, uint64_t page, unsigned home, bool write, bo
 {
 	struct pending *pend;
 	struct wire_hdr h;
-	int r;
+	struct hold *held = hold_demand(&p->hold, page);
+	int r = 0;
 
+	if (held) { /* this request will come after it */
+		struct wire_hdr demand = hold_take(&p->hold, held);
+
+		r = cache_serve(p, &demand, home);
+	}
+	if (r < 0)
+		return r;
 	if (home != p->cfg.self && directory_touch(&p->dir, page) < 0)
 		return proto_fail(p, -ENOMEM);
 	p->stats.memory = p->dir.bytes;
@@ -246,7 +250,8 @@ int dsm_proto_prefetch(struct dsm_proto *p, uint64_t gpa, bool write, uint64_t n
 	if (p->dead)
 		return p->dead;
 	if (home < 0 || suffices(cache_copy(p, page, (unsigned)home), write) ||
-	    pending_find(&p->pending, page) || p->pending.count == p->cfg.max_pending)
+	    pending_find(&p->pending, page) || hold_demand(&p->hold, page) ||
+	    p->pending.count == p->cfg.max_pending)
 		return 0;
 	p->stats.prefetches++;
 	return ask(p, page, (unsigned)home, write, false, now);
@@ -294,7 +299,7 @@ void dsm_proto_page(const struct dsm_proto *p, uint64_t gpa, struct dsm_page_inf
 	if (home < 0)
 		return;
 	ret->copy = cache_copy(p, page, (unsigned)home);
-	ret->busy = pending_find(&p->pending, page) || hold_demands(&p->hold, page);
+	ret->busy = pending_find(&p->pending, page) || hold_demand(&p->hold, page);
 	if (home != (int)p->cfg.self)
 		return;
 	e = directory_home(&p->dir, page);

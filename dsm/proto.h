@@ -165,8 +165,8 @@ int dsm_proto_fault(struct dsm_proto *p, uint64_t gpa, bool write, uint64_t now)
 /**
  * dsm_proto_prefetch() - ask for a page that nobody waits for yet
  *
- * As dsm_proto_fault(), but does nothing when the page is here, under way, no RAM of this shard, or
- * when max_pending requests wait.
+ * As dsm_proto_fault(), but does nothing when the page is here, under way, demanded by another
+ * node, no RAM of this shard, or when max_pending requests wait.
  *
  * Return: 0, or what emit() returned.
  */

@@ -84,7 +84,7 @@ static bool grant_fits(const struct dsm_proto *p, const struct wire_hdr *h, unsi
 		return false;
 	if (!data && !zero)
 		return pend->write && copy == DSM_SHARED && h->from == home &&
-		       !hold_demands(&p->hold, h->addr);
+		       !hold_demand(&p->hold, h->addr);
 	return copy == DSM_NONE;
 }
 
@@ -161,9 +161,10 @@ int cache_demand(struct dsm_proto *p, const struct wire_hdr *h, unsigned home, u
 		return -EPROTO;
 	if (home == p->cfg.self && !directory_home(&p->dir, h->addr))
 		return -EPROTO;
-	if (hold_demands(&p->hold, h->addr))
+	if (hold_demand(&p->hold, h->addr))
 		return -EPROTO;
-	if (hold_defer(&p->hold, h, now)) {
+	/* A request of our own for the page comes after this one: to keep the page delays both. */
+	if (!pend && hold_defer(&p->hold, h, now)) {
 		p->stats.held++;
 		return 0;
 	}

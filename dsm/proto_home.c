@@ -156,7 +156,7 @@ int home_done(struct dsm_proto *p, const struct wire_hdr *h)
 	if (!e || e->requester != h->from)
 		return -EPROTO;
 	/* What this transaction wants of the home's own copy is still to be done. */
-	if (hold_demands(&p->hold, h->addr))
+	if (hold_demand(&p->hold, h->addr))
 		return -EPROTO;
 	e->requester = NO_NODE;
 	if (!requests_pop(&p->requests, &e->queue, &next))

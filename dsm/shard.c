@@ -114,7 +114,7 @@ static int update_interest(struct shard *s)
 	return 0;
 }
 
-/* The nudge's only message is that end_windows() has to look. */
+/* The nudge's only message is that end_turns() has to look. */
 static int take_nudge(struct shard *s)
 {
 	uint64_t token;
@@ -165,10 +165,10 @@ void shard_set_idle(struct shard *s, bool idle)
 }
 
 /*
- * Ends the hold windows that are over. `holding` is told before `idle` is read, as the other side
- * sets `idle` before it reads `holding`: one of the two sees the other.
+ * Serves the demands that waited for a turn which is over. `holding` is told before `idle` is read,
+ * as the other side sets `idle` before it reads `holding`: one of the two sees the other.
  */
-static int end_windows(struct shard *s)
+static int end_turns(struct shard *s)
 {
 	bool holding = dsm_proto_deadline(s->proto) != UINT64_MAX;
 
@@ -203,9 +203,9 @@ static int serve(struct shard *s)
 		if (r < 0)
 			return r;
 	}
-	r = end_windows(s);
+	r = end_turns(s);
 	if (r < 0)
-		return shard_fail_host(s, r, "ending a hold window");
+		return shard_fail_host(s, r, "ending a turn");
 	r = update_interest(s);
 	return r < 0 ? shard_fail_host(s, r, "choosing events") : 0;
 }

@@ -24,6 +24,8 @@ enum {
 	ACKS = 2,
 	TICKET = 4,
 	BOTH = NODE | ACKS,
+	ASKS = NODE | TICKET,
+	ALL = NODE | ACKS | TICKET,
 
 	/* The largest value of `flags`. */
 	GRANT_ALL = WIRE_GRANT_WRITE | WIRE_GRANT_DATA | WIRE_GRANT_ZERO,
@@ -53,11 +55,11 @@ static const struct rule rules[] = {
 	/* type              name          class    addr       fields  flags         payload */
 	[WIRE_HELLO]      = {"HELLO",      ANY,     ADDR_ZERO, 0,      0, 0,         HELLO, HELLO},
 	[WIRE_REFUSE]     = {"REFUSE",     ANY,     ADDR_ZERO, 0,      0, 0,         1, TEXT},
-	[WIRE_GETS]       = {"GETS",       REQUEST, ADDR_PAGE, NODE,   0, 0,         0, 0},
-	[WIRE_GETM]       = {"GETM",       REQUEST, ADDR_PAGE, NODE,   0, 0,         0, 0},
-	[WIRE_FWD_GETS]   = {"FWD_GETS",   REQUEST, ADDR_PAGE, NODE,   0, 0,         0, 0},
-	[WIRE_FWD_GETM]   = {"FWD_GETM",   REQUEST, ADDR_PAGE, BOTH,   0, 0,         0, 0},
-	[WIRE_INV]        = {"INV",        REQUEST, ADDR_PAGE, NODE,   0, 0,         0, 0},
+	[WIRE_GETS]       = {"GETS",       REQUEST, ADDR_PAGE, ASKS,   0, 0,         0, 0},
+	[WIRE_GETM]       = {"GETM",       REQUEST, ADDR_PAGE, ASKS,   0, 0,         0, 0},
+	[WIRE_FWD_GETS]   = {"FWD_GETS",   REQUEST, ADDR_PAGE, ASKS,   0, 0,         0, 0},
+	[WIRE_FWD_GETM]   = {"FWD_GETM",   REQUEST, ADDR_PAGE, ALL,    0, 0,         0, 0},
+	[WIRE_INV]        = {"INV",        REQUEST, ADDR_PAGE, ASKS,   0, 0,         0, 0},
 	[WIRE_INV_ACK]    = {"INV_ACK",    REQUEST, ADDR_PAGE, NODE,   0, 0,         0, 0},
 	[WIRE_DONE]       = {"DONE",       REQUEST, ADDR_PAGE, NODE,   0, 0,         0, 0},
 	[WIRE_GRANT]      = {"GRANT",      DATA,    ADDR_PAGE, BOTH,   0, GRANT_ALL, 0, PAGE},
@@ -118,6 +120,8 @@ int wire_check(const struct wire_hdr *h, enum wire_class class_)
 	if (h->from >= MAX_NODES || h->node >= ((r->fields & NODE) ? MAX_NODES : 1))
 		return -EBADMSG;
 	if (h->acks >= ((r->fields & ACKS) ? MAX_NODES : 1))
+		return -EBADMSG;
+	if (h->ticket && !(r->fields & TICKET))
 		return -EBADMSG;
 	if (!addr_is_allowed(r, h->addr))
 		return -EBADMSG;

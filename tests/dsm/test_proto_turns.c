@@ -251,6 +251,30 @@ static void late_tick_does_not_carry_demands_into_the_next_turn(void **state)
 	rig_close(&r);
 }
 
+static void page_that_this_node_asks_for_itself_is_not_kept(void **state)
+{
+	struct rig r;
+
+	rig_open(&r, 1, HOLD);
+	r.now = 10;
+	get_shared(&r, PAGE(0, 0));
+	get_shared(&r, PAGE(0, 1));
+	/* The demand was first: a prefetch does not give the page up, a fault does. */
+	demand(&r, PAGE(0, 0), 2, 2);
+	assert_int_equal(dsm_proto_prefetch(r.p, PAGE(0, 0), true, r.now), 0);
+	assert_int_equal(r.count, 0);
+	assert_int_equal(dsm_proto_fault(r.p, PAGE(0, 0), true, r.now), 0);
+	expect_given_up(&r, PAGE(0, 0), 2);
+	expect_send(&r, WIRE_GETM, 0, 1, PAGE(0, 0));
+	/* The request was first. */
+	assert_int_equal(dsm_proto_fault(r.p, PAGE(0, 1), true, r.now), 0);
+	expect_send(&r, WIRE_GETM, 0, 1, PAGE(0, 1));
+	demand(&r, PAGE(0, 1), 2, 2);
+	expect_given_up(&r, PAGE(0, 1), 2);
+	assert_true(dsm_proto_deadline(r.p) == UINT64_MAX);
+	rig_close(&r);
+}
+
 static void full_table_unprotects_the_oldest_page(void **state)
 {
 	struct rig r;
@@ -343,6 +367,7 @@ int main(void)
 		cmocka_unit_test(turn_ends_although_faults_go_on),
 		cmocka_unit_test(turn_that_never_runs_ends),
 		cmocka_unit_test(late_tick_does_not_carry_demands_into_the_next_turn),
+		cmocka_unit_test(page_that_this_node_asks_for_itself_is_not_kept),
 		cmocka_unit_test(full_table_unprotects_the_oldest_page),
 		cmocka_unit_test(prefetch_asks_once_and_a_fault_joins_it),
 		cmocka_unit_test(prefetch_begins_no_turn),

@@ -124,6 +124,9 @@ static void each_single_violation_is_refused(void **state)
 		h.acks = t->acks ? MAX_NODES : 1;
 		expect(t, h, -EBADMSG, "acks");
 		h = good(t);
+		h.ticket = 1;
+		expect(t, h, t->ticket ? 0 : -EBADMSG, "ticket");
+		h = good(t);
 		h.flags = t->bad_flags;
 		expect(t, h, -EBADMSG, "flags");
 		h = good(t);
