@@ -155,7 +155,7 @@ int node_start(struct run *run, unsigned index, struct err *err)
 {
 	struct node_run *node = &run->nodes[index];
 	const struct cluster_config *cfg = run->cfg;
-	const char *own = run->opts->node_program ?: run->program;
+	const char *own = run->program;
 	char yaml[sizeof(run->dir) + 16], lab[sizeof(run->dir) + 8], host[16], epoch[16];
 	_cleanup_free_ char *remote = NULL;
 	char *args[12], *argv[32];

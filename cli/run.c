@@ -323,6 +323,8 @@ static int run_cluster(struct cluster_config *cfg, const struct run_options *opt
 	int status, r;
 
 	r = own_path(run.program, sizeof(run.program));
+	if (r == 0 && opts->node_program)
+		snprintf(run.program, sizeof(run.program), "%s", opts->node_program);
 	if (r < 0)
 		err_set(&err, r, "/proc/self/exe: %s", strerror(-r));
 	while (r == 0 && !run.epoch)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The run's directory: cluster.yaml as every node reads it, one log a node, the guest's console,
- * and in the lab what the emulated hosts say and the copies of kernel and initrd that they see.
+ * and in the lab what the emulated hosts say and the copies of program, kernel and initrd that they
+ * see.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -16,9 +17,10 @@ static int copy_file(const char *from, const char *to)
 {
 	_cleanup_close_ int in = open(from, O_RDONLY | O_CLOEXEC);
 	_cleanup_close_ int out = open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	struct stat st;
 	ssize_t n;
 
-	if (in < 0 || out < 0)
+	if (in < 0 || out < 0 || fstat(in, &st) < 0 || fchmod(out, st.st_mode & 0777) < 0)
 		return -errno;
 	while ((n = sendfile(out, in, NULL, MIB)) > 0)
 		;
@@ -43,6 +45,17 @@ static int copy_in(struct run *run, char **path, const char *name, struct err *e
 	return r;
 }
 
+static int copy_in_program(struct run *run, struct err *err)
+{
+	char *path = strdup(run->program);
+	int r = path ? copy_in(run, &path, "node", err) : err_set(err, -ENOMEM, "out of memory");
+
+	if (r == 0)
+		snprintf(run->program, sizeof(run->program), "%s", path);
+	free(path);
+	return r;
+}
+
 int rundir_make(struct run *run, struct err *err)
 {
 	const char *base = getenv("XDG_RUNTIME_DIR");
@@ -58,7 +71,9 @@ int rundir_make(struct run *run, struct err *err)
 			       strerror(errno));
 	strcpy(run->dir, dir);
 	if (run->cfg->placement == CLUSTER_LAB) {
-		r = copy_in(run, &run->cfg->kernel, "kernel", err);
+		r = copy_in_program(run, err);
+		if (r == 0)
+			r = copy_in(run, &run->cfg->kernel, "kernel", err);
 		if (r == 0)
 			r = copy_in(run, &run->cfg->initrd, "initrd", err);
 	}
