@@ -29,10 +29,10 @@
 struct pager_config {
 	unsigned self, nodes, shards; /* shards: the same on all nodes */
 	uint32_t epoch;
-	uint64_t hold_ns;	       /* length of a turn, see dsm/hold.h */
-	uint64_t spin_ns;	       /* how long a shard polls for an answer before it sleeps */
-	struct ram *ram;	       /* stays the caller's, must outlive the pager */
-	struct conn **request, **data; /* [shard * nodes + peer]; stay the caller's */
+	uint64_t hold_ns;   /* length of a turn, see dsm/hold.h */
+	uint64_t spin_ns;   /* how long a shard polls for an answer before it sleeps */
+	struct ram *ram;    /* stays the caller's, must outlive the pager */
+	struct conn **conn; /* [shard * nodes + peer], pages; stay the caller's */
 	/* @culprit: the node to blame, -1 for this host. @text: one line for the user. */
 	void (*fatal)(void *ctx, int culprit, const char *text);
 	void *ctx;

@@ -31,16 +31,27 @@ static bool room_for_faults(const struct shard *s)
 	return dsm_proto_waiting(s->proto) + FAULT_BATCH <= PAGER_MAX_PENDING;
 }
 
-/* Asks for what the faulting thread will want next, as far as there is room. */
-static int fetch_ahead(struct shard *s, const struct uffd_fault *fault, uint64_t gpa)
+/* Asks for pages that nobody waits for yet, as far as there is room. */
+static int ask_also(struct shard *s, const struct prefetch_page *page, unsigned n)
 {
-	struct prefetch_page page[PREFETCH_MAX];
-	unsigned n = prefetch_fault(&s->prefetch, fault->tid, gpa, fault->write, page);
 	int r = 0;
 
 	for (unsigned i = 0; r >= 0 && i < n && room_for_faults(s); i++)
 		r = dsm_proto_prefetch(s->proto, page[i].gpa, page[i].write, s->now);
 	return r;
+}
+
+static_assert(RECALL_MAX >= PREFETCH_MAX, "room for both");
+
+/* What this node had, and what the faulting thread will want next. */
+static int fetch_ahead(struct shard *s, const struct uffd_fault *fault, uint64_t gpa)
+{
+	struct prefetch_page page[RECALL_MAX];
+	int r = ask_also(s, page, recall_take(&s->recall, page));
+
+	if (r < 0)
+		return r;
+	return ask_also(s, page, prefetch_fault(&s->prefetch, fault->tid, gpa, fault->write, page));
 }
 
 static int take_faults(struct shard *s)
@@ -57,6 +68,7 @@ static int take_faults(struct shard *s)
 			    &gpa) < 0)
 			return shard_fail_host(s, -EFAULT, "locating a fault");
 		unsigned waiting = dsm_proto_waiting(s->proto);
+		recall_fault(&s->recall, gpa);
 		int r = dsm_proto_fault(s->proto, gpa, fault[i].write, s->now);
 		if (r == 0 && dsm_proto_waiting(s->proto) > waiting)
 			r = fetch_ahead(s, &fault[i], gpa);
@@ -76,11 +88,11 @@ static int update_writers(struct shard *s)
 	int congested = 0;
 
 	s->backlog = false;
-	for (unsigned i = 0; i < 2 * s->cfg->nodes; i++) {
-		struct conn *c = shard_conn(s, i & 1, i / 2);
+	for (unsigned i = 0; i < s->cfg->nodes; i++) {
+		struct conn *c = shard_conn(s, i);
 		if (!c)
 			continue;
-		bool want = conn_queued(c) > 0;
+		bool want = conn_queued(c) > 0 && !(s->lazy >> i & 1);
 		s->backlog |= want;
 		congested |= conn_queued(c) > CONGESTED;
 		if (want != c->polled_for_write) {
@@ -140,7 +152,7 @@ static int sleep_events(struct shard *s, struct epoll_event *ev, uint64_t deadli
 /* Waits for the next events: polling while an answer is near, else asleep up to the deadline. */
 static int wait_events(struct shard *s, struct epoll_event *ev)
 {
-	uint64_t deadline = dsm_proto_deadline(s->proto);
+	uint64_t deadline = MIN(dsm_proto_deadline(s->proto), s->lazy ? s->lazy_until : UINT64_MAX);
 	uint64_t spin_end = dsm_proto_waiting(s->proto) ? s->now + s->cfg->spin_ns : 0;
 	int n = 0;
 
@@ -196,7 +208,8 @@ static int serve(struct shard *s)
 			r = take_faults(s);
 		} else {
 			struct conn *c = ev[i].data.ptr;
-			r = conn_ready(c, on_message, s);
+			r = c->polled_for_write ? conn_ready(c, on_message, s)
+						: conn_receive(c, on_message, s);
 			if (r < 0)
 				shard_fail_peer(s, r, c->peer); /* unless told already */
 		}
@@ -206,6 +219,9 @@ static int serve(struct shard *s)
 	r = end_turns(s);
 	if (r < 0)
 		return shard_fail_host(s, r, "ending a turn");
+	r = shard_flush(s, s->urgent | (s->now >= s->lazy_until ? s->lazy : 0));
+	if (r < 0)
+		return r;
 	r = update_interest(s);
 	return r < 0 ? shard_fail_host(s, r, "choosing events") : 0;
 }
@@ -277,8 +293,8 @@ static int poll_all(struct shard *s)
 	if (epoll_ctl(s->epoll, EPOLL_CTL_ADD, s->uffd, &ev) < 0)
 		return -errno;
 	s->taking = true;
-	for (unsigned i = 0; i < 2 * s->cfg->nodes; i++) {
-		struct conn *c = shard_conn(s, i & 1, i / 2);
+	for (unsigned i = 0; i < s->cfg->nodes; i++) {
+		struct conn *c = shard_conn(s, i);
 		ev.data.ptr = c;
 		if (c && epoll_ctl(s->epoll, EPOLL_CTL_ADD, c->fd, &ev) < 0)
 			return -errno;

@@ -19,6 +19,8 @@
 #include "dsm/uffd.h"
 
 #define PAGE_WORDS (PAGE_BYTES / sizeof(uint64_t))
+#define PART	   (32 * KIB)		/* what is posted leaves in parts of this size at most */
+#define DONE_DELAY (20 * NSEC_PER_USEC) /* that a DONE may wait for company */
 
 int shard_fail(struct shard *s, int code, int culprit, const char *text)
 {
@@ -57,9 +59,9 @@ int shard_fail_host(struct shard *s, int code, const char *what)
 
 static void take_page(void *to, const void *from)
 {
-	size_t n = PAGE_BYTES;
+	size_t n = PAGE_WORDS;
 
-	asm volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(n) : : "memory");
+	asm volatile("rep movsq" : "+D"(to), "+S"(from), "+c"(n) : : "memory");
 }
 
 static bool all_zero(const uint64_t *page)
@@ -70,13 +72,39 @@ static bool all_zero(const uint64_t *page)
 	return true;
 }
 
+int shard_flush(struct shard *s, uint64_t peers)
+{
+	s->urgent &= ~peers;
+	s->lazy &= ~peers;
+	for (; peers; peers &= peers - 1) {
+		unsigned to = (unsigned)__builtin_ctzll(peers);
+		struct conn *c = shard_conn(s, to);
+		int r = conn_flush(c);
+
+		if (r < 0)
+			return shard_fail_peer(s, r, to);
+		s->backlog |= conn_queued(c) > 0;
+	}
+	return 0;
+}
+
+/* Nobody waits for a DONE but who wants that very page: it may leave along with something else. */
 static int transmit(struct shard *s, unsigned to, const struct wire_hdr *h, const void *page)
 {
-	struct conn *c = shard_conn(s, h->type == WIRE_GRANT, to);
-	int r = conn_send(c, h, page);
+	uint64_t peer = UINT64_C(1) << to;
+	struct conn *c = shard_conn(s, to);
+	int r = conn_post(c, h, page);
 
-	s->backlog |= conn_queued(c) > 0;
-	return r < 0 ? shard_fail_peer(s, r, to) : 0;
+	if (r < 0)
+		return shard_fail_peer(s, r, to);
+	if (h->type != WIRE_DONE) {
+		s->urgent |= peer;
+	} else {
+		if (!s->lazy)
+			s->lazy_until = s->now + DONE_DELAY;
+		s->lazy |= peer;
+	}
+	return conn_queued(c) >= PART && !s->backlog ? shard_flush(s, peer) : 0;
 }
 
 /* A page that turns out to be all zero travels as a flag. */
@@ -105,6 +133,8 @@ static int act_drop(struct shard *s, const struct dsm_action *a)
 	struct outgoing *out = &s->outgoing;
 	int r = uffd_drop(shard_hva(s, a->gpa));
 
+	if (s->protected != a->gpa)
+		recall_lost(&s->recall, a->gpa, false);
 	if (r < 0)
 		return shard_fail_here(s, r, "dropping", a->gpa);
 	if (!out->waits)
@@ -149,8 +179,12 @@ static int act_protect(struct shard *s, const struct dsm_action *a, bool on)
 {
 	int r = uffd_protect(s->uffd, shard_hva(s, a->gpa), on);
 
-	if (!on)
+	if (on) {
+		recall_lost(&s->recall, a->gpa, true);
+		s->protected = a->gpa;
+	} else {
 		record(s, a->gpa, true);
+	}
 	return r < 0 ? shard_fail_here(s, r, on ? "protecting" : "unprotecting", a->gpa) : 0;
 }
 

@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 
 #include "dsm/prefetch.h"
+#include "dsm/recall.h"
 #include "dsm/shard.h"
 #include "dsm/timing.h"
 
@@ -28,22 +29,25 @@ struct shard {
 	struct dsm_proto *proto;
 	struct timing timing;
 	struct prefetch prefetch;
+	struct recall recall;
+	uint64_t protected; /* page that was write-protected last */
 	struct hist local, remote;
 	struct outgoing outgoing;
-	uint64_t now; /* ns, of the event that is being handled */
-	bool taking;  /* the userfaultfd is polled */
-	bool backlog; /* some connection has bytes queued */
+	uint64_t now;	     /* ns, of the event that is being handled */
+	bool taking;	     /* the userfaultfd is polled */
+	uint64_t urgent;     /* peers for which messages are posted, to leave with this round */
+	uint64_t lazy;	     /* peers for which DONEs are, to leave with other messages, or */
+	uint64_t lazy_until; /* then */
+	bool backlog;	     /* some connection has bytes queued that the kernel did not take */
 	bool failed;
 	pthread_t thread;
 	bool running;
 };
 
-/* The connection to @peer for pages, or for requests; NULL for this node. */
-static inline struct conn *shard_conn(const struct shard *s, bool data, unsigned peer)
+/* The connection to @peer; NULL for this node. */
+static inline struct conn *shard_conn(const struct shard *s, unsigned peer)
 {
-	struct conn **of = data ? s->cfg->data : s->cfg->request;
-
-	return of ? of[s->index * s->cfg->nodes + peer] : NULL;
+	return s->cfg->conn ? s->cfg->conn[s->index * s->cfg->nodes + peer] : NULL;
 }
 
 static inline uint64_t shard_hva(const struct shard *s, uint64_t gpa)
@@ -53,6 +57,9 @@ static inline uint64_t shard_hva(const struct shard *s, uint64_t gpa)
 
 /* The core's emit(). */
 int shard_act(void *ctx, const struct dsm_action *a);
+
+/* Sends what was posted for @peers. Return: 0, or an error that has been told. */
+int shard_flush(struct shard *s, uint64_t peers);
 
 /*
  * End the shard's service; the first reason is the one that `fatal` tells. Return: @code.

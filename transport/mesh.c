@@ -110,7 +110,7 @@ static int slots_init(struct bringup *b)
 	const struct mesh_config *cfg = b->cfg;
 	unsigned slots;
 
-	b->slots_per_peer = 2 + 2 * cfg->shards;
+	b->slots_per_peer = 2 + cfg->shards;
 	slots = (cfg->nodes - 1) * b->slots_per_peer;
 	b->slots = calloc(slots + 1, sizeof(*b->slots)); /* a lone node has none */
 	b->poll = calloc(POLL_SLOTS + slots + STRANGERS_MAX, sizeof(*b->poll));
@@ -119,12 +119,12 @@ static int slots_init(struct bringup *b)
 	for (unsigned peer = 0; peer < cfg->nodes; peer++) {
 		for (unsigned i = 0; peer != cfg->self && i < b->slots_per_peer; i++) {
 			static const enum wire_class of[] = {WIRE_CLASS_CONTROL, WIRE_CLASS_EVENT,
-							     WIRE_CLASS_REQUEST, WIRE_CLASS_DATA};
+							     WIRE_CLASS_PAGE};
 
 			b->slots[b->slot_count++] = (struct slot){
 				.peer = (uint16_t)peer,
-				.shard = (uint16_t)(i < 2 ? 0 : (i - 2) / 2),
-				.class_ = of[i < 2 ? i : 2 + i % 2],
+				.shard = (uint16_t)(i < 2 ? 0 : i - 2),
+				.class_ = of[MIN(i, 2U)],
 				.fd = -1,
 			};
 		}
@@ -274,10 +274,8 @@ static struct conn **place_of(struct mesh *m, const struct slot *s)
 		return &m->control[s->peer];
 	case WIRE_CLASS_EVENT:
 		return &m->event[s->peer];
-	case WIRE_CLASS_REQUEST:
-		return &m->request[s->shard * m->nodes + s->peer];
 	default:
-		return &m->data[s->shard * m->nodes + s->peer];
+		return &m->page[s->shard * m->nodes + s->peer];
 	}
 }
 
@@ -289,11 +287,10 @@ static int build(struct bringup *b, struct mesh *ret)
 		.nodes = cfg->nodes,
 		.self = cfg->self,
 		.shards = cfg->shards,
-		.request = calloc((size_t)cfg->nodes * cfg->shards, sizeof(struct conn *)),
-		.data = calloc((size_t)cfg->nodes * cfg->shards, sizeof(struct conn *)),
+		.page = calloc((size_t)cfg->nodes * cfg->shards, sizeof(struct conn *)),
 	};
 
-	if (!m.request || !m.data)
+	if (!m.page)
 		return err_set(b->err, -ENOMEM, "out of memory");
 	for (unsigned i = 0; i < b->slot_count; i++) {
 		struct slot *s = &b->slots[i];
@@ -365,13 +362,8 @@ void mesh_close(struct mesh *mesh)
 		conn_close(mesh->control[i]);
 		conn_close(mesh->event[i]);
 	}
-	for (size_t i = 0; i < (size_t)mesh->nodes * mesh->shards; i++) {
-		if (mesh->request)
-			conn_close(mesh->request[i]);
-		if (mesh->data)
-			conn_close(mesh->data[i]);
-	}
-	free(mesh->request);
-	free(mesh->data);
+	for (size_t i = 0; mesh->page && i < (size_t)mesh->nodes * mesh->shards; i++)
+		conn_close(mesh->page[i]);
+	free(mesh->page);
 	*mesh = (struct mesh){0};
 }

@@ -2,7 +2,7 @@
 /*
  * Brings up all connections between this node and its peers: node i connects to every node j < i
  * and accepts from every node j > i, one connection for control, one for events and, per shard,
- * one for requests and one for data. Each starts with a hello in both directions; what does not
+ * one for pages. Each starts with a hello in both directions; what does not
  * fit (version, configuration, epoch, node number) is refused with a line that names the peer.
  *
  * Runs in one thread before the VM starts, bounded by a deadline; peers may come in any order, and
@@ -41,8 +41,7 @@ struct mesh {
 	unsigned nodes, self, shards;
 	struct conn *control[MAX_NODES]; /* NULL for self */
 	struct conn *event[MAX_NODES];
-	struct conn **request; /* [shard * nodes + peer]; NULL for self */
-	struct conn **data;    /* [shard * nodes + peer] */
+	struct conn **page; /* [shard * nodes + peer]; NULL for self */
 };
 
 /**

@@ -4,7 +4,7 @@
  *
  * SENDING. While nothing is queued a message goes to the kernel at once, header and payload in one
  * sendmsg(); what the kernel does not take is copied to the queue. While something is queued
- * everything is: order is kept. conn_flush() drains the queue.
+ * everything is: order is kept. conn_post() always queues. conn_flush() drains the queue.
  *
  * RECEIVING. One recv() fills a buffer of RECEIVE_BYTES; all whole messages in it are handed out
  * where they lie; the rest of a partial one moves to the front. So a small message costs one
@@ -100,9 +100,11 @@ static int enqueue(struct tcp_conn *t, const struct wire_hdr *h, const void *pay
 	return r;
 }
 
-static int tcp_send(struct conn *c, const struct wire_hdr *h, const void *payload)
+/* Takes a message into the connection's care; `now`: the kernel may have it at once. */
+static int accept_message(struct tcp_conn *t, const struct wire_hdr *h, const void *payload,
+			  bool now)
 {
-	struct tcp_conn *t = container_of(c, struct tcp_conn, conn);
+	struct conn *c = &t->conn;
 	size_t total = sizeof(*h) + h->len;
 	ssize_t sent = 0;
 
@@ -112,7 +114,7 @@ static int tcp_send(struct conn *c, const struct wire_hdr *h, const void *payloa
 		return -EINVAL;
 	if (c->queued + total > CONN_QUEUE_MAX)
 		return t->send_error = -ENOBUFS;
-	if (!c->queued) {
+	if (now && !c->queued) {
 		struct iovec iov[] = {{(void *)h, sizeof(*h)}, {(void *)payload, h->len}};
 
 		sent = send_now(t, iov, h->len ? 2 : 1);
@@ -124,6 +126,16 @@ static int tcp_send(struct conn *c, const struct wire_hdr *h, const void *payloa
 	c->sent_messages++;
 	c->sent_bytes += total;
 	return t->send_error;
+}
+
+static int tcp_send(struct conn *c, const struct wire_hdr *h, const void *payload)
+{
+	return accept_message(container_of(c, struct tcp_conn, conn), h, payload, true);
+}
+
+static int tcp_post(struct conn *c, const struct wire_hdr *h, const void *payload)
+{
+	return accept_message(container_of(c, struct tcp_conn, conn), h, payload, false);
 }
 
 static void flush(struct tcp_conn *t)
@@ -237,6 +249,7 @@ static void tcp_close(struct conn *c)
 static const struct conn_ops tcp_ops = {
 	.name = "tcp",
 	.send = tcp_send,
+	.post = tcp_post,
 	.flush = tcp_flush,
 	.receive = tcp_receive,
 	.close = tcp_close,

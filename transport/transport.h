@@ -4,8 +4,8 @@
  *
  * Goal: the same calls over any fabric (tcp today). A connection belongs to one thread at a time,
  * or its halves to two: one that calls conn_receive(), and one (under a lock, several) that calls
- * conn_send(), conn_flush() and conn_queued(). Nothing here blocks: what the socket does not take
- * at once is copied into the connection's queue and leaves with a later conn_flush().
+ * conn_send(), conn_post(), conn_flush() and conn_queued(). Nothing here blocks: what the socket
+ * does not take at once is copied into the connection's queue and leaves with a later conn_flush().
  * Backpressure: conn_queued() tells how much waits; the owner stops making new requests above its
  * limit (answers to peers always go out), and above CONN_QUEUE_MAX the peer counts as dead
  * (-ENOBUFS), so that a peer that stops reading cannot eat our memory.
@@ -30,6 +30,7 @@ typedef int (*conn_recv_fn)(void *ctx, struct conn *c, const struct wire_hdr *h,
 struct conn_ops {
 	const char *name;
 	int (*send)(struct conn *c, const struct wire_hdr *h, const void *payload);
+	int (*post)(struct conn *c, const struct wire_hdr *h, const void *payload);
 	int (*flush)(struct conn *c);
 	int (*receive)(struct conn *c, conn_recv_fn take, void *ctx);
 	void (*close)(struct conn *c);
@@ -79,6 +80,17 @@ static inline int conn_check(const struct conn *c, const struct wire_hdr *h, uin
 static inline int conn_send(struct conn *c, const struct wire_hdr *h, const void *payload)
 {
 	return c->ops->send(c, h, payload);
+}
+
+/**
+ * conn_post() - queue a copy of a message; it leaves with the next conn_flush()
+ *
+ * For messages that come in groups: together they cost one system call, and on a network fewer
+ * packets. Return: as conn_send().
+ */
+static inline int conn_post(struct conn *c, const struct wire_hdr *h, const void *payload)
+{
+	return c->ops->post(c, h, payload);
 }
 
 /** conn_flush() - send what is queued, as far as it goes now. Return: as conn_send(). */

@@ -275,8 +275,7 @@ static int up_pager(struct node *n, struct err *err)
 		.hold_ns = n->cfg->pager.hold_us * NSEC_PER_USEC,
 		.spin_ns = n->cfg->pager.spin_us * NSEC_PER_USEC,
 		.ram = n->ram,
-		.request = n->mesh.request,
-		.data = n->mesh.data,
+		.conn = n->mesh.page,
 		.fatal = on_pager_failure,
 		.ctx = n,
 	};

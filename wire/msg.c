@@ -9,8 +9,7 @@ enum {
 	/* The classes, short enough for the table. */
 	CONTROL = WIRE_CLASS_CONTROL,
 	EVENT = WIRE_CLASS_EVENT,
-	REQUEST = WIRE_CLASS_REQUEST,
-	DATA = WIRE_CLASS_DATA,
+	PAGES = WIRE_CLASS_PAGE,
 	ANY = WIRE_CLASSES,
 
 	/* What `addr` may be. */
@@ -55,14 +54,14 @@ static const struct rule rules[] = {
 	/* type              name          class    addr       fields  flags         payload */
 	[WIRE_HELLO]      = {"HELLO",      ANY,     ADDR_ZERO, 0,      0, 0,         HELLO, HELLO},
 	[WIRE_REFUSE]     = {"REFUSE",     ANY,     ADDR_ZERO, 0,      0, 0,         1, TEXT},
-	[WIRE_GETS]       = {"GETS",       REQUEST, ADDR_PAGE, ASKS,   0, 0,         0, 0},
-	[WIRE_GETM]       = {"GETM",       REQUEST, ADDR_PAGE, ASKS,   0, 0,         0, 0},
-	[WIRE_FWD_GETS]   = {"FWD_GETS",   REQUEST, ADDR_PAGE, ASKS,   0, 0,         0, 0},
-	[WIRE_FWD_GETM]   = {"FWD_GETM",   REQUEST, ADDR_PAGE, ALL,    0, 0,         0, 0},
-	[WIRE_INV]        = {"INV",        REQUEST, ADDR_PAGE, ASKS,   0, 0,         0, 0},
-	[WIRE_INV_ACK]    = {"INV_ACK",    REQUEST, ADDR_PAGE, NODE,   0, 0,         0, 0},
-	[WIRE_DONE]       = {"DONE",       REQUEST, ADDR_PAGE, NODE,   0, 0,         0, 0},
-	[WIRE_GRANT]      = {"GRANT",      DATA,    ADDR_PAGE, BOTH,   0, GRANT_ALL, 0, PAGE},
+	[WIRE_GETS]       = {"GETS",       PAGES,   ADDR_PAGE, ASKS,   0, 0,         0, 0},
+	[WIRE_GETM]       = {"GETM",       PAGES,   ADDR_PAGE, ASKS,   0, 0,         0, 0},
+	[WIRE_FWD_GETS]   = {"FWD_GETS",   PAGES,   ADDR_PAGE, ASKS,   0, 0,         0, 0},
+	[WIRE_FWD_GETM]   = {"FWD_GETM",   PAGES,   ADDR_PAGE, ALL,    0, 0,         0, 0},
+	[WIRE_INV]        = {"INV",        PAGES,   ADDR_PAGE, ASKS,   0, 0,         0, 0},
+	[WIRE_INV_ACK]    = {"INV_ACK",    PAGES,   ADDR_PAGE, NODE,   0, 0,         0, 0},
+	[WIRE_DONE]       = {"DONE",       PAGES,   ADDR_PAGE, NODE,   0, 0,         0, 0},
+	[WIRE_GRANT]      = {"GRANT",      PAGES,   ADDR_PAGE, BOTH,   0, GRANT_ALL, 0, PAGE},
 	[WIRE_IPI]        = {"IPI",        EVENT,   ADDR_ZERO, 0,      0, 0,         IPI, IPI},
 	[WIRE_EOI]        = {"EOI",        EVENT,   ADDR_BYTE, 0,      0, 0,         0, 0},
 	[WIRE_IO_REQUEST] = {"IO_REQUEST", EVENT,   ADDR_ZERO, 0,      0, 0,         IO, PAGE},

@@ -19,15 +19,11 @@
 #define WIRE_PAYLOAD_MAX PAGE_BYTES
 #define WIRE_TEXT_MAX	 512 /* a line for the user: not terminated, no newline */
 
-/*
- * Connections between two nodes, by class; a class never waits behind another. The page classes
- * exist once per shard.
- */
+/* Connections between two nodes, by class; a class never waits behind another. */
 enum wire_class {
 	WIRE_CLASS_CONTROL, /* bring-up, clock, stop: the main thread */
 	WIRE_CLASS_EVENT,   /* interrupts, forwarded exits */
-	WIRE_CLASS_REQUEST, /* page requests, invalidations, acknowledgements: no payload */
-	WIRE_CLASS_DATA,    /* grants, which may carry a page */
+	WIRE_CLASS_PAGE,    /* requests, demands, grants; one connection a shard */
 	WIRE_CLASSES,
 };
 
@@ -42,7 +38,7 @@ enum wire_type {
 	WIRE_REFUSE,
 
 	/*
-	 * WIRE_CLASS_REQUEST; addr = guest-physical address of the page, everywhere below.
+	 * WIRE_CLASS_PAGE; addr = guest-physical address of the page, everywhere below.
 	 * node = the node that asked for the page (the requester).
 	 */
 	WIRE_GETS = 16, /* requester -> home: let me read */
@@ -54,7 +50,7 @@ enum wire_type {
 	WIRE_DONE,	/* requester -> home: the grant is mapped, the page is free for the next */
 
 	/*
-	 * WIRE_CLASS_DATA, home or owner -> requester. flags: WIRE_GRANT_*; acks = number of
+	 * WIRE_CLASS_PAGE, home or owner -> requester. flags: WIRE_GRANT_*; acks = number of
 	 * WIRE_INV_ACK that must arrive before the page may be written (WIRE_GRANT_WRITE only).
 	 * Payload: the page, if WIRE_GRANT_DATA.
 	 */
@@ -110,7 +106,7 @@ struct wire_hello {
 	uint16_t from;	  /* sender's node number */
 	uint16_t to;	  /* whom the sender thinks it talks to */
 	uint16_t class_;  /* enum wire_class */
-	uint16_t shard;	  /* for the page classes, else 0 */
+	uint16_t shard;	  /* of WIRE_CLASS_PAGE, else 0 */
 	uint32_t epoch;
 	uint32_t reserved;
 };

@@ -86,8 +86,7 @@ static void start_pager(struct native_node *n)
 		.hold_ns = n->cfg->hold_ns,
 		.spin_ns = n->cfg->spin_ns,
 		.ram = n->ram,
-		.request = n->mesh.request,
-		.data = n->mesh.data,
+		.conn = n->mesh.page,
 		.fatal = on_fatal,
 		.ctx = n,
 	};

@@ -93,7 +93,7 @@ int sim_send(struct sim_node *n, const struct wire_hdr *h, unsigned to, const ui
 	sim_trace(s, "node %u:   SEND %s to %u, page %d for %u, flags %u, acks %u", n->id,
 		  wire_type_name(h->type), to, sim_page_at(s, h->addr), h->node, h->flags, h->acks);
 	if (to >= s->nodes || to == n->id || h->from != n->id || h->epoch != SIM_EPOCH ||
-	    wire_check(h, h->type == WIRE_GRANT ? WIRE_CLASS_DATA : WIRE_CLASS_REQUEST) < 0)
+	    wire_check(h, WIRE_CLASS_PAGE) < 0)
 		return sim_fail(s, "node %u sends an invalid %s to %u", n->id,
 				wire_type_name(h->type), to);
 	n->tally.sent += h->flags & WIRE_GRANT_DATA ? PAGE_BYTES : 0;

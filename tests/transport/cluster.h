@@ -144,8 +144,7 @@ static inline void check_link(struct conn *from, struct conn *to)
 {
 	static const uint8_t types[] = {[WIRE_CLASS_CONTROL] = WIRE_PING,
 					[WIRE_CLASS_EVENT] = WIRE_EOI,
-					[WIRE_CLASS_REQUEST] = WIRE_GETS,
-					[WIRE_CLASS_DATA] = WIRE_GRANT};
+					[WIRE_CLASS_PAGE] = WIRE_GRANT};
 	struct wire_hdr h = {.epoch = EPOCH}, got = {0};
 
 	assert_non_null(from);
@@ -154,7 +153,7 @@ static inline void check_link(struct conn *from, struct conn *to)
 	assert_int_equal(from->shard, to->shard);
 	h.type = types[from->class_];
 	h.from = to->peer;
-	if (from->class_ == WIRE_CLASS_REQUEST || from->class_ == WIRE_CLASS_DATA)
+	if (from->class_ == WIRE_CLASS_PAGE)
 		h.addr = (from->shard + 1) * PAGE_BYTES;
 	assert_int_equal(conn_send(from, &h, NULL), 0);
 	while (got.type == 0)
@@ -182,9 +181,8 @@ static inline void check_mesh(struct cluster *c)
 			for (unsigned s = 0; s < SHARDS; s++) {
 				unsigned here = s * c->nodes + j, there = s * c->nodes + i;
 
-				assert_int_equal(m->request[here]->shard, s);
-				check_link(m->request[here], o->request[there]);
-				check_link(m->data[here], o->data[there]);
+				assert_int_equal(m->page[here]->shard, s);
+				check_link(m->page[here], o->page[there]);
 			}
 		}
 	}

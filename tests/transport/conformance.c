@@ -131,11 +131,11 @@ static void an_idle_connection_has_nothing(void **state)
 	struct conn *c[2];
 	unsigned n = 0;
 
-	fabric(state)->pair(WIRE_CLASS_REQUEST, c);
+	fabric(state)->pair(WIRE_CLASS_PAGE, c);
 	assert_int_equal(conn_ready(c[0], count_take, &n), 0);
 	assert_int_equal(conn_queued(c[0]), 0);
 	assert_int_equal(c[0]->peer, NODE_B);
-	assert_int_equal(c[0]->class_, WIRE_CLASS_REQUEST);
+	assert_int_equal(c[0]->class_, WIRE_CLASS_PAGE);
 	assert_int_equal(c[0]->shard, SHARD);
 	conn_close(c[0]);
 	conn_close(c[1]);
@@ -176,7 +176,7 @@ static void pages_and_bare_headers_arrive(void **state)
 	struct conn *c[2];
 	unsigned n = 0;
 
-	fabric(state)->pair(WIRE_CLASS_DATA, c);
+	fabric(state)->pair(WIRE_CLASS_PAGE, c);
 	assert_int_equal(conn_send(c[0], &h, NULL), 0);
 	h.flags = WIRE_GRANT_DATA;
 	h.len = PAGE_BYTES;
@@ -246,7 +246,7 @@ static void a_peer_that_does_not_read_breaks_at_the_bound(void **state)
 	struct conn *c[2];
 	int r;
 
-	fabric(state)->pair(WIRE_CLASS_DATA, c);
+	fabric(state)->pair(WIRE_CLASS_PAGE, c);
 	while ((r = conn_send(c[0], &h, payload)) == 0) {
 		assert_true(conn_queued(c[0]) <= CONN_QUEUE_MAX);
 		sent++;
@@ -482,7 +482,7 @@ static void hostile_bytes_are_refused(void **state)
 	for (i = 0; i < ARRAY_SIZE(h); i++) {
 		unsigned n = 0;
 		int fd;
-		struct conn *c = fabric(state)->raw(WIRE_CLASS_REQUEST, &fd);
+		struct conn *c = fabric(state)->raw(WIRE_CLASS_PAGE, &fd);
 
 		/* A good one before it is delivered, a good one behind it is not. */
 		assert_int_equal(write(fd, &good, sizeof(good)), sizeof(good));

@@ -19,23 +19,21 @@ static const struct type_case {
 } types[] = {
 	{WIRE_HELLO, "HELLO", ANY_CLASS, 32, 32, false, false, false, 0, 1, 0, 1},
 	{WIRE_REFUSE, "REFUSE", ANY_CLASS, 1, 512, false, false, false, 0, 1, 0, 1},
-	{WIRE_GETS, "GETS", WIRE_CLASS_REQUEST, 0, 0, true, false, true, 0x7000, 0x7001, 0, 1},
-	{WIRE_GETM, "GETM", WIRE_CLASS_REQUEST, 0, 0, true, false, true, 0x7000, 0x7800, 0, 1},
-	{WIRE_FWD_GETS, "FWD_GETS", WIRE_CLASS_REQUEST, 0, 0, true, false, true, 0x7000, 0x7008, 0,
-	 1},
-	{WIRE_FWD_GETM, "FWD_GETM", WIRE_CLASS_REQUEST, 0, 0, true, true, true, 0x7000, 0x6fff, 0,
-	 1},
-	{WIRE_INV, "INV", WIRE_CLASS_REQUEST, 0, 0, true, false, true, 0x7000, 0x7001, 0, 1},
-	{WIRE_INV_ACK, "INV_ACK", WIRE_CLASS_REQUEST, 0, 0, true, false, false, 0x7000, 0x7001, 0,
+	{WIRE_GETS, "GETS", WIRE_CLASS_PAGE, 0, 0, true, false, true, 0x7000, 0x7001, 0, 1},
+	{WIRE_GETM, "GETM", WIRE_CLASS_PAGE, 0, 0, true, false, true, 0x7000, 0x7800, 0, 1},
+	{WIRE_FWD_GETS, "FWD_GETS", WIRE_CLASS_PAGE, 0, 0, true, false, true, 0x7000, 0x7008, 0, 1},
+	{WIRE_FWD_GETM, "FWD_GETM", WIRE_CLASS_PAGE, 0, 0, true, true, true, 0x7000, 0x6fff, 0, 1},
+	{WIRE_INV, "INV", WIRE_CLASS_PAGE, 0, 0, true, false, true, 0x7000, 0x7001, 0, 1},
+	{WIRE_INV_ACK, "INV_ACK", WIRE_CLASS_PAGE, 0, 0, true, false, false, 0x7000, 0x7001, 0,
 	 128},
-	{WIRE_DONE, "DONE", WIRE_CLASS_REQUEST, 0, 0, true, false, false, 0x7000, 0x7001, 0, 2},
-	{WIRE_GRANT, "GRANT", WIRE_CLASS_DATA, 0, 0, true, true, false, 0x7000, 0x7001,
+	{WIRE_DONE, "DONE", WIRE_CLASS_PAGE, 0, 0, true, false, false, 0x7000, 0x7001, 0, 2},
+	{WIRE_GRANT, "GRANT", WIRE_CLASS_PAGE, 0, 0, true, true, false, 0x7000, 0x7001,
 	 WIRE_GRANT_WRITE, WIRE_GRANT_WRITE | 8},
-	{WIRE_GRANT, "GRANT", WIRE_CLASS_DATA, 4096, 4096, true, true, false, 0x7000, 0x7001,
+	{WIRE_GRANT, "GRANT", WIRE_CLASS_PAGE, 4096, 4096, true, true, false, 0x7000, 0x7001,
 	 WIRE_GRANT_WRITE | WIRE_GRANT_DATA, WIRE_GRANT_WRITE | WIRE_GRANT_DATA | WIRE_GRANT_ZERO},
-	{WIRE_GRANT, "GRANT", WIRE_CLASS_DATA, 4096, 4096, true, false, false, 0x7000, 0x7001,
+	{WIRE_GRANT, "GRANT", WIRE_CLASS_PAGE, 4096, 4096, true, false, false, 0x7000, 0x7001,
 	 WIRE_GRANT_DATA, WIRE_GRANT_DATA | WIRE_GRANT_ZERO},
-	{WIRE_GRANT, "GRANT", WIRE_CLASS_DATA, 0, 0, true, true, false, 0x7000, 0x7001,
+	{WIRE_GRANT, "GRANT", WIRE_CLASS_PAGE, 0, 0, true, true, false, 0x7000, 0x7001,
 	 WIRE_GRANT_WRITE | WIRE_GRANT_ZERO, WIRE_GRANT_DATA},
 	{WIRE_IPI, "IPI", WIRE_CLASS_EVENT, 16, 16, false, false, false, 0, 1, 0, 1},
 	{WIRE_EOI, "EOI", WIRE_CLASS_EVENT, 0, 0, false, false, false, 0xff, 0x100, 0, 1},
@@ -147,10 +145,10 @@ static void a_grant_carries_a_page_or_nothing(void **state)
 	struct wire_hdr h = {.type = WIRE_GRANT, .flags = WIRE_GRANT_DATA};
 
 	for (h.len = 0; h.len <= PAGE_BYTES + 1; h.len++)
-		assert_int_equal(wire_check(&h, WIRE_CLASS_DATA), h.len == 4096 ? 0 : -EBADMSG);
+		assert_int_equal(wire_check(&h, WIRE_CLASS_PAGE), h.len == 4096 ? 0 : -EBADMSG);
 	h.flags = 0;
 	for (h.len = 0; h.len <= PAGE_BYTES + 1; h.len++)
-		assert_int_equal(wire_check(&h, WIRE_CLASS_DATA), h.len == 0 ? 0 : -EBADMSG);
+		assert_int_equal(wire_check(&h, WIRE_CLASS_PAGE), h.len == 0 ? 0 : -EBADMSG);
 }
 
 static void other_types_do_not_exist(void **state)
