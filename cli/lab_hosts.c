@@ -105,8 +105,8 @@ int lab_hosts_up(struct run *run, struct err *err)
 	snprintf(dir, sizeof(dir), "%s/lab", run->dir);
 	snprintf(hosts, sizeof(hosts), "%u", cfg->nodes_count);
 	snprintf(memory, sizeof(memory), "%lluM", (unsigned long long)mib);
-	/* With one CPU a kick of a vCPU waits for a tick. */
-	snprintf(smp, sizeof(smp), "%u", MIN(MAX(vcpus + 1, 2u), 16u));
+	/* The shards' threads go before the vCPUs: no CPU of their own is needed. */
+	snprintf(smp, sizeof(smp), "%u", MIN(vcpus, 16u));
 	snprintf(slow, sizeof(slow), "%u", cfg->lab.slow_motion);
 	snprintf(owner, sizeof(owner), "%d", getpid());
 	char *const argv[] = {"python3", run->lab_tool, "up",	       hosts,  "--dir", dir,

@@ -40,7 +40,8 @@ static const struct key keys[] = {
 		  offsetof(struct cluster_file, numa.local_distance),
 		  "distance of a node to itself, fixed by ACPI"),
 	/* Linux refuses a SLIT whose remote distances are not above the local one. */
-	NUMBER_AT("numa.remote_distance", 11, 254, 20, SIZE_MAX,
+	/* Above 30 Linux leaves a task on its node when it forks, executes or wakes another. */
+	NUMBER_AT("numa.remote_distance", 11, 254, 100, SIZE_MAX,
 		  offsetof(struct cluster_file, numa.remote_distance),
 		  "distance between any two nodes"),
 	TEXT("numa.distances", "matrix", "from remote_distance",

@@ -69,6 +69,11 @@ void hold_run(struct hold_table *t, uint64_t now)
 		t->first_ran = now;
 }
 
+void hold_yield(struct hold_table *t)
+{
+	end_turn(t);
+}
+
 void hold_saw(struct hold_table *t, uint8_t ticket)
 {
 	if (ticket && is_older(t->newest, ticket))

@@ -9,7 +9,8 @@
  *   waits    from the first fault on. The turn has a ticket, a number above all that were seen.
  *   runs     once no CPU of the node waits for a page any more, for `length` nanoseconds. A new
  *            fault makes it wait again, with the same ticket.
- *   is over  when it has run that long, or when no CPU of the node is awake.
+ *   is over  when it has run that long, when no CPU of the node is awake, or when the node yields:
+ *            it has sent another one an interrupt, and mostly waits for what comes of it.
  *
  * A demand (INV, FWD) for a page that was fetched in this turn waits until the turn is over, if the
  * node runs, or if it waits and its ticket is older than the one of the node that asks. Everything
@@ -67,6 +68,9 @@ void hold_wait(struct hold_table *t, uint64_t now);
 
 /** hold_run() - no CPU of this node waits any more. */
 void hold_run(struct hold_table *t, uint64_t now);
+
+/** hold_yield() - another node has been asked for something: it goes first. */
+void hold_yield(struct hold_table *t);
 
 /** hold_saw() - a message carried @ticket. */
 void hold_saw(struct hold_table *t, uint8_t ticket);

@@ -81,6 +81,12 @@ void pager_set_idle(struct pager *p, bool idle)
 		shard_set_idle(p->shard[i], idle);
 }
 
+void pager_yield(struct pager *p)
+{
+	for (unsigned i = 0; i < p->cfg.shards; i++)
+		shard_yield(p->shard[i]);
+}
+
 void pager_stats(const struct pager *p, struct pager_stats *ret)
 {
 	memset(ret, 0, sizeof(*ret));

@@ -24,7 +24,7 @@
 #include "transport/transport.h"
 
 #define PAGER_MAX_SHARDS  64
-#define PAGER_MAX_PENDING 256
+#define PAGER_MAX_PENDING 512
 
 struct pager_config {
 	unsigned self, nodes, shards; /* shards: the same on all nodes */
@@ -71,6 +71,13 @@ void pager_free(struct pager *pager);
  * Pages that are held for a CPU that sleeps would be waited for in vain. Any thread.
  */
 void pager_set_idle(struct pager *pager, bool idle);
+
+/**
+ * pager_yield() - another node was sent an interrupt
+ *
+ * It may need pages that are held here before it can do what is asked of it. Any thread.
+ */
+void pager_yield(struct pager *pager);
 
 /** pager_stats() - sum over all shards; @ret may be large, not for the stack of a small thread. */
 void pager_stats(const struct pager *pager, struct pager_stats *ret);

@@ -274,6 +274,11 @@ void dsm_proto_set_idle(struct dsm_proto *p, bool idle)
 	p->hold.idle = idle;
 }
 
+void dsm_proto_yield(struct dsm_proto *p)
+{
+	hold_yield(&p->hold);
+}
+
 uint64_t dsm_proto_deadline(const struct dsm_proto *p)
 {
 	return hold_deadline(&p->hold);

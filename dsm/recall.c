@@ -1,37 +1,57 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dsm/recall.h"
 
-#define TRUST_MAX 4
+#define CREDIT_FIRST 8
+#define CREDIT_MAX   64
 
 static struct recall_page *page_of(struct recall *r, uint64_t gpa)
 {
 	uint64_t hash = (gpa >> PAGE_SHIFT) * UINT64_C(0x9e3779b97f4a7c15);
 
-	return &r->page[hash >> 53 & (RECALL_PAGES - 1)];
+	return &r->page[hash >> 52 & (RECALL_PAGES - 1)];
 }
-static_assert(RECALL_PAGES == 1 << 11, "the hash's upper 11 bits");
+static_assert(RECALL_PAGES == 1 << 12, "the hash's upper 12 bits");
 
-void recall_lost(struct recall *r, uint64_t gpa, bool write)
+/* A guess was right after it had to prove itself: it need not for twice as long. */
+static void confirm(struct recall_guess *g)
+{
+	g->credit = (uint8_t)(g->credit ? MIN(2 * g->credit, CREDIT_MAX) : CREDIT_FIRST);
+	g->left = g->credit;
+}
+
+static bool use(struct recall_guess *g)
+{
+	if (!g->left)
+		return false;
+	g->left--;
+	return true;
+}
+
+void recall_lost(struct recall *r, uint64_t gpa)
 {
 	struct recall_page *p = page_of(r, gpa);
 
 	if (p->gpa != gpa)
 		*p = (struct recall_page){.gpa = gpa};
-	p->write = write;
-	if (!p->lost && p->trust && r->count < RECALL_MAX)
+	if (!p->lost && p->wanted.left && r->count < RECALL_MAX)
 		r->lost[r->count++] = gpa;
 	p->lost = true;
 }
 
-void recall_fault(struct recall *r, uint64_t gpa)
+bool recall_fault(struct recall *r, uint64_t gpa, bool write)
 {
 	struct recall_page *p = page_of(r, gpa);
 
-	if (p->gpa != gpa || !p->lost)
-		return;
+	if (p->gpa != gpa)
+		return write;
+	if (p->lost)
+		confirm(&p->wanted);
 	p->lost = false;
-	p->trust = (uint8_t)MIN(p->trust + 1, TRUST_MAX);
-	p->left = (uint16_t)(4 << p->trust);
+	if (!write)
+		return use(&p->written);
+	if (!p->written.left)
+		confirm(&p->written);
+	return true;
 }
 
 unsigned recall_take(struct recall *r, struct prefetch_page *ret)
@@ -41,11 +61,10 @@ unsigned recall_take(struct recall *r, struct prefetch_page *ret)
 	for (unsigned i = 0; i < r->count; i++) {
 		struct recall_page *p = page_of(r, r->lost[i]);
 
-		if (p->gpa != r->lost[i] || !p->lost || p->left == 0)
+		if (p->gpa != r->lost[i] || !p->lost || !use(&p->wanted))
 			continue;
-		p->left--;
 		p->lost = false;
-		ret[n++] = (struct prefetch_page){.gpa = p->gpa, .write = p->write};
+		ret[n++] = (struct prefetch_page){.gpa = p->gpa, .write = use(&p->written)};
 	}
 	r->count = 0;
 	return n;

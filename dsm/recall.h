@@ -7,10 +7,11 @@
  * its kernel. Fetched fault by fault each costs a round trip. So what was taken since this node
  * last waited is asked for again with its next fault, in one message.
  *
- * RULE. A page is recalled once it was lost and then faulted on. That holds for some recalls only:
- * a page that is here does not fault, so nobody can tell whether it is still wanted. Then it is
- * left out, and comes back into the set when it faults, for twice as many recalls. A page is asked
- * for as it was had, to read or to write.
+ * GUESSES. Two about each page, both learnt from faults: that this node wants it back (it was lost,
+ * then faulted on), and that it wants to write to it (it did). The second also makes a read fault
+ * ask for the right to write, which saves the second fault of a page that is read and then written.
+ * A guess that is right shows in nothing: a page that is here does not fault. So each holds for a
+ * number of uses only; then it has to be confirmed by a fault, and holds for twice as many.
  *
  * LIMITS. Fixed tables, direct mapped: a collision forgets. A wrong guess moves a page for nothing,
  * never breaks anything: it is a request like any other.
@@ -20,26 +21,33 @@
 
 #include "dsm/prefetch.h"
 
-#define RECALL_MAX   64 /* pages asked for at once */
-#define RECALL_PAGES 2048
+#define RECALL_MAX   192 /* pages asked for at once */
+#define RECALL_PAGES 4096
+
+struct recall_guess {
+	uint8_t left;	/* uses until the next proof; 0: it is not made */
+	uint8_t credit; /* uses that the last proof gave */
+};
 
 struct recall {
 	struct recall_page {
 		uint64_t gpa;
-		bool lost;     /* taken, and neither wanted nor recalled since */
-		bool write;    /* how it was had */
-		uint8_t trust; /* faults that confirmed it */
-		uint16_t left; /* recalls until it has to fault again */
+		struct recall_guess wanted, written;
+		bool lost; /* taken, and neither wanted nor recalled since */
 	} page[RECALL_PAGES];
 	unsigned count;
 	uint64_t lost[RECALL_MAX]; /* what recall_take() looks at */
 };
 
-/** recall_lost() - the page at @gpa was taken, or (@write) at least the right to write to it. */
-void recall_lost(struct recall *r, uint64_t gpa, bool write);
+/** recall_lost() - the page at @gpa was taken, or the right to write to it. */
+void recall_lost(struct recall *r, uint64_t gpa);
 
-/** recall_fault() - a thread of this node waits for the page at @gpa. */
-void recall_fault(struct recall *r, uint64_t gpa);
+/**
+ * recall_fault() - a thread of this node waits for the page at @gpa, to write to it if @write
+ *
+ * Return: should the right to write be asked for?
+ */
+bool recall_fault(struct recall *r, uint64_t gpa, bool write);
 
 /**
  * recall_take() - what to ask for along with a fault

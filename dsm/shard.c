@@ -68,8 +68,8 @@ static int take_faults(struct shard *s)
 			    &gpa) < 0)
 			return shard_fail_host(s, -EFAULT, "locating a fault");
 		unsigned waiting = dsm_proto_waiting(s->proto);
-		recall_fault(&s->recall, gpa);
-		int r = dsm_proto_fault(s->proto, gpa, fault[i].write, s->now);
+		bool write = recall_fault(&s->recall, gpa, fault[i].write);
+		int r = dsm_proto_fault(s->proto, gpa, write, s->now);
 		if (r == 0 && dsm_proto_waiting(s->proto) > waiting)
 			r = fetch_ahead(s, &fault[i], gpa);
 		if (r < 0)
@@ -166,19 +166,32 @@ static int wait_events(struct shard *s, struct epoll_event *ev)
 	return n;
 }
 
-void shard_set_idle(struct shard *s, bool idle)
+/* Without a demand that waits nobody is in a hurry to know. */
+static void nudge(struct shard *s)
 {
 	const uint64_t one = 1;
 
-	atomic_store(&s->idle, idle);
-	/* Without a demand that waits nobody is in a hurry to know. */
-	if (idle && atomic_load(&s->holding) && write(s->nudge, &one, sizeof(one)) < 0)
+	if (atomic_load(&s->holding) && write(s->nudge, &one, sizeof(one)) < 0)
 		return;
 }
 
+void shard_set_idle(struct shard *s, bool idle)
+{
+	atomic_store(&s->idle, idle);
+	if (idle)
+		nudge(s);
+}
+
+void shard_yield(struct shard *s)
+{
+	atomic_store(&s->yields, true);
+	nudge(s);
+}
+
 /*
- * Serves the demands that waited for a turn which is over. `holding` is told before `idle` is read,
- * as the other side sets `idle` before it reads `holding`: one of the two sees the other.
+ * Serves the demands that waited for a turn which is over. `holding` is told before `idle` and
+ * `yields` are read, as the other side sets them before it reads `holding`: one of the two sees the
+ * other.
  */
 static int end_turns(struct shard *s)
 {
@@ -187,6 +200,8 @@ static int end_turns(struct shard *s)
 	if (holding != atomic_load_explicit(&s->holding, memory_order_relaxed))
 		atomic_store(&s->holding, holding);
 	dsm_proto_set_idle(s->proto, atomic_load(&s->idle));
+	if (atomic_load(&s->yields) && atomic_exchange(&s->yields, false))
+		dsm_proto_yield(s->proto);
 	return s->now >= dsm_proto_deadline(s->proto) ? dsm_proto_tick(s->proto, s->now) : 0;
 }
 
@@ -352,6 +367,19 @@ int shard_new(const struct pager_config *cfg, unsigned index, struct shard **ret
 	return 0;
 }
 
+/*
+ * A page that others wait for goes before the guest's own work: behind a busy CPU an answer takes
+ * milliseconds else. A thread that polls would starve the rest, though. Without the right to do so
+ * all goes on, slower.
+ */
+static void prefer(struct shard *s)
+{
+	const struct sched_param lowest = {.sched_priority = 1};
+
+	if (s->cfg->spin_ns == 0)
+		(void)pthread_setschedparam(s->thread, SCHED_FIFO, &lowest);
+}
+
 /* Signals are for other threads: this one must never run a handler between fault and answer. */
 int shard_start(struct shard *s)
 {
@@ -366,6 +394,7 @@ int shard_start(struct shard *s)
 	if (r)
 		return -r;
 	s->running = true;
+	prefer(s);
 	snprintf(name, sizeof(name), "shard-%u", s->index);
 	pthread_setname_np(s->thread, name);
 	return 0;

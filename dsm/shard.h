@@ -35,8 +35,10 @@ int shard_new(const struct pager_config *cfg, unsigned index, struct shard **ret
 /** shard_start() - start the thread, with all signals blocked. Return: 0 or negative errno. */
 int shard_start(struct shard *s);
 
-/** shard_set_idle() - see pager_set_idle(). Any thread. */
+/** shard_set_idle(), shard_yield() - see pager_set_idle(), pager_yield(). Any thread. */
 void shard_set_idle(struct shard *s, bool idle);
+void shard_yield(struct shard *s);
+
 /** shard_stop() - end the thread; the userfaultfd stays open. Idempotent. */
 void shard_stop(struct shard *s);
 

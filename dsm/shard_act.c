@@ -19,7 +19,7 @@
 #include "dsm/uffd.h"
 
 #define PAGE_WORDS (PAGE_BYTES / sizeof(uint64_t))
-#define PART	   (32 * KIB)		/* what is posted leaves in parts of this size at most */
+#define PART	   (64 * KIB)		/* what is posted leaves in parts of this size at most */
 #define DONE_DELAY (20 * NSEC_PER_USEC) /* that a DONE may wait for company */
 
 int shard_fail(struct shard *s, int code, int culprit, const char *text)
@@ -133,8 +133,7 @@ static int act_drop(struct shard *s, const struct dsm_action *a)
 	struct outgoing *out = &s->outgoing;
 	int r = uffd_drop(shard_hva(s, a->gpa));
 
-	if (s->protected != a->gpa)
-		recall_lost(&s->recall, a->gpa, false);
+	recall_lost(&s->recall, a->gpa);
 	if (r < 0)
 		return shard_fail_here(s, r, "dropping", a->gpa);
 	if (!out->waits)
@@ -179,12 +178,10 @@ static int act_protect(struct shard *s, const struct dsm_action *a, bool on)
 {
 	int r = uffd_protect(s->uffd, shard_hva(s, a->gpa), on);
 
-	if (on) {
-		recall_lost(&s->recall, a->gpa, true);
-		s->protected = a->gpa;
-	} else {
+	if (on)
+		recall_lost(&s->recall, a->gpa);
+	else
 		record(s, a->gpa, true);
-	}
 	return r < 0 ? shard_fail_here(s, r, on ? "protecting" : "unprotecting", a->gpa) : 0;
 }
 

@@ -23,14 +23,14 @@ struct shard {
 	const struct pager_config *cfg;
 	unsigned index;
 	int uffd, pagemap, epoll, stop;
-	int nudge;	      /* eventfd: look at `idle` */
+	int nudge;	      /* eventfd: look at `idle` and `yields` */
 	_Atomic bool idle;    /* no vCPU runs */
+	_Atomic bool yields;  /* the turn is to end */
 	_Atomic bool holding; /* demands wait for the end of a turn */
 	struct dsm_proto *proto;
 	struct timing timing;
 	struct prefetch prefetch;
 	struct recall recall;
-	uint64_t protected; /* page that was write-protected last */
 	struct hist local, remote;
 	struct outgoing outgoing;
 	uint64_t now;	     /* ns, of the event that is being handled */

@@ -42,7 +42,7 @@ def link_options(session, host, hosts):
         options += ["-netdev", f"stream,id=link{peer},server={server},"
                                f"addr.type=unix,addr.path={socket}",
                     "-device", f"virtio-net-pci,netdev=link{peer},mac={mac(host, peer)},"
-                               "host_mtu=9000,romfile="]
+                               "host_mtu=65000,ioeventfd=off,romfile="]
     return options
 
 

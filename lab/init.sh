@@ -62,7 +62,7 @@ for nic in /sys/class/net/*; do
 	52:54:00:77:*)
 		peer=$((0x${mac##*:}))
 		ip link set "${nic##*/}" name "to$peer"
-		ip link set "to$peer" mtu 9000 up
+		ip link set "to$peer" mtu 65000 up
 		ip addr add "$own" peer "10.77.0.$((peer + 1))" dev "to$peer"
 		;;
 	esac

@@ -156,7 +156,7 @@ def parser():
     one = verb("up", up, "start hosts and wait until all are ready")
     one.add_argument("hosts", type=number(1, HOSTS_MAX), help="how many")
     one.add_argument("--memory", type=memory, default="768M", help="of each host (default 768M)")
-    one.add_argument("--smp", type=number(1, 16), default=2, help="CPUs of each host (default 2)")
+    one.add_argument("--smp", type=number(1, 16), default=1, help="CPUs of each host (default 1)")
     one.add_argument("--slow", type=slow_factor, default=1, metavar="F",
                      help="slow motion: a host's second lasts F seconds")
     one.add_argument("--share", type=share, action="append", default=[], metavar="PATH",

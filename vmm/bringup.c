@@ -30,7 +30,8 @@ static void vcpu_send(void *ctx, struct vcpu *v, const struct irq_message *m)
 {
 	struct node *n = ctx;
 
-	interrupts_send(&n->irq, v->index, m);
+	if (interrupts_send(&n->irq, v->index, m))
+		pager_yield(n->pager);
 }
 
 static void vcpu_eoi(void *ctx, struct vcpu *v, uint8_t vector)

@@ -54,14 +54,15 @@ static uint64_t targets_of(const struct interrupts *irq, const struct route_set 
 	return bits;
 }
 
-void interrupts_send(struct interrupts *irq, uint32_t sender, const struct irq_message *m)
+bool interrupts_send(struct interrupts *irq, uint32_t sender, const struct irq_message *m)
 {
 	struct wire_ipi ipi = {.vector = m->vector, .mode = m->mode, .level = m->level};
 	struct route_set set;
+	bool left = false;
 
 	/* A message to nobody vanishes, as on the bus. */
 	if (route_message(m, sender, irq->identity, irq->topology->vcpus, &set) <= 0)
-		return;
+		return false;
 	if (m->mode == IRQ_LOWEST)
 		ipi.mode = IRQ_FIXED;
 	for (unsigned node = 0; node < irq->topology->nodes; node++) {
@@ -72,10 +73,12 @@ void interrupts_send(struct interrupts *irq, uint32_t sender, const struct irq_m
 			deliver_all(irq, &ipi);
 			continue;
 		}
+		left = true;
 		atomic_fetch_add_explicit(&irq->sent_remote, 1, memory_order_relaxed);
 		link_send(&irq->links[node], (struct wire_hdr){.type = WIRE_IPI}, &ipi,
 			  sizeof(ipi));
 	}
+	return left;
 }
 
 int interrupts_receive(struct interrupts *irq, const struct wire_ipi *ipi)

@@ -30,8 +30,12 @@ struct interrupts {
 void interrupts_init(struct interrupts *irq, unsigned self, const struct topology *topology,
 		     struct link *links, struct vcpu *const *vcpus);
 
-/** interrupts_send() - @sender: vCPU index in the cluster, or ROUTE_DEVICE. */
-void interrupts_send(struct interrupts *irq, uint32_t sender, const struct irq_message *m);
+/**
+ * interrupts_send() - @sender: vCPU index in the cluster, or ROUTE_DEVICE
+ *
+ * Return: does it go to another node, too?
+ */
+bool interrupts_send(struct interrupts *irq, uint32_t sender, const struct irq_message *m);
 
 /** interrupts_receive() - a WIRE_IPI arrived. Return: 0; -EPROTO for what no peer may ask. */
 int interrupts_receive(struct interrupts *irq, const struct wire_ipi *ipi);

@@ -78,7 +78,7 @@ static void missing_keys_have_defaults(void **state)
 	assert_int_equal(cfg->pager.spin_us, 50);
 	assert_int_equal(cfg->lab.slow_motion, 1);
 	assert_int_equal(cfg->distance[2][2], 10);
-	assert_int_equal(cfg->distance[0][2], 20);
+	assert_int_equal(cfg->distance[0][2], 100);
 	assert_null(cfg->kernel);
 	assert_int_equal(cluster_find(cfg, "c"), 2);
 	assert_int_equal(cluster_find(cfg, "d"), -ENOENT);
@@ -155,7 +155,7 @@ static void defaults_for_equal_nodes(void **state)
 	assert_int_equal(cluster_default(CLUSTER_LAB, 64, 512 * MIB, 2, &cfg, &err), 0);
 	assert_int_equal(cfg->nodes_count, 64);
 	assert_string_equal(cfg->nodes[63].name, "node63");
-	assert_int_equal(cfg->distance[63][0], 20);
+	assert_int_equal(cfg->distance[63][0], 100);
 	assert_int_equal(cfg->pager.shards, 1);
 	cluster_free(cfg);
 	assert_int_equal(cluster_default(CLUSTER_LOCAL, 65, GIB, 1, &cfg, &err), -EINVAL);

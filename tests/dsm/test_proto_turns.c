@@ -193,6 +193,31 @@ static void idle_node_gives_way_at_once(void **state)
 	rig_close(&r);
 }
 
+static void node_that_yields_gives_way_at_once(void **state)
+{
+	struct rig r;
+
+	rig_open(&r, 1, HOLD);
+	r.now = 10;
+	get_shared(&r, PAGE(0, 0));
+	get_shared(&r, PAGE(0, 1));
+	r.now = 20;
+	demand(&r, PAGE(0, 0), 2, 9);
+	assert_int_equal(r.count, 0);
+	dsm_proto_yield(r.p);
+	assert_in_range(dsm_proto_deadline(r.p), 0, r.now);
+	assert_int_equal(dsm_proto_tick(r.p, r.now), 0);
+	expect_given_up(&r, PAGE(0, 0), 2);
+	demand(&r, PAGE(0, 1), 2, 9);
+	expect_given_up(&r, PAGE(0, 1), 2);
+	/* Its next fault begins a turn, which comes after the other's. */
+	assert_int_equal(fault(&r, PAGE(0, 2)), 10);
+	granted(&r, PAGE(0, 2));
+	demand(&r, PAGE(0, 2), 2, 9);
+	expect_given_up_at(&r, 20 + HOLD, PAGE(0, 2), 2);
+	rig_close(&r);
+}
+
 static void turn_ends_although_faults_go_on(void **state)
 {
 	const uint64_t end = 10 + RUN_LENGTHS * HOLD;
@@ -364,6 +389,7 @@ int main(void)
 		cmocka_unit_test(older_demand_is_served_at_once_by_a_waiting_node),
 		cmocka_unit_test(tickets_go_round),
 		cmocka_unit_test(idle_node_gives_way_at_once),
+		cmocka_unit_test(node_that_yields_gives_way_at_once),
 		cmocka_unit_test(turn_ends_although_faults_go_on),
 		cmocka_unit_test(turn_that_never_runs_ends),
 		cmocka_unit_test(late_tick_does_not_carry_demands_into_the_next_turn),

@@ -9,7 +9,9 @@
  *   - sequential order over all instances (many accesses for each transfer of a page),
  *   - random order over a part of them (nearly each access to a page the other has just taken),
  *   - random order over one page of them (one page, or one of x and one of y, fought for),
- * with random delays at the start and between instances.
+ * with random delays at the start and between instances. Where pages cross slowly, whoever has them
+ * would be through with the batch before the other gets to begin: so a batch is stretched to
+ * CROSSINGS times what a barrier took at most, which needs pages from both sides.
  *
  * Layouts: "same" puts x and y of an instance in two lines of one page; "diff" in two pages.
  *
@@ -28,11 +30,13 @@
 
 #define INSTANCES    256
 #define PART	     48U
+#define CROSSINGS    6
 #define LINE_BYTES   64
 #define PAGE_LINES   (PAGE_BYTES / LINE_BYTES)
 #define ROUNDS	     300U /* batches of a layout and pair */
 #define BUDGET_SHARE 0.45
-#define OUTCOMES     81 /* three values in four digits */
+#define SLOW_NS	     1000000 /* batches that are shorter need not be stretched */
+#define OUTCOMES     81	     /* three values in four digits */
 #define NAME_PREFIX  "litmus-"
 
 enum layout { SAME_PAGE, DIFFERENT_PAGES, LAYOUTS };
@@ -105,11 +109,20 @@ static void random_delay(struct worker *w, unsigned most)
 		cpu_pause();
 }
 
-static void batch_execute(struct worker *w, const struct batch *batch)
+static void wait_until(uint64_t ns)
+{
+	while (clock_now_ns() < ns)
+		cpu_pause();
+}
+
+/* @length: ns that the batch is to last at least, about. */
+static void batch_execute(struct worker *w, const struct batch *batch, uint64_t length)
 {
 	struct litmus_run *run = w->shared;
 	litmus_role role = run->test->role[w->index];
 	struct litmus_registers *out = run->out[w->index].of;
+
+	uint64_t begun = clock_now_ns(), step = length > SLOW_NS ? length / batch->n : 0;
 
 	random_delay(w, 64);
 	for (unsigned i = 0; i < batch->n; i++) {
@@ -118,6 +131,9 @@ static void batch_execute(struct worker *w, const struct batch *batch)
 		role(variable(run, k, false), variable(run, k, true), &out[k]);
 		if (next_random(&w->random) % 8 == 0)
 			random_delay(w, 32);
+		/* By the clock: a thread that had to wait for a page catches up with the other. */
+		if (step)
+			wait_until(begun + i * step + next_random(&w->random) % (2 * step));
 	}
 }
 
@@ -213,17 +229,28 @@ static void batch_collect(struct worker *w, const struct batch *batch)
 		atomic_store(&run->stop, true);
 }
 
+/* Return: the longest that a barrier has taken so far, ns. */
+static uint64_t timed_barrier(struct worker *w, uint64_t longest)
+{
+	struct litmus_run *run = w->shared;
+	uint64_t begun = clock_now_ns();
+
+	barrier_wait(&run->barrier, w->n);
+	return MAX(longest, clock_now_ns() - begun);
+}
+
 static void litmus_worker(struct worker *w)
 {
 	struct litmus_run *run = w->shared;
 	struct batch batch;
+	uint64_t longest = 0;
 
 	for (uint64_t number = 0; !atomic_load(&run->stop); number++) {
 		batch_plan(run, number, &batch);
 		if (number % w->n == w->index)
 			memset(run->area, 0, sizeof(run->area));
-		barrier_wait(&run->barrier, w->n);
-		batch_execute(w, &batch);
+		longest = timed_barrier(w, longest);
+		batch_execute(w, &batch, CROSSINGS * longest);
 		barrier_wait(&run->barrier, w->n);
 		if (!w->index)
 			batch_collect(w, &batch);

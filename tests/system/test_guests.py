@@ -81,7 +81,7 @@ def one_host_boots_and_proves_itself(world):
 def two_hosts_are_one_machine(world):
     status, report = world.run("--lab", 2, "--memory-per-node", "256M", "--append",
                                f"{SMALL} proof.only=numa,atomics,clock proof.expect_cpus=2 "
-                               "proof.expect_nodes=2 proof.distance=20 proof.node_mib=256",
+                               "proof.expect_nodes=2 proof.distance=100 proof.node_mib=256",
                                limit=700)
     assert status == 0 and report["failed"] == [], (status, report.get("failed"))
     assert report["hosts"] == 2 and report["cpus"] == 2 and report["numa_nodes"] == 2

@@ -189,6 +189,37 @@ static void pages_and_bare_headers_arrive(void **state)
 	conn_close(c[1]);
 }
 
+static void what_is_posted_waits_for_the_flush_and_keeps_its_place(void **state)
+{
+	static const uint8_t page[PAGE_BYTES] = {1, 2, 3};
+	struct wire_hdr h = {.type = WIRE_GRANT,
+			     .flags = WIRE_GRANT_DATA,
+			     .len = PAGE_BYTES,
+			     .from = NODE_A,
+			     .epoch = EPOCH};
+	struct conn *c[2];
+	unsigned n = 0;
+
+	fabric(state)->pair(WIRE_CLASS_PAGE, c);
+	for (h.addr = 0; h.addr < 3 * PAGE_BYTES; h.addr += PAGE_BYTES)
+		assert_int_equal(conn_post(c[0], &h, page), 0);
+	assert_int_equal(conn_queued(c[0]), 3 * (sizeof(h) + PAGE_BYTES));
+	assert_int_equal(conn_receive(c[1], count_take, &n), 0);
+	/* A message that is sent does not overtake them. */
+	assert_int_equal(conn_send(c[0], &h, page), 0);
+	assert_int_equal(conn_receive(c[1], count_take, &n), 0);
+	assert_int_equal(conn_flush(c[0]), 0);
+	while (n < 4) {
+		wait_for(c[1], POLLIN);
+		assert_true(conn_receive(c[1], count_take, &n) >= 0);
+	}
+	assert_int_equal(conn_queued(c[0]), 0);
+	h.epoch++;
+	assert_int_equal(conn_post(c[0], &h, page), -EINVAL);
+	conn_close(c[0]);
+	conn_close(c[1]);
+}
+
 /* Both ends send @burst messages a turn; each reads in one turn of @laziness[end]. */
 static void both_ways(const struct fabric *f, uint64_t messages, unsigned burst,
 		      const unsigned laziness[2])
@@ -475,7 +506,7 @@ static void hostile_bytes_are_refused(void **state)
 	h[3].len = 1;
 	h[4].from = NODE_A;
 	h[5].epoch = EPOCH - 1;
-	h[6].type = WIRE_GRANT; /* of another class */
+	h[6].type = WIRE_PING; /* of another class */
 	h[7].addr = 1;
 	h[8].type = WIRE_HELLO;
 	h[8].len = sizeof(struct wire_hello);
@@ -508,6 +539,7 @@ int main(void)
 			of_fabric(an_idle_connection_has_nothing),
 			of_fabric(messages_of_all_sizes_arrive_in_order),
 			of_fabric(pages_and_bare_headers_arrive),
+			of_fabric(what_is_posted_waits_for_the_flush_and_keeps_its_place),
 			of_fabric(streams_in_both_directions_lose_nothing),
 			of_fabric(a_slow_reader_makes_the_queue_grow_and_drain),
 			of_fabric(a_peer_that_does_not_read_breaks_at_the_bound),
