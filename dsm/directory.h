@@ -29,7 +29,7 @@ union region_table {
 
 struct directory {
 	union region_table
-		*region; /* one pointer for each 2 MiB of guest addresses, NULL at first */
+		*region; /* a pointer for each 2 MiB; never written to: never in memory */
 	uint64_t bytes;	 /* of all tables */
 };
 

@@ -49,7 +49,7 @@
  *
  * LIMITS. At most `max_pending` own requests at once, the same on all nodes; at most nodes *
  * max_pending queue at a home. Memory: 16 bytes a page of a tracked home region, 1 byte a page of
- * a remote region that was touched, nothing else by page (one pointer for each 2 MiB of addresses).
+ * a remote region that was touched, nothing for other regions.
  *
  * ERRORS. Every message is checked against the state before anything changes: a peer that breaks
  * the protocol gets -EPROTO and the state is as it was. An error of emit(), or -ENOMEM, ends the

@@ -83,8 +83,10 @@ def up(args):
                 os._exit(0)
             return 1
         finally:
-            # Before the lab is ready this ends it; `with` waits until nothing of it is left.
+            # Before the lab is ready this ends it. Wait until nothing of it is left: after Ctrl-C
+            # `with` would wait for a quarter of a second only.
             child.stdin.close()
+            child.wait()
 
 
 def relay_until_ready(lines):
