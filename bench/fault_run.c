@@ -192,6 +192,7 @@ int fault_run(struct fault_run *run)
 		.memory = ALIGN_UP(PAGES_ALL * PAGE_BYTES, REGION_BYTES),
 		.hold_ns = HOLD_NS,
 		.spin_ns = run->spin_ns,
+		.exact = true,
 		.before = before,
 		.body = body,
 		.ctx = run,

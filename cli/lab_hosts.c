@@ -105,7 +105,7 @@ int lab_hosts_up(struct run *run, struct err *err)
 	snprintf(dir, sizeof(dir), "%s/lab", run->dir);
 	snprintf(hosts, sizeof(hosts), "%u", cfg->nodes_count);
 	snprintf(memory, sizeof(memory), "%lluM", (unsigned long long)mib);
-	/* The shards' threads go before the vCPUs: no CPU of their own is needed. */
+	/* A fault's vCPU waits while its shard works: no CPU more than vCPUs is needed. */
 	snprintf(smp, sizeof(smp), "%u", MIN(vcpus, 16u));
 	snprintf(slow, sizeof(slow), "%u", cfg->lab.slow_motion);
 	snprintf(owner, sizeof(owner), "%d", getpid());

@@ -31,6 +31,7 @@ struct pager_config {
 	uint32_t epoch;
 	uint64_t hold_ns;   /* length of a turn, see dsm/hold.h */
 	uint64_t spin_ns;   /* how long a shard polls for an answer before it sleeps */
+	bool exact;	    /* no prefetch, no recall: one fault, one request */
 	struct ram *ram;    /* stays the caller's, must outlive the pager */
 	struct conn **conn; /* [shard * nodes + peer], pages; stay the caller's */
 	/* @culprit: the node to blame, -1 for this host. @text: one line for the user. */

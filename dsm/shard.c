@@ -68,9 +68,11 @@ static int take_faults(struct shard *s)
 			    &gpa) < 0)
 			return shard_fail_host(s, -EFAULT, "locating a fault");
 		unsigned waiting = dsm_proto_waiting(s->proto);
-		bool write = recall_fault(&s->recall, gpa, fault[i].write);
+		bool guess = !s->cfg->exact, write = fault[i].write;
+		if (guess)
+			write = recall_fault(&s->recall, gpa, write);
 		int r = dsm_proto_fault(s->proto, gpa, write, s->now);
-		if (r == 0 && dsm_proto_waiting(s->proto) > waiting)
+		if (r == 0 && guess && dsm_proto_waiting(s->proto) > waiting)
 			r = fetch_ahead(s, &fault[i], gpa);
 		if (r < 0)
 			return shard_fail_here(s, r, "a fault", gpa);
@@ -92,7 +94,7 @@ static int update_writers(struct shard *s)
 		struct conn *c = shard_conn(s, i);
 		if (!c)
 			continue;
-		bool want = conn_queued(c) > 0 && !(s->lazy >> i & 1);
+		bool want = conn_queued(c) > 0;
 		s->backlog |= want;
 		congested |= conn_queued(c) > CONGESTED;
 		if (want != c->polled_for_write) {
@@ -152,7 +154,7 @@ static int sleep_events(struct shard *s, struct epoll_event *ev, uint64_t deadli
 /* Waits for the next events: polling while an answer is near, else asleep up to the deadline. */
 static int wait_events(struct shard *s, struct epoll_event *ev)
 {
-	uint64_t deadline = MIN(dsm_proto_deadline(s->proto), s->lazy ? s->lazy_until : UINT64_MAX);
+	uint64_t deadline = dsm_proto_deadline(s->proto);
 	uint64_t spin_end = dsm_proto_waiting(s->proto) ? s->now + s->cfg->spin_ns : 0;
 	int n = 0;
 
@@ -234,7 +236,7 @@ static int serve(struct shard *s)
 	r = end_turns(s);
 	if (r < 0)
 		return shard_fail_host(s, r, "ending a turn");
-	r = shard_flush(s, s->urgent | (s->now >= s->lazy_until ? s->lazy : 0));
+	r = shard_flush(s, s->posted);
 	if (r < 0)
 		return r;
 	r = update_interest(s);
@@ -367,19 +369,6 @@ int shard_new(const struct pager_config *cfg, unsigned index, struct shard **ret
 	return 0;
 }
 
-/*
- * A page that others wait for goes before the guest's own work: behind a busy CPU an answer takes
- * milliseconds else. A thread that polls would starve the rest, though. Without the right to do so
- * all goes on, slower.
- */
-static void prefer(struct shard *s)
-{
-	const struct sched_param lowest = {.sched_priority = 1};
-
-	if (s->cfg->spin_ns == 0)
-		(void)pthread_setschedparam(s->thread, SCHED_FIFO, &lowest);
-}
-
 /* Signals are for other threads: this one must never run a handler between fault and answer. */
 int shard_start(struct shard *s)
 {
@@ -394,7 +383,6 @@ int shard_start(struct shard *s)
 	if (r)
 		return -r;
 	s->running = true;
-	prefer(s);
 	snprintf(name, sizeof(name), "shard-%u", s->index);
 	pthread_setname_np(s->thread, name);
 	return 0;

@@ -19,8 +19,7 @@
 #include "dsm/uffd.h"
 
 #define PAGE_WORDS (PAGE_BYTES / sizeof(uint64_t))
-#define PART	   (64 * KIB)		/* what is posted leaves in parts of this size at most */
-#define DONE_DELAY (20 * NSEC_PER_USEC) /* that a DONE may wait for company */
+#define PART	   (64 * KIB) /* what is posted leaves in parts of about this size */
 
 int shard_fail(struct shard *s, int code, int culprit, const char *text)
 {
@@ -74,8 +73,7 @@ static bool all_zero(const uint64_t *page)
 
 int shard_flush(struct shard *s, uint64_t peers)
 {
-	s->urgent &= ~peers;
-	s->lazy &= ~peers;
+	s->posted &= ~peers;
 	for (; peers; peers &= peers - 1) {
 		unsigned to = (unsigned)__builtin_ctzll(peers);
 		struct conn *c = shard_conn(s, to);
@@ -88,7 +86,7 @@ int shard_flush(struct shard *s, uint64_t peers)
 	return 0;
 }
 
-/* Nobody waits for a DONE but who wants that very page: it may leave along with something else. */
+/* The message leaves with all others of this round, or with as many as make a part. */
 static int transmit(struct shard *s, unsigned to, const struct wire_hdr *h, const void *page)
 {
 	uint64_t peer = UINT64_C(1) << to;
@@ -97,13 +95,7 @@ static int transmit(struct shard *s, unsigned to, const struct wire_hdr *h, cons
 
 	if (r < 0)
 		return shard_fail_peer(s, r, to);
-	if (h->type != WIRE_DONE) {
-		s->urgent |= peer;
-	} else {
-		if (!s->lazy)
-			s->lazy_until = s->now + DONE_DELAY;
-		s->lazy |= peer;
-	}
+	s->posted |= peer;
 	return conn_queued(c) >= PART && !s->backlog ? shard_flush(s, peer) : 0;
 }
 

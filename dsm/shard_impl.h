@@ -33,12 +33,10 @@ struct shard {
 	struct recall recall;
 	struct hist local, remote;
 	struct outgoing outgoing;
-	uint64_t now;	     /* ns, of the event that is being handled */
-	bool taking;	     /* the userfaultfd is polled */
-	uint64_t urgent;     /* peers for which messages are posted, to leave with this round */
-	uint64_t lazy;	     /* peers for which DONEs are, to leave with other messages, or */
-	uint64_t lazy_until; /* then */
-	bool backlog;	     /* some connection has bytes queued that the kernel did not take */
+	uint64_t now;	 /* ns, of the event that is being handled */
+	bool taking;	 /* the userfaultfd is polled */
+	uint64_t posted; /* peers for which messages wait for the end of this round */
+	bool backlog;	 /* some connection has bytes queued that the kernel did not take */
 	bool failed;
 	pthread_t thread;
 	bool running;

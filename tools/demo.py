@@ -18,7 +18,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 OUT = ROOT / "build" / "demo"
 # Emulated hosts move some hundred pages a second: less of every check, the sweep of a part only.
-REDUCED = "proof.scale=0.3 proof.seconds=10 proof.sweep_mib=16"
+REDUCED = "proof.scale=0.2 proof.seconds=10 proof.sweep_mib=16"
 SHOWN = (b"proof", b"PROOF-RESULT", b"Kernel panic", b"BUG", b"Oops")
 
 

@@ -85,6 +85,7 @@ static void start_pager(struct native_node *n)
 		.epoch = EPOCH,
 		.hold_ns = n->cfg->hold_ns,
 		.spin_ns = n->cfg->spin_ns,
+		.exact = n->cfg->exact,
 		.ram = n->ram,
 		.conn = n->mesh.page,
 		.fatal = on_fatal,
