@@ -34,7 +34,7 @@ struct native_config {
 	unsigned nodes, shards;
 	uint64_t memory; /* bytes at home on each node */
 	uint64_t hold_ns, spin_ns;
-	bool exact; /* see struct pager_config */
+	bool exact;			       /* see struct pager_config */
 	void (*before)(struct native_node *n); /* memory is there, the pager is not; may be NULL */
 	void (*body)(struct native_node *n);
 	void *ctx;
