@@ -105,8 +105,8 @@ int lab_hosts_up(struct run *run, struct err *err)
 	snprintf(dir, sizeof(dir), "%s/lab", run->dir);
 	snprintf(hosts, sizeof(hosts), "%u", cfg->nodes_count);
 	snprintf(memory, sizeof(memory), "%lluM", (unsigned long long)mib);
-	/* A fault's vCPU waits while its shard works: no CPU more than vCPUs is needed. */
-	snprintf(smp, sizeof(smp), "%u", MIN(vcpus, 16u));
+	/* One vCPU waits while its shard works; several want a CPU for the shard besides. */
+	snprintf(smp, sizeof(smp), "%u", vcpus > 1 ? MIN(vcpus + 1, 16u) : 1);
 	snprintf(slow, sizeof(slow), "%u", cfg->lab.slow_motion);
 	snprintf(owner, sizeof(owner), "%d", getpid());
 	char *const argv[] = {"python3", run->lab_tool, "up",	       hosts,  "--dir", dir,

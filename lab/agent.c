@@ -496,8 +496,9 @@ static pid_t fork_server(int slot)
 
 /*
  * Holds a VM and a vCPU open for as long as the host lives, and never runs them. KVM patches the
- * kernel's code (static keys) when the first VM comes and when the last one goes. With one VM
- * always there, nothing is patched later.
+ * kernel's code (static keys) when the first VM comes and when the last one goes, and TCG can miss
+ * a patch that another CPU makes while it translates that very code: the host then executes a
+ * stale breakpoint for ever. With one VM always there, nothing is patched.
  */
 static void hold_kvm(void)
 {
@@ -506,25 +507,6 @@ static void hold_kvm(void)
 
 	if (vm < 0 || ioctl(vm, KVM_CREATE_VCPU, 0) < 0)
 		err(1, "/dev/kvm");
-}
-
-/*
- * Starts the host's other CPUs, which the kernel was told to leave alone (maxcpus=1). TCG can miss
- * that a CPU patches kernel code which another one is just translating; that one then executes a
- * stale breakpoint for ever. So all that patches is done while there is but one CPU.
- */
-static void start_cpus(void)
-{
-	long cpus = sysconf(_SC_NPROCESSORS_CONF);
-	char name[64];
-
-	for (long i = 1; i < cpus; i++) {
-		snprintf(name, sizeof(name), "/sys/devices/system/cpu/cpu%ld/online", i);
-		int fd = open(name, O_WRONLY | O_CLOEXEC);
-		if (fd < 0 || write(fd, "1", 1) != 1)
-			err(1, "%s", name);
-		close(fd);
-	}
 }
 
 /* Frequency of this CPU's TSC, over a tenth of a second of the machine's true clock. */
@@ -556,7 +538,6 @@ int main(int argc, char **argv)
 	if (slots < 1 || slots > SLOTS_MAX)
 		errx(2, "usage: agent SLOTS | --tsc-khz");
 	hold_kvm();
-	start_cpus();
 	for (int i = 0; i < slots; i++)
 		servers[i] = fork_server(i);
 	for (;;) {

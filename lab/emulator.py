@@ -59,7 +59,6 @@ def kernel_arguments(settings, host):
     # panic=-1 with -no-reboot: a host that panics is a QEMU that ends. Mitigations guard silicon
     # that is not there, and cost an emulated CPU a fifth of its network latency.
     words = ["console=ttyS0", "quiet", "panic=-1", "no_timer_check", "mitigations=off",
-             "maxcpus=1",  # the agent starts the others when nothing is patched any more
              f"lab.host={host}", f"lab.hosts={settings['hosts']}",
              f"lab.slots={settings['slots']}", f"lab.shares={':'.join(settings['shares'])}"]
     # Every emulated CPU shows the machine's TSC. A busy machine makes the kernel's own measurement

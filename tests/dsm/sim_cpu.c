@@ -2,6 +2,8 @@
 /* Virtual CPUs: accesses, the faults they raise, and how they wake. */
 #include "tests/dsm/sim_impl.h"
 
+#define YIELD_PERCENT 3 /* of the accesses */
+
 void sim_choose_access(struct sim *s, struct sim_cpu *c)
 {
 	c->page = sim_chance(s, s->hot_percent) ? 0 : (unsigned)sim_random(s, s->pages);
@@ -96,6 +98,10 @@ static int perform(struct sim_node *n, struct sim_cpu *c)
 	c->at = s->now + 1 + sim_random(s, c->asleep ? 10 * s->think : s->think);
 	sim_choose_access(s, c);
 	tell_idle(n);
+	if (sim_chance(s, YIELD_PERCENT)) { /* as if it sent an interrupt */
+		sim_trace(s, "node %u: yields", n->id);
+		dsm_proto_yield(n->proto);
+	}
 	return 0;
 }
 

@@ -243,7 +243,9 @@ def a_killed_supervisor_takes_the_hosts_along(lab):
 
 def an_interrupted_or_killed_up_leaves_nothing(lab):
     for number in (signal.SIGINT, signal.SIGKILL):
-        process = subprocess.Popen(lab.up_command(2), stderr=subprocess.PIPE)
+        # Whoever starts the tests in the background has them ignore Ctrl-C.
+        process = subprocess.Popen(lab.up_command(2), stderr=subprocess.PIPE,
+                                   preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
         process.stderr.readline()
         process.send_signal(number)
         process.wait()
