@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dsm/pagehash.h"
 
-/* 2^64 / golden ratio: Fibonacci hashing. */
-#define MULTIPLIER UINT64_C(0x9E3779B97F4A7C15)
-
 int page_hash_init(struct page_hash *h, size_t capacity)
 {
 	unsigned bits = 1;
@@ -23,7 +20,7 @@ void page_hash_free(struct page_hash *h)
 
 static struct page_node **bucket_of(const struct page_hash *h, uint64_t gpa)
 {
-	return &h->bucket[((gpa >> PAGE_SHIFT) * MULTIPLIER) >> h->shift];
+	return &h->bucket[(page_hash_bits(gpa)) >> h->shift];
 }
 
 struct page_node *page_hash_find(const struct page_hash *h, uint64_t gpa)

@@ -10,6 +10,12 @@
 
 #include "base/base.h"
 
+/* Fibonacci hashing: by 2^64 / golden ratio. The upper bits are the good ones. */
+static inline uint64_t page_hash_bits(uint64_t gpa)
+{
+	return (gpa >> PAGE_SHIFT) * UINT64_C(0x9e3779b97f4a7c15);
+}
+
 struct page_node {
 	uint64_t gpa; /* page aligned */
 	struct page_node *next;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dsm/prefetch.h"
+#include "dsm/pagehash.h"
 
 #define TRUSTED	    2 /* times a link was seen before it is followed */
 #define TRUST_MAX   3
@@ -17,7 +18,7 @@ static struct prefetch_thread *thread_of(struct prefetch *p, uint32_t tid)
 
 static struct prefetch_link *link_of(struct prefetch *p, uint64_t gpa)
 {
-	uint64_t hash = (gpa >> PAGE_SHIFT) * UINT64_C(0x9e3779b97f4a7c15);
+	uint64_t hash = page_hash_bits(gpa);
 
 	return &p->link[hash >> 52 & (PREFETCH_LINKS - 1)];
 }

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dsm/recall.h"
+#include "dsm/pagehash.h"
 
 #define CREDIT_FIRST 8
 #define CREDIT_MAX   64
 
 static struct recall_page *page_of(struct recall *r, uint64_t gpa)
 {
-	uint64_t hash = (gpa >> PAGE_SHIFT) * UINT64_C(0x9e3779b97f4a7c15);
+	uint64_t hash = page_hash_bits(gpa);
 
 	return &r->page[hash >> 52 & (RECALL_PAGES - 1)];
 }

@@ -225,6 +225,7 @@ static int serve(struct shard *s)
 			r = take_faults(s);
 		} else {
 			struct conn *c = ev[i].data.ptr;
+			/* What this round has posted so far leaves with the rest of it. */
 			r = c->polled_for_write ? conn_ready(c, on_message, s)
 						: conn_receive(c, on_message, s);
 			if (r < 0)

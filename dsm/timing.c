@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dsm/timing.h"
+#include "dsm/pagehash.h"
 
 #define VALID  UINT64_C(1)
 #define WRITE  UINT64_C(2)
@@ -7,7 +8,7 @@
 
 static unsigned slot_of(uint64_t gpa, unsigned probe)
 {
-	uint64_t hash = (gpa >> PAGE_SHIFT) * UINT64_C(0x9e3779b97f4a7c15);
+	uint64_t hash = page_hash_bits(gpa);
 
 	return (unsigned)((hash >> 32) + probe) & (TIMING_SLOTS - 1);
 }
