@@ -16,9 +16,11 @@
  * a whole message always fits the buffer. The queue is bounded by CONN_QUEUE_MAX.
  *
  * LOST HOSTS. Keepalive probes an idle connection, TCP_USER_TIMEOUT bounds how long sent data stays
- * unacknowledged: both end in ETIMEDOUT after VANISHED_MS. Note that the kernel counts a peer whose
- * window stays closed that long (its process does not read) as lost as well. Socket buffers are
- * left to the kernel's autotuning: they suit a demand page and a stream better than any fixed size.
+ * unacknowledged: both end in ETIMEDOUT within 5 s. The kernel counts VANISHED_MS from its first
+ * retransmission and looks at it only when a timer of its own is due, so it is less than that. Note
+ * that a peer whose window stays closed that long (its process does not read) counts as lost as
+ * well. Socket buffers are left to the kernel's autotuning: they suit a demand page and a stream
+ * better than any fixed size.
  *
  * ERRORS. Two are remembered: of sending and of receiving. A failed send does not stop receiving:
  * the peer's last words (why it stopped) may still be in the socket.
@@ -37,7 +39,7 @@
 #define RECEIVE_BYTES  (64 * KIB)
 #define RECEIVE_ROUNDS 8 /* buffers that one conn_ready() takes at most */
 #define FLUSH_IOVECS   8
-#define VANISHED_MS    4000
+#define VANISHED_MS    3500
 
 struct tcp_conn {
 	struct conn conn;

@@ -128,7 +128,8 @@ static inline int conn_ready(struct conn *c, conn_recv_fn take, void *ctx)
 	int sent = conn_flush(c);
 	int got = conn_receive(c, take, ctx);
 
-	return got == 0 ? sent : got;
+	/* Sending may have learnt why receiving finds the end. */
+	return got == 0 || (got == -ECONNRESET && sent == -ETIMEDOUT) ? sent : got;
 }
 
 static inline size_t conn_queued(const struct conn *c)

@@ -54,34 +54,39 @@ static inline void note_refused(void *ctx, const char *text)
 	snprintf(n->refused, sizeof(n->refused), "%s", text);
 }
 
+/* Node @i listens, on a port of its own. */
+static inline void node_listen(struct cluster *c, unsigned i, const char *host)
+{
+	static const char *const names[NODES_MAX] = {"alpha", "beta", "gamma", "delta", "epsilon"};
+	struct node *n = &c->node[i];
+	uint16_t port;
+
+	n->cfg = (struct mesh_config){
+		.nodes = c->nodes,
+		.self = i,
+		.shards = SHARDS,
+		.address = c->addresses,
+		.name = names,
+		.config_digest = CONFIG,
+		.epoch = EPOCH,
+		.timeout_ms = PATIENCE,
+		.cancel_fd = eventfd(0, EFD_CLOEXEC),
+		.progress = note_progress,
+		.progress_ctx = n,
+		.refused = note_refused,
+	};
+	snprintf(c->address[i], sizeof(c->address[i]), "%s:0", host);
+	assert_int_equal(mesh_listen(c->address[i], &port, &n->cfg.listen_fd, &n->err), 0);
+	snprintf(c->address[i], sizeof(c->address[i]), "%s:%u", host, port);
+	c->addresses[i] = c->address[i];
+}
+
 /* Everybody listens, nobody connects yet. */
 static inline void cluster_listen(struct cluster *c, unsigned nodes)
 {
-	static const char *const names[NODES_MAX] = {"alpha", "beta", "gamma", "delta", "epsilon"};
-
 	*c = (struct cluster){.nodes = nodes};
-	for (unsigned i = 0; i < nodes; i++) {
-		struct node *n = &c->node[i];
-		uint16_t port;
-
-		n->cfg = (struct mesh_config){
-			.nodes = nodes,
-			.self = i,
-			.shards = SHARDS,
-			.address = c->addresses,
-			.name = names,
-			.config_digest = CONFIG,
-			.epoch = EPOCH,
-			.timeout_ms = PATIENCE,
-			.cancel_fd = eventfd(0, EFD_CLOEXEC),
-			.progress = note_progress,
-			.progress_ctx = n,
-			.refused = note_refused,
-		};
-		assert_int_equal(mesh_listen("127.0.0.1:0", &port, &n->cfg.listen_fd, &n->err), 0);
-		snprintf(c->address[i], sizeof(c->address[i]), "127.0.0.1:%u", port);
-		c->addresses[i] = c->address[i];
-	}
+	for (unsigned i = 0; i < nodes; i++)
+		node_listen(c, i, "127.0.0.1");
 }
 
 static inline uint16_t node_port(const struct cluster *c, unsigned i)

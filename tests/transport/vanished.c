@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A host that vanishes is noticed by every connection within 5 s, idle or busy.
+ *
+ * Two nodes in network namespaces of their own, with a cable (veth) between them. The second loses
+ * its address: from then on it drops all packets in silence, as if its power were cut behind a
+ * switch. Needs root; the namespaces are gone with the process.
+ */
+#include "tests/transport/cluster.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+
+#define NOTICED (5 * NSEC_PER_SEC)
+#define CONNS	(2 + SHARDS)
+
+static const char *const host_of[] = {"192.0.2.1", "192.0.2.2"}; /* RFC 5737 */
+
+struct wire {
+	int home, host[2]; /* namespaces */
+};
+
+static void in_namespace(int fd)
+{
+	assert_int_equal(setns(fd, CLONE_NEWNET), 0);
+}
+
+static int this_namespace(void)
+{
+	int fd = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+
+	assert_true(fd >= 0);
+	return fd;
+}
+
+__attribute__((format(printf, 1, 2))) static void shell(const char *fmt, ...)
+{
+	char line[200];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(line, sizeof(line), fmt, ap);
+	va_end(ap);
+	if (system(line) != 0) /* NOLINT(cert-env33-c): a fixed command of this test */
+		fail_msg("failed: %s", line);
+}
+
+static int cable_up(void **state)
+{
+	static struct wire w;
+
+	if (geteuid() != 0)
+		return 0;
+	*state = &w;
+	w.home = this_namespace();
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(unshare(CLONE_NEWNET), 0);
+		w.host[i] = this_namespace();
+	}
+	shell("ip link add cable type veth peer name cable netns /proc/%d/fd/%d", getpid(),
+	      w.host[0]);
+	for (unsigned i = 0; i < 2; i++) {
+		in_namespace(w.host[i]);
+		shell("ip address add %s/24 dev cable && ip link set cable up", host_of[i]);
+	}
+	return 0;
+}
+
+static int cable_gone(void **state)
+{
+	struct wire *w = *state;
+
+	if (!w)
+		return 0;
+	in_namespace(w->home);
+	close(w->home);
+	close(w->host[0]);
+	close(w->host[1]);
+	return 0;
+}
+
+static int ignore(void *ctx, struct conn *c, const struct wire_hdr *h, const void *data)
+{
+	return 0;
+}
+
+static int send_one(struct conn *c)
+{
+	static const uint8_t types[] = {[WIRE_CLASS_CONTROL] = WIRE_PING,
+					[WIRE_CLASS_EVENT] = WIRE_EOI,
+					[WIRE_CLASS_PAGE] = WIRE_GRANT};
+	struct wire_hdr h = {.epoch = EPOCH, .type = types[c->class_], .from = !c->peer};
+
+	if (c->class_ == WIRE_CLASS_PAGE)
+		h.addr = (c->shard + 1) * PAGE_BYTES;
+	return conn_send(c, &h, NULL);
+}
+
+static void conns_of(const struct mesh *m, struct conn *ret[CONNS])
+{
+	ret[0] = m->control[!m->self];
+	ret[1] = m->event[!m->self];
+	for (unsigned i = 0; i < SHARDS; i++)
+		ret[2 + i] = m->page[i * m->nodes + !m->self];
+}
+
+/* Sends if @busy, and receives. */
+static int serve_one(struct conn *c, bool busy)
+{
+	int r = busy ? send_one(c) : 0;
+
+	return r < 0 ? r : conn_ready(c, ignore, NULL);
+}
+
+/* Both nodes work until @end, or until all connections of node 0 have failed. Return: how many. */
+static unsigned serve(struct cluster *cluster, bool busy, uint64_t end)
+{
+	struct conn *conn[CONNS], *other[CONNS];
+	unsigned failed = 0;
+
+	conns_of(&cluster->node[0].mesh, conn);
+	conns_of(&cluster->node[1].mesh, other);
+	while (failed < CONNS && clock_now_ns() < end) {
+		usleep(1000);
+		for (unsigned i = 0; i < CONNS; i++) {
+			serve_one(other[i],
+				  busy); /* what it notices of its own end does not matter */
+			int r = conn[i] ? serve_one(conn[i], busy) : 0;
+			if (r >= 0)
+				continue;
+			print_message("# class %u: %s, %.1f s before the limit\n", conn[i]->class_,
+				      strerror(-r), (double)(end - clock_now_ns()) / NSEC_PER_SEC);
+			assert_true(r == -ETIMEDOUT || r == -EHOSTUNREACH);
+			conn[i] = NULL;
+			failed++;
+		}
+	}
+	return failed;
+}
+
+static void a_vanished_host_is_noticed(void **state, bool busy)
+{
+	const struct wire *w = *state;
+	struct cluster c = {.nodes = 2};
+
+	if (!w)
+		skip();
+	for (unsigned i = 0; i < 2; i++) {
+		in_namespace(w->host[i]);
+		node_listen(&c, i, host_of[i]);
+		node_start(&c, i);
+	}
+	for (unsigned i = 0; i < 2; i++)
+		assert_int_equal(node_join(&c, i), 0);
+	check_mesh(&c);
+	/* All is well for longer than it takes to notice a loss. */
+	assert_int_equal(serve(&c, busy, clock_now_ns() + NOTICED), 0);
+	in_namespace(w->host[1]);
+	shell("ip address flush dev cable");
+	assert_int_equal(serve(&c, busy, clock_now_ns() + NOTICED), CONNS);
+	cluster_close(&c);
+}
+
+static void idle_connections_notice_a_vanished_host(void **state)
+{
+	a_vanished_host_is_noticed(state, false);
+}
+
+static void busy_connections_notice_a_vanished_host(void **state)
+{
+	a_vanished_host_is_noticed(state, true);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(idle_connections_notice_a_vanished_host, cable_up,
+						cable_gone),
+		cmocka_unit_test_setup_teardown(busy_connections_notice_a_vanished_host, cable_up,
+						cable_gone),
+	};
+
+	return cmocka_run_group_tests_name("vanished", tests, NULL, NULL);
+}
