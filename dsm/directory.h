@@ -18,7 +18,7 @@ struct home_entry {
 	uint8_t owner;	   /* the sharer that may write, or NO_NODE */
 	uint8_t requester; /* whose transaction is under way, or NO_NODE */
 	uint8_t copy;	   /* this node's own copy: enum dsm_copy */
-	uint8_t reserved;
+	uint8_t ticket;	   /* number of the requester's turn */
 };
 static_assert(sizeof(struct home_entry) == 16, "the cost of a tracked page at its home");
 

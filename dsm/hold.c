@@ -9,8 +9,9 @@ int hold_init(struct hold_table *t, unsigned capacity, uint64_t length_ns, unsig
 	list_init(&t->unused);
 	list_init(&t->quiet);
 	list_init(&t->loud);
+	list_init(&t->due);
 	t->length = length_ns;
-	t->self = self;
+	t->self = (uint8_t)self;
 	t->pool = calloc(capacity, sizeof(t->pool[0]));
 	if (!t->pool)
 		return -ENOMEM;
@@ -23,12 +24,6 @@ void hold_free(struct hold_table *t)
 {
 	page_hash_free(&t->hash);
 	free(t->pool);
-}
-
-/* Tickets are numbers modulo 256 of which few are out at a time; 0 is none. */
-static bool is_older(uint8_t a, uint8_t b)
-{
-	return (int8_t)(uint8_t)(a - b) < 0;
 }
 
 static void end_turn(struct hold_table *t)
@@ -48,13 +43,40 @@ static uint64_t turn_end(const struct hold_table *t)
 	return t->ran ? MIN(t->ran + t->length, last) : last;
 }
 
+static struct ticket ticket_of(const struct wire_hdr *demand)
+{
+	return (struct ticket){.number = demand->ticket, .node = demand->ticket_node};
+}
+
+/* Does the turn for which @demand is made come before this node's, which waits as well? */
+static bool goes_first(const struct hold_table *t, const struct wire_hdr *demand)
+{
+	const struct ticket own = {.number = t->ticket, .node = t->self};
+
+	return ticket_older(ticket_of(demand), own);
+}
+
+/* The node waits again: it no longer comes before those with an older ticket. */
+static void give_precedence(struct hold_table *t)
+{
+	list_for_each_safe (l, &t->loud) {
+		struct hold *h = container_of(l, struct hold, link);
+
+		if (goes_first(t, &h->demand)) {
+			list_del(&h->link);
+			list_add_tail(&t->due, &h->link);
+		}
+	}
+}
+
 void hold_wait(struct hold_table *t, uint64_t now)
 {
 	if (turn_end(t) <= now)
 		end_turn(t);
+	if (t->ran)
+		give_precedence(t);
 	if (!t->ticket) {
-		t->newest = (uint8_t)(t->newest + 1 ? t->newest + 1 : 1);
-		t->ticket = t->newest;
+		t->ticket = t->newest = ticket_next(t->newest);
 		t->began = now;
 	}
 	t->ran = 0;
@@ -76,7 +98,9 @@ void hold_yield(struct hold_table *t)
 
 void hold_saw(struct hold_table *t, uint8_t ticket)
 {
-	if (ticket && is_older(t->newest, ticket))
+	const struct ticket seen = {.number = ticket}, newest = {.number = t->newest};
+
+	if (ticket && (!t->newest || ticket_older(newest, seen)))
 		t->newest = ticket;
 }
 
@@ -129,16 +153,6 @@ struct hold *hold_demand(const struct hold_table *t, uint64_t gpa)
 	return h && h->waits ? h : NULL;
 }
 
-/* Does the node that made @demand come before this one, which waits as well? */
-static bool goes_first(const struct hold_table *t, const struct wire_hdr *demand)
-{
-	if (!demand->ticket)
-		return false;
-	if (demand->ticket == t->ticket)
-		return demand->node < t->self;
-	return is_older(demand->ticket, t->ticket);
-}
-
 bool hold_defer(struct hold_table *t, const struct wire_hdr *demand, uint64_t now)
 {
 	struct hold *h = find(t, demand->addr);
@@ -156,6 +170,18 @@ bool hold_defer(struct hold_table *t, const struct wire_hdr *demand, uint64_t no
 	return true;
 }
 
+void hold_urge(struct hold_table *t, uint64_t gpa, struct ticket ticket)
+{
+	struct hold *h = find(t, gpa);
+
+	if (!h || !h->waits || !ticket_older(ticket, ticket_of(&h->demand)))
+		return;
+	h->demand.ticket = ticket.number;
+	h->demand.ticket_node = ticket.node;
+	if (!t->ran)
+		give_precedence(t);
+}
+
 /*
  * When the first demand that waits has waited enough. One of an earlier turn has: the next turn
  * began before its end was acted on. Such demands are the first, as they came before it.
@@ -164,6 +190,8 @@ static uint64_t first_end(const struct hold_table *t)
 {
 	const struct hold *h = first(&t->loud);
 
+	if (!list_empty(&t->due))
+		return 0;
 	if (!h)
 		return UINT64_MAX;
 	return h->granted < t->began ? 0 : turn_end(t);
@@ -171,6 +199,8 @@ static uint64_t first_end(const struct hold_table *t)
 
 struct hold *hold_ended(struct hold_table *t, uint64_t now)
 {
+	if (!list_empty(&t->due))
+		return first(&t->due);
 	return first_end(t) <= now ? first(&t->loud) : NULL;
 }
 

@@ -14,9 +14,14 @@
  *
  * A demand (INV, FWD) for a page that was fetched in this turn waits until the turn is over, if the
  * node runs, or if it waits and its ticket is older than the one of the node that asks. Everything
- * else is given up at once. The node with the oldest ticket thus gets all that it asks for, runs,
- * and comes last the next time: no deadlock, no livelock, and pages that are needed together also
- * leave together. Demands that are left of an ended turn do not wait for the next one.
+ * else is given up at once; so is, when a node that ran waits again, what an older one waits for.
+ * The node with the oldest ticket thus gets all that it asks for, runs, and comes last the next
+ * time: no deadlock, no livelock, and pages that are needed together also leave together. Demands
+ * that are left of an ended turn do not wait for the next one.
+ *
+ * Age is inherited: a request that waits at its home lends its ticket to the one before it, whose
+ * demand may be held here (WIRE_URGE). With three nodes or more the oldest would wait for one that
+ * waits for the oldest.
  *
  * A page for which this node has a request under way, to write to it, is not kept: that request
  * comes after the one that demands the page, so keeping it would be waiting for oneself.
@@ -34,12 +39,13 @@
 
 #include "base/list.h"
 #include "dsm/pagehash.h"
+#include "dsm/ticket.h"
 #include "wire/msg.h"
 
 /* A page that was mapped not long ago. */
 struct hold {
 	struct page_node node;
-	struct list link; /* in quiet, loud or unused */
+	struct list link; /* in unused, quiet, loud or due */
 	uint64_t granted; /* ns */
 	bool waits;	  /* `demand` is set */
 	struct wire_hdr demand;
@@ -48,12 +54,12 @@ struct hold {
 struct hold_table {
 	struct page_hash hash;
 	struct hold *pool;
-	struct list unused, quiet,
-		loud;	    /* quiet by time of mapping, loud by arrival of the demand */
+	struct list unused, quiet, loud,
+		due;	    /* quiet by time of mapping; loud: demands, by arrival; due: at once */
 	uint64_t length;    /* ns; 0: no turns at all */
-	unsigned self;	    /* node; decides between equal tickets */
-	uint8_t ticket;	    /* of this turn, 0 between turns */
-	uint8_t newest;	    /* ticket that was seen anywhere */
+	uint8_t self;	    /* node */
+	uint8_t ticket;	    /* number of this turn, 0 between turns */
+	uint8_t newest;	    /* number that was seen anywhere */
 	bool idle;	    /* no CPU of this node is awake */
 	uint64_t began;	    /* ns, this turn */
 	uint64_t ran;	    /* ns, since when it runs; 0 while it waits */
@@ -72,7 +78,7 @@ void hold_run(struct hold_table *t, uint64_t now);
 /** hold_yield() - another node has been asked for something: it goes first. */
 void hold_yield(struct hold_table *t);
 
-/** hold_saw() - a message carried @ticket. */
+/** hold_saw() - a message carried the ticket number @ticket. */
 void hold_saw(struct hold_table *t, uint8_t ticket);
 
 /** hold_begin() - the page was mapped at @now; no demand waits for it. */
@@ -87,6 +93,9 @@ struct hold *hold_demand(const struct hold_table *t, uint64_t gpa);
  * Return: false when the demand is to be served now.
  */
 bool hold_defer(struct hold_table *t, const struct wire_hdr *h, uint64_t now);
+
+/** hold_urge() - the demand that waits for the page at @gpa, if any, is as old as @ticket. */
+void hold_urge(struct hold_table *t, uint64_t gpa, struct ticket ticket);
 
 /** hold_ended() - a demand whose wait is over at @now; NULL for none. */
 struct hold *hold_ended(struct hold_table *t, uint64_t now);

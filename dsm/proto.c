@@ -117,6 +117,8 @@ static int dispatch(struct dsm_proto *p, const struct wire_hdr *h, const void *p
 	case WIRE_INV:
 		return from_home && h->node != p->cfg.self ? cache_demand(p, h, (unsigned)home, now)
 							   : -EPROTO;
+	case WIRE_URGE:
+		return from_home && h->node != p->cfg.self ? cache_urge(p, h) : -EPROTO;
 	case WIRE_INV_ACK:
 		return h->node == p->cfg.self ? cache_ack(p, h, (unsigned)home, now) : -EPROTO;
 	case WIRE_GRANT:
@@ -150,7 +152,7 @@ int dsm_proto_message(struct dsm_proto *p, const struct wire_hdr *h, const void 
 	if (p->dead)
 		return p->dead;
 	if (h->from >= p->cfg.nodes || h->from == p->cfg.self || h->node >= p->cfg.nodes ||
-	    h->acks >= p->cfg.nodes || h->epoch != p->cfg.epoch)
+	    h->acks >= p->cfg.nodes || h->ticket_node >= p->cfg.nodes || h->epoch != p->cfg.epoch)
 		return -EPROTO;
 	hold_saw(&p->hold, h->ticket);
 	r = dispatch(p, h, payload, now);

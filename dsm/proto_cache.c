@@ -171,6 +171,12 @@ int cache_demand(struct dsm_proto *p, const struct wire_hdr *h, unsigned home, u
 	return cache_serve(p, h, home);
 }
 
+int cache_urge(struct dsm_proto *p, const struct wire_hdr *h)
+{
+	hold_urge(&p->hold, h->addr, (struct ticket){.number = h->ticket, .node = h->ticket_node});
+	return 0;
+}
+
 static int serve_inv(struct dsm_proto *p, const struct wire_hdr *h, unsigned home)
 {
 	struct wire_hdr ack = proto_hdr(p, WIRE_INV_ACK, h->addr, h->node);

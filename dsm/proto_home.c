@@ -29,25 +29,40 @@ static int grant(struct dsm_proto *p, uint64_t gpa, unsigned to, uint8_t flags, 
 	struct wire_hdr h = proto_hdr(p, WIRE_GRANT, gpa, to);
 
 	h.flags = flags;
-	h.acks = (uint16_t)acks;
+	h.acks = (uint8_t)acks;
 	return proto_send(p, to, &h);
 }
 
-static int forward(struct dsm_proto *p, uint64_t gpa, unsigned source, enum wire_type type,
-		   const struct request *req, unsigned acks)
+static struct ticket entry_ticket(const struct home_entry *e)
 {
-	struct wire_hdr h = proto_hdr(p, type, gpa, req->node);
+	return (struct ticket){.number = e->ticket, .node = e->requester};
+}
 
-	h.ticket = req->ticket;
-	h.acks = (uint16_t)acks;
+/* A demand for the transaction under way. Who waits behind it lends it its age. */
+static struct wire_hdr demand(const struct dsm_proto *p, const struct home_entry *e, uint64_t gpa,
+			      enum wire_type type)
+{
+	struct wire_hdr h = proto_hdr(p, type, gpa, e->requester);
+	const struct ticket oldest = requests_oldest(&p->requests, e->queue, entry_ticket(e));
+
+	h.ticket = oldest.number;
+	h.ticket_node = oldest.number ? oldest.node : 0;
+	return h;
+}
+
+static int forward(struct dsm_proto *p, const struct home_entry *e, uint64_t gpa, unsigned source,
+		   enum wire_type type, unsigned acks)
+{
+	struct wire_hdr h = demand(p, e, gpa, type);
+
+	h.acks = (uint8_t)acks;
 	return proto_send(p, source, &h);
 }
 
-static int invalidate(struct dsm_proto *p, uint64_t gpa, uint64_t nodes, const struct request *req)
+static int invalidate(struct dsm_proto *p, const struct home_entry *e, uint64_t gpa, uint64_t nodes)
 {
-	struct wire_hdr h = proto_hdr(p, WIRE_INV, gpa, req->node);
+	struct wire_hdr h = demand(p, e, gpa, WIRE_INV);
 
-	h.ticket = req->ticket;
 	for (; nodes; nodes &= nodes - 1) {
 		int r = proto_send(p, (unsigned)__builtin_ctzll(nodes), &h);
 
@@ -70,7 +85,7 @@ static int begin_read(struct dsm_proto *p, struct home_entry *e, uint64_t gpa,
 
 	e->owner = NO_NODE;
 	e->sharers |= node_bit(req->node);
-	return forward(p, gpa, source, WIRE_FWD_GETS, req, 0);
+	return forward(p, e, gpa, source, WIRE_FWD_GETS, 0);
 }
 
 static int begin_write(struct dsm_proto *p, struct home_entry *e, uint64_t gpa,
@@ -89,13 +104,14 @@ static int begin_write(struct dsm_proto *p, struct home_entry *e, uint64_t gpa,
 	if (upgrade)
 		r = grant(p, gpa, req->node, WIRE_GRANT_WRITE, acks);
 	else
-		r = forward(p, gpa, source, WIRE_FWD_GETM, req, acks);
-	return r < 0 ? r : invalidate(p, gpa, others, req);
+		r = forward(p, e, gpa, source, WIRE_FWD_GETM, acks);
+	return r < 0 ? r : invalidate(p, e, gpa, others);
 }
 
 static int begin(struct dsm_proto *p, struct home_entry *e, uint64_t gpa, const struct request *req)
 {
 	e->requester = req->node;
+	e->ticket = req->ticket;
 	if (req->node != p->cfg.self)
 		p->stats.served++;
 	if (e->sharers == 0) {
@@ -125,6 +141,25 @@ static int track(struct dsm_proto *p, uint64_t gpa)
 	return 0;
 }
 
+/*
+ * @req now waits behind a transaction. If it is of the oldest turn, the demands that were made are
+ * as old from now on. The entry does not tell any more who was asked for a copy: all nodes are
+ * told, except for the two that certainly were not.
+ */
+static int urge(struct dsm_proto *p, const struct home_entry *e, uint64_t gpa,
+		const struct request *req)
+{
+	const struct wire_hdr h = demand(p, e, gpa, WIRE_URGE);
+	int r = 0;
+
+	if (!h.ticket || h.ticket != req->ticket || h.ticket_node != req->node)
+		return 0;
+	for (unsigned to = 0; to < p->cfg.nodes && r == 0; to++)
+		if (to != e->requester && to != req->node)
+			r = proto_send(p, to, &h);
+	return r;
+}
+
 int home_request(struct dsm_proto *p, const struct wire_hdr *h)
 {
 	struct home_entry *e = directory_home(&p->dir, h->addr);
@@ -143,9 +178,10 @@ int home_request(struct dsm_proto *p, const struct wire_hdr *h)
 	if (e->requester == NO_NODE)
 		return begin(p, e, h->addr, &req);
 	r = requests_push(&p->requests, &e->queue, &req);
-	if (r == 0)
-		p->stats.queued++;
-	return r;
+	if (r < 0)
+		return r;
+	p->stats.queued++;
+	return urge(p, e, h->addr, &req);
 }
 
 int home_done(struct dsm_proto *p, const struct wire_hdr *h)

@@ -63,6 +63,8 @@ int cache_grant(struct dsm_proto *p, const struct wire_hdr *h, unsigned home, co
 int cache_ack(struct dsm_proto *p, const struct wire_hdr *h, unsigned home, uint64_t now);
 /* WIRE_INV, WIRE_FWD_GETS or WIRE_FWD_GETM: now, or when the turn ends (hold.h). */
 int cache_demand(struct dsm_proto *p, const struct wire_hdr *h, unsigned home, uint64_t now);
+/* WIRE_URGE: a hint; one that comes too late, or for another demand, is of no harm. */
+int cache_urge(struct dsm_proto *p, const struct wire_hdr *h);
 /* A demand that was checked before it waited for the end of a turn. */
 int cache_serve(struct dsm_proto *p, const struct wire_hdr *h, unsigned home);
 

@@ -55,6 +55,19 @@ int requests_push(struct request_pool *p, uint32_t *queue, const struct request 
 	return 0;
 }
 
+struct ticket requests_oldest(const struct request_pool *p, uint32_t queue, struct ticket ticket)
+{
+	uint32_t at = queue;
+
+	if (!queue)
+		return ticket;
+	do {
+		ticket = ticket_oldest(ticket, request_ticket(&p->slot[at]));
+		at = p->slot[at].next;
+	} while (at != queue);
+	return ticket;
+}
+
 bool requests_pop(struct request_pool *p, uint32_t *queue, struct request *ret)
 {
 	uint32_t first;

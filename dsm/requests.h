@@ -9,12 +9,12 @@
 #ifndef SSIHV_DSM_REQUESTS_H
 #define SSIHV_DSM_REQUESTS_H
 
-#include "base/base.h"
+#include "dsm/ticket.h"
 
 struct request {
 	uint32_t next;
 	uint8_t node;
-	uint8_t ticket; /* of the requester's turn, see dsm/hold.h */
+	uint8_t ticket; /* number of the requester's turn */
 	bool write;
 };
 
@@ -34,6 +34,14 @@ void requests_free(struct request_pool *p);
  * Return: 0; -EPROTO when @node is in this queue already or over its limit.
  */
 int requests_push(struct request_pool *p, uint32_t *queue, const struct request *request);
+
+static inline struct ticket request_ticket(const struct request *r)
+{
+	return (struct ticket){.number = r->ticket, .node = r->node};
+}
+
+/** requests_oldest() - the oldest of @ticket and the tickets in the queue. */
+struct ticket requests_oldest(const struct request_pool *p, uint32_t queue, struct ticket ticket);
 
 /** requests_pop() - the request that came first. Return: false when there is none. */
 bool requests_pop(struct request_pool *p, uint32_t *queue, struct request *ret);

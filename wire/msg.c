@@ -22,9 +22,11 @@ enum {
 	NODE = 1,
 	ACKS = 2,
 	TICKET = 4,
+	LENT = 8, /* `ticket_node` */
 	BOTH = NODE | ACKS,
 	ASKS = NODE | TICKET,
-	ALL = NODE | ACKS | TICKET,
+	TURN = NODE | TICKET | LENT,
+	ALL = NODE | ACKS | TICKET | LENT,
 
 	/* The largest value of `flags`. */
 	GRANT_ALL = WIRE_GRANT_WRITE | WIRE_GRANT_DATA | WIRE_GRANT_ZERO,
@@ -56,11 +58,12 @@ static const struct rule rules[] = {
 	[WIRE_REFUSE]     = {"REFUSE",     ANY,     ADDR_ZERO, 0,      0, 0,         1, TEXT},
 	[WIRE_GETS]       = {"GETS",       PAGES,   ADDR_PAGE, ASKS,   0, 0,         0, 0},
 	[WIRE_GETM]       = {"GETM",       PAGES,   ADDR_PAGE, ASKS,   0, 0,         0, 0},
-	[WIRE_FWD_GETS]   = {"FWD_GETS",   PAGES,   ADDR_PAGE, ASKS,   0, 0,         0, 0},
+	[WIRE_FWD_GETS]   = {"FWD_GETS",   PAGES,   ADDR_PAGE, TURN,   0, 0,         0, 0},
 	[WIRE_FWD_GETM]   = {"FWD_GETM",   PAGES,   ADDR_PAGE, ALL,    0, 0,         0, 0},
-	[WIRE_INV]        = {"INV",        PAGES,   ADDR_PAGE, ASKS,   0, 0,         0, 0},
+	[WIRE_INV]        = {"INV",        PAGES,   ADDR_PAGE, TURN,   0, 0,         0, 0},
 	[WIRE_INV_ACK]    = {"INV_ACK",    PAGES,   ADDR_PAGE, NODE,   0, 0,         0, 0},
 	[WIRE_DONE]       = {"DONE",       PAGES,   ADDR_PAGE, NODE,   0, 0,         0, 0},
+	[WIRE_URGE]       = {"URGE",       PAGES,   ADDR_PAGE, TURN,   0, 0,         0, 0},
 	[WIRE_GRANT]      = {"GRANT",      PAGES,   ADDR_PAGE, BOTH,   0, GRANT_ALL, 0, PAGE},
 	[WIRE_IPI]        = {"IPI",        EVENT,   ADDR_ZERO, 0,      0, 0,         IPI, IPI},
 	[WIRE_EOI]        = {"EOI",        EVENT,   ADDR_BYTE, 0,      0, 0,         0, 0},
@@ -121,6 +124,8 @@ int wire_check(const struct wire_hdr *h, enum wire_class class_)
 	if (h->acks >= ((r->fields & ACKS) ? MAX_NODES : 1))
 		return -EBADMSG;
 	if (h->ticket && !(r->fields & TICKET))
+		return -EBADMSG;
+	if (h->ticket_node >= ((r->fields & LENT) && h->ticket ? MAX_NODES : 1))
 		return -EBADMSG;
 	if (!addr_is_allowed(r, h->addr))
 		return -EBADMSG;

@@ -43,11 +43,13 @@ enum wire_type {
 	 */
 	WIRE_GETS = 16, /* requester -> home: let me read */
 	WIRE_GETM,	/* requester -> home: let me write */
-	WIRE_FWD_GETS,	/* home -> owner or sharer: send a copy to `node`, keep a read-only one */
-	WIRE_FWD_GETM,	/* home -> owner or sharer: give your copy to `node`; acks as for GRANT */
-	WIRE_INV,	/* home -> sharer: drop your copy, acknowledge to `node` */
-	WIRE_INV_ACK,	/* sharer -> requester: dropped */
-	WIRE_DONE,	/* requester -> home: the grant is mapped, the page is free for the next */
+	/* Demands; ticket: of the oldest turn that waits for the page. */
+	WIRE_FWD_GETS, /* home -> owner or sharer: send a copy to `node`, keep a read-only one */
+	WIRE_FWD_GETM, /* home -> owner or sharer: give your copy to `node`; acks as for GRANT */
+	WIRE_INV,      /* home -> sharer: drop your copy, acknowledge to `node` */
+	WIRE_INV_ACK,  /* sharer -> requester: dropped */
+	WIRE_DONE,     /* requester -> home: the grant is mapped, the page is free for the next */
+	WIRE_URGE, /* home -> all: an older turn waits behind the demand for `node` (as there) */
 
 	/*
 	 * WIRE_CLASS_PAGE, home or owner -> requester. flags: WIRE_GRANT_*; acks = number of
@@ -86,15 +88,16 @@ enum wire_stop {
 };
 
 struct wire_hdr {
-	uint32_t len;	/* bytes of payload that follow */
-	uint8_t type;	/* enum wire_type */
-	uint8_t flags;	/* by type, else 0 */
-	uint16_t from;	/* sending node */
-	uint32_t epoch; /* the cluster's epoch; another one's messages are refused */
-	uint8_t node;	/* by type, else 0 */
-	uint8_t ticket; /* requests and demands: turn of the requester, see dsm/hold.h; else 0 */
-	uint16_t acks;	/* by type, else 0 */
-	uint64_t addr;	/* by type, else 0 */
+	uint32_t len;	     /* bytes of payload that follow */
+	uint8_t type;	     /* enum wire_type */
+	uint8_t flags;	     /* by type, else 0 */
+	uint16_t from;	     /* sending node */
+	uint32_t epoch;	     /* the cluster's epoch; another one's messages are refused */
+	uint8_t node;	     /* by type, else 0 */
+	uint8_t ticket;	     /* requests and demands: number of a turn, see dsm/hold.h; else 0 */
+	uint8_t acks;	     /* by type, else 0 */
+	uint8_t ticket_node; /* demands: whose turn `ticket` is of; else 0 */
+	uint64_t addr;	     /* by type, else 0 */
 };
 static_assert(sizeof(struct wire_hdr) == 24, "wire layout");
 static_assert(offsetof(struct wire_hdr, addr) == 16, "wire layout");

@@ -64,7 +64,7 @@ int take_grant(struct rig *r, unsigned from, uint64_t gpa, unsigned flags, unsig
 	struct wire_hdr h = message(WIRE_GRANT, from, r->self, gpa);
 
 	h.flags = (uint8_t)flags;
-	h.acks = (uint16_t)acks;
+	h.acks = (uint8_t)acks;
 	h.len = flags & WIRE_GRANT_DATA ? PAGE_BYTES : 0;
 	return dsm_proto_message(r->p, &h, h.len ? page_data : NULL, r->now);
 }

@@ -44,8 +44,8 @@ enum sim_break {
 struct sim_config {
 	uint64_t seed;
 	enum sim_break rule;
-	bool storm;  /* all nodes need the same two pages at once, in turns that outlast requests
-		      */
+	bool storm;  /* all nodes need the same two pages at once, in turns that outlast requests,
+			and no message overtakes another between the same two nodes */
 	FILE *trace; /* one line an event; NULL for none */
 };
 

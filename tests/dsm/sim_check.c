@@ -47,6 +47,8 @@ int sim_check_progress(struct sim *s)
 
 	if (s->max_pending < s->pages)
 		return 0;
+	if (s->cfg->storm) /* each of the others runs once before a node that has begun to wait */
+		bound = s->nodes * (s->hold + 20 * latest);
 	for (unsigned i = 0; i < s->nodes; i++)
 		for (unsigned k = 0; k < s->cpus; k++) {
 			const struct sim_cpu *c = &s->node[i].cpu[k];

@@ -16,6 +16,11 @@ static int post(struct sim *s, const struct wire_hdr *h, unsigned to, const uint
 	if (s->messages == SIM_MESSAGES)
 		return sim_fail(s, "more than %u messages under way", SIM_MESSAGES);
 	*m = (struct sim_message){.hdr = *h, .to = to, .at = s->now + delay};
+	if (s->cfg->storm) { /* as on one connection */
+		uint64_t *last = &s->last[h->from][to];
+
+		m->at = *last = MAX(*last + 1, m->at);
+	}
 	if (h->flags & WIRE_GRANT_DATA)
 		memcpy(m->word, word, sizeof(m->word));
 	s->messages++;

@@ -105,16 +105,17 @@ static uint64_t any_gpa(struct victim *v)
 
 static struct wire_hdr any_message(struct victim *v)
 {
-	static const uint8_t types[] = {WIRE_GETS,     WIRE_GETM,  WIRE_FWD_GETS,
-					WIRE_FWD_GETM, WIRE_INV,   WIRE_INV_ACK,
-					WIRE_DONE,     WIRE_GRANT, WIRE_PING};
+	static const uint8_t types[] = {WIRE_GETS, WIRE_GETM,	 WIRE_FWD_GETS, WIRE_FWD_GETM,
+					WIRE_INV,  WIRE_INV_ACK, WIRE_DONE,	WIRE_GRANT,
+					WIRE_URGE, WIRE_PING};
 	struct wire_hdr h = {
 		.type = types[draw(v, sizeof(types))],
 		.from = (uint16_t)(draw(v, 50) ? draw(v, NODES) : draw(v, UINT16_MAX)),
 		.epoch = draw(v, 50) ? 1 : 2,
 		.node = (uint8_t)(draw(v, 50) ? draw(v, NODES) : draw(v, UINT8_MAX)),
 		.ticket = (uint8_t)draw(v, UINT8_MAX + 1),
-		.acks = (uint16_t)(draw(v, 50) ? draw(v, NODES) : draw(v, UINT16_MAX)),
+		.acks = (uint8_t)(draw(v, 50) ? draw(v, NODES) : draw(v, UINT8_MAX)),
+		.ticket_node = (uint8_t)(draw(v, 50) ? draw(v, NODES) : draw(v, UINT8_MAX)),
 		.addr = any_gpa(v),
 	};
 
@@ -143,7 +144,7 @@ static struct wire_hdr any_answer(struct victim *v)
 		h.type = draw(v, 20) ? WIRE_GRANT : WIRE_INV_ACK;
 		h.flags = h.type == WIRE_GRANT ? (uint8_t)draw(v, 8) : 0;
 		h.len = h.flags & WIRE_GRANT_DATA ? PAGE_BYTES : 0;
-		h.acks = (uint16_t)(h.type == WIRE_GRANT ? draw(v, NODES) : 0);
+		h.acks = (uint8_t)(h.type == WIRE_GRANT ? draw(v, NODES) : 0);
 		h.from = (uint16_t)draw(v, NODES);
 	} else {
 		h.type = WIRE_DONE;

@@ -101,6 +101,7 @@ static void home_does_not_believe_an_early_done(void **state)
 	expect_grant(&r, 1, PAGE(0, 0), WIRE_GRANT_DATA | WIRE_GRANT_WRITE, 0);
 	expect_action(&r, DSM_DROP, PAGE(0, 0));
 	assert_int_equal(dsm_proto_fault(r.p, PAGE(0, 0), true, r.now), 0);
+	expect_send(&r, WIRE_URGE, 2, 1, PAGE(0, 0));
 	assert_int_equal(take_grant(&r, 2, PAGE(0, 0), WIRE_GRANT_DATA | WIRE_GRANT_WRITE, 0),
 			 -EPROTO);
 	assert_int_equal(take(&r, WIRE_INV_ACK, 2, 0, PAGE(0, 0)), -EPROTO);

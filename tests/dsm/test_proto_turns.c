@@ -12,6 +12,17 @@ static void demand(struct rig *r, uint64_t gpa, unsigned node, uint8_t ticket)
 	struct wire_hdr h = message(WIRE_INV, 0, node, gpa);
 
 	h.ticket = ticket;
+	h.ticket_node = (uint8_t)node;
+	assert_int_equal(dsm_proto_message(r->p, &h, NULL, r->now), 0);
+}
+
+/* The home 0 says: behind the demand for @node waits one of @lender's turn. */
+static void urge(struct rig *r, uint64_t gpa, unsigned node, uint8_t ticket, unsigned lender)
+{
+	struct wire_hdr h = message(WIRE_URGE, 0, node, gpa);
+
+	h.ticket = ticket;
+	h.ticket_node = (uint8_t)lender;
 	assert_int_equal(dsm_proto_message(r->p, &h, NULL, r->now), 0);
 }
 
@@ -117,6 +128,93 @@ static void younger_demand_waits_while_the_older_node_waits(void **state)
 	granted(&r, PAGE(0, 1));
 	expect_given_up_at(&r, 700 + HOLD, PAGE(0, 0), 2);
 	expect_copy(&r, PAGE(0, 1), DSM_SHARED);
+	rig_close(&r);
+}
+
+/* Both would wait for each other until the turn is over. */
+static void node_that_waits_again_gives_way_to_older_demands(void **state)
+{
+	struct rig r;
+
+	rig_open(&r, 1, HOLD);
+	r.now = 10;
+	see_ticket(&r, PAGE(1, 0), 5);
+	assert_int_equal(fault(&r, PAGE(0, 0)), 6);
+	granted(&r, PAGE(0, 0));
+	get_shared(&r, PAGE(0, 1));
+	r.now = 500;
+	demand(&r, PAGE(0, 0), 2, 5);
+	demand(&r, PAGE(0, 1), 2, 7);
+	assert_int_equal(r.count, 0); /* it runs */
+	assert_int_equal(fault(&r, PAGE(0, 2)), 6);
+	assert_int_equal(dsm_proto_deadline(r.p), 0);
+	assert_int_equal(dsm_proto_tick(r.p, r.now), 0);
+	expect_given_up(&r, PAGE(0, 0), 2);
+	assert_int_equal(r.count, 0);
+	expect_copy(&r, PAGE(0, 1), DSM_SHARED);
+	rig_close(&r);
+}
+
+static void demand_is_as_old_as_who_waits_behind_it(void **state)
+{
+	struct rig r;
+
+	rig_open(&r, 1, HOLD);
+	r.now = 10;
+	see_ticket(&r, PAGE(1, 0), 5);
+	assert_int_equal(fault(&r, PAGE(0, 0)), 6);
+	granted(&r, PAGE(0, 0));
+	r.now = 500;
+	assert_int_equal(fault(&r, PAGE(0, 1)), 6);
+	urge(&r, PAGE(0, 0), 2, 5, 0); /* no demand: a late hint */
+	demand(&r, PAGE(0, 0), 2, 7);
+	urge(&r, PAGE(0, 0), 2, 6, 2);
+	assert_int_equal(dsm_proto_tick(r.p, r.now), 0);
+	assert_int_equal(r.count, 0); /* younger than this node's turn */
+	urge(&r, PAGE(0, 0), 2, 6, 0);
+	assert_int_equal(dsm_proto_tick(r.p, r.now), 0);
+	expect_given_up(&r, PAGE(0, 0), 2);
+	rig_close(&r);
+}
+
+static void request(struct rig *r, unsigned from, uint64_t gpa, uint8_t ticket)
+{
+	struct wire_hdr h = message(WIRE_GETM, from, from, gpa);
+
+	h.ticket = ticket;
+	assert_int_equal(dsm_proto_message(r->p, &h, NULL, r->now), 0);
+}
+
+static void home_lends_the_age_of_those_that_wait(void **state)
+{
+	struct wire_hdr h;
+	struct rig r;
+
+	rig_open(&r, 0, HOLD);
+	r.now = 10;
+	request(&r, 2, PAGE(0, 0), 0);
+	expect_grant(&r, 2, PAGE(0, 0), WIRE_GRANT_WRITE | WIRE_GRANT_ZERO, 0);
+	assert_int_equal(dsm_proto_fault(r.p, PAGE(0, 0), true, r.now), 0);
+	h = expect_send(&r, WIRE_URGE, 1, 2, PAGE(0, 0));
+	assert_int_equal(h.ticket, 1);
+	assert_int_equal(h.ticket_node, 0);
+	request(&r, 1, PAGE(0, 0), 1); /* of two with the same number, the lower node's is older */
+	assert_int_equal(take(&r, WIRE_DONE, 2, 2, PAGE(0, 0)), 0);
+	h = expect_send(&r, WIRE_FWD_GETM, 2, 0, PAGE(0, 0));
+	assert_int_equal(h.ticket, 1);
+	assert_int_equal(h.ticket_node, 0);
+	/* A later demand carries the age of what has come to wait before it. */
+	request(&r, 2, PAGE(0, 0), UINT8_MAX);
+	assert_int_equal(take_grant(&r, 2, PAGE(0, 0), WIRE_GRANT_DATA | WIRE_GRANT_WRITE, 0), 0);
+	expect_map(&r, PAGE(0, 0), page_data, true);
+	assert_int_equal(r.count, 0); /* the next demand is for this node's copy, in its turn */
+	assert_int_equal(dsm_proto_fault(r.p, PAGE(0, 1), true, r.now), 1);
+	assert_int_equal(dsm_proto_fault(r.p, PAGE(1, 1), true, r.now), 0);
+	expect_send(&r, WIRE_GETM, 1, 0, PAGE(1, 1));
+	assert_int_equal(dsm_proto_tick(r.p, r.now), 0);
+	expect_action(&r, DSM_PROTECT, PAGE(0, 0));
+	expect_grant(&r, 1, PAGE(0, 0), WIRE_GRANT_DATA | WIRE_GRANT_WRITE, 0);
+	expect_action(&r, DSM_DROP, PAGE(0, 0));
 	rig_close(&r);
 }
 
@@ -386,6 +484,9 @@ int main(void)
 		cmocka_unit_test(running_node_keeps_its_pages_until_hold_ns),
 		cmocka_unit_test(demand_after_the_turn_is_served_at_once),
 		cmocka_unit_test(younger_demand_waits_while_the_older_node_waits),
+		cmocka_unit_test(node_that_waits_again_gives_way_to_older_demands),
+		cmocka_unit_test(demand_is_as_old_as_who_waits_behind_it),
+		cmocka_unit_test(home_lends_the_age_of_those_that_wait),
 		cmocka_unit_test(older_demand_is_served_at_once_by_a_waiting_node),
 		cmocka_unit_test(tickets_go_round),
 		cmocka_unit_test(idle_node_gives_way_at_once),

@@ -7,7 +7,7 @@
 #include "tests/dsm/sim.h"
 
 #define SCHEDULES	10000
-#define STORMS		100
+#define STORMS		1000
 #define BREAK_SCHEDULES 300
 
 static uint64_t from_environment(const char *name, uint64_t otherwise)

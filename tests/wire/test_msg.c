@@ -16,17 +16,21 @@ static const struct type_case {
 	uint64_t addr;		 /* a good one */
 	uint64_t bad_addr;	 /* 0: any is good */
 	uint8_t flags, bad_flags;
+	bool lent; /* a ticket has a node */
 } types[] = {
 	{WIRE_HELLO, "HELLO", ANY_CLASS, 32, 32, false, false, false, 0, 1, 0, 1},
 	{WIRE_REFUSE, "REFUSE", ANY_CLASS, 1, 512, false, false, false, 0, 1, 0, 1},
 	{WIRE_GETS, "GETS", WIRE_CLASS_PAGE, 0, 0, true, false, true, 0x7000, 0x7001, 0, 1},
 	{WIRE_GETM, "GETM", WIRE_CLASS_PAGE, 0, 0, true, false, true, 0x7000, 0x7800, 0, 1},
-	{WIRE_FWD_GETS, "FWD_GETS", WIRE_CLASS_PAGE, 0, 0, true, false, true, 0x7000, 0x7008, 0, 1},
-	{WIRE_FWD_GETM, "FWD_GETM", WIRE_CLASS_PAGE, 0, 0, true, true, true, 0x7000, 0x6fff, 0, 1},
-	{WIRE_INV, "INV", WIRE_CLASS_PAGE, 0, 0, true, false, true, 0x7000, 0x7001, 0, 1},
+	{WIRE_FWD_GETS, "FWD_GETS", WIRE_CLASS_PAGE, 0, 0, true, false, true, 0x7000, 0x7008, 0, 1,
+	 true},
+	{WIRE_FWD_GETM, "FWD_GETM", WIRE_CLASS_PAGE, 0, 0, true, true, true, 0x7000, 0x6fff, 0, 1,
+	 true},
+	{WIRE_INV, "INV", WIRE_CLASS_PAGE, 0, 0, true, false, true, 0x7000, 0x7001, 0, 1, true},
 	{WIRE_INV_ACK, "INV_ACK", WIRE_CLASS_PAGE, 0, 0, true, false, false, 0x7000, 0x7001, 0,
 	 128},
 	{WIRE_DONE, "DONE", WIRE_CLASS_PAGE, 0, 0, true, false, false, 0x7000, 0x7001, 0, 2},
+	{WIRE_URGE, "URGE", WIRE_CLASS_PAGE, 0, 0, true, false, true, 0x7000, 0x7001, 0, 1, true},
 	{WIRE_GRANT, "GRANT", WIRE_CLASS_PAGE, 0, 0, true, true, false, 0x7000, 0x7001,
 	 WIRE_GRANT_WRITE, WIRE_GRANT_WRITE | 8},
 	{WIRE_GRANT, "GRANT", WIRE_CLASS_PAGE, 4096, 4096, true, true, false, 0x7000, 0x7001,
@@ -90,6 +94,7 @@ static void good_headers_pass(void **state)
 		h.node = t->node ? MAX_NODES - 1 : 0;
 		h.acks = t->acks ? MAX_NODES - 1 : 0;
 		h.ticket = t->ticket ? UINT8_MAX : 0;
+		h.ticket_node = t->lent ? MAX_NODES - 1 : 0;
 		expect(t, h, 0, "everything at its end");
 	}
 }
@@ -124,6 +129,11 @@ static void each_single_violation_is_refused(void **state)
 		h = good(t);
 		h.ticket = 1;
 		expect(t, h, t->ticket ? 0 : -EBADMSG, "ticket");
+		h.ticket_node = t->lent ? MAX_NODES : 1;
+		expect(t, h, -EBADMSG, "ticket_node");
+		h.ticket = 0;
+		h.ticket_node = 1;
+		expect(t, h, -EBADMSG, "ticket_node without a ticket");
 		h = good(t);
 		h.flags = t->bad_flags;
 		expect(t, h, -EBADMSG, "flags");
