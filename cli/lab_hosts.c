@@ -92,16 +92,17 @@ int lab_hosts_up(struct run *run, struct err *err)
 	const struct cluster_config *cfg = run->cfg;
 	char dir[sizeof(run->dir) + 8], hosts[16], memory[32], smp[16], slow[16], owner[16];
 	struct step step = {.run = run};
-	uint64_t mib = cfg->lab.host_memory / MIB;
+	uint64_t mib = cfg->lab.host_memory / MIB, guest = 0;
 	unsigned vcpus = 1;
 	int status;
 
 	for (unsigned i = 0; i < cfg->nodes_count; i++) {
-		/* The guest's part, the directory, the host's own kernel and programs. */
-		if (!cfg->lab.host_memory)
-			mib = MAX(mib, cfg->nodes[i].memory / MIB * 9 / 8 + 320);
+		guest += cfg->nodes[i].memory / MIB;
 		vcpus = MAX(vcpus, cfg->nodes[i].vcpus);
 	}
+	/* A host may come to hold a copy of every page; the directory; its own kernel, programs. */
+	if (!mib)
+		mib = guest * 9 / 8 + 320;
 	snprintf(dir, sizeof(dir), "%s/lab", run->dir);
 	snprintf(hosts, sizeof(hosts), "%u", cfg->nodes_count);
 	snprintf(memory, sizeof(memory), "%lluM", (unsigned long long)mib);
