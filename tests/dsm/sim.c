@@ -12,6 +12,7 @@ static const char *const break_names[SIM_BREAKS] = {
 	[SIM_BREAK_DROP] = "drop",	   [SIM_BREAK_DONE] = "done",
 	[SIM_BREAK_ACKS] = "acks",	   [SIM_BREAK_WAKE] = "wake",
 	[SIM_BREAK_LOSE] = "lose",	   [SIM_BREAK_STALE] = "stale",
+	[SIM_BREAK_URGE] = "urge",
 };
 
 const char *sim_break_name(enum sim_break rule)

@@ -38,6 +38,7 @@ enum sim_break {
 	SIM_BREAK_WAKE,	    /* a page is mapped but who waits is not woken */
 	SIM_BREAK_LOSE,	    /* one message vanishes on a working connection */
 	SIM_BREAK_STALE,    /* the home asks nobody to give up a copy when it grants writing */
+	SIM_BREAK_URGE,	    /* the home does not lend the age of a request that waits; storms */
 	SIM_BREAKS,
 };
 

@@ -70,6 +70,8 @@ static bool lie(struct sim_node *n, struct wire_hdr *h, unsigned to, int *r)
 		if (h->type == WIRE_GRANT || h->type == WIRE_FWD_GETM)
 			h->acks = 0;
 		return h->type == WIRE_INV || h->type == WIRE_INV_ACK;
+	case SIM_BREAK_URGE:
+		return h->type == WIRE_URGE;
 	case SIM_BREAK_LOSE:
 		return sim_chance(s, 1);
 	default:

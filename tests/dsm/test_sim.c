@@ -83,7 +83,7 @@ static void same_seed_gives_the_same_run(void **state)
 
 static void broken_rules_are_noticed(void **state)
 {
-	for (unsigned rule = SIM_BREAK_NOTHING + 1; rule < SIM_BREAKS; rule++) {
+	for (unsigned rule = SIM_BREAK_NOTHING + 1; rule < SIM_BREAK_URGE; rule++) {
 		unsigned noticed = 0;
 
 		for (uint64_t seed = 1; seed <= BREAK_SCHEDULES; seed++) {
@@ -100,6 +100,21 @@ static void broken_rules_are_noticed(void **state)
 	}
 }
 
+/* The only rule that is for progress: nothing but a storm needs it. */
+static void storms_notice_a_home_that_does_not_urge(void **state)
+{
+	unsigned noticed = 0;
+
+	for (uint64_t seed = 1; seed <= STORMS; seed++) {
+		struct sim_config cfg = {.seed = seed, .rule = SIM_BREAK_URGE, .storm = true};
+		struct sim_result res;
+
+		noticed += sim_run(&cfg, &res) == -EIO;
+	}
+	print_message("# urge: noticed in %u of %u storms\n", noticed, STORMS);
+	assert_true(noticed > 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -107,6 +122,7 @@ int main(void)
 		cmocka_unit_test(instructions_that_need_two_pages_end),
 		cmocka_unit_test(same_seed_gives_the_same_run),
 		cmocka_unit_test(broken_rules_are_noticed),
+		cmocka_unit_test(storms_notice_a_home_that_does_not_urge),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
