@@ -196,6 +196,62 @@ static int enter(struct vcpu *v)
 	return r;
 }
 
+/* Does KVM finish the instruction of this exit at the next KVM_RUN only? */
+static bool is_unfinished(const struct vcpu *v)
+{
+	switch (v->run->exit_reason) {
+	case KVM_EXIT_IO:
+	case KVM_EXIT_MMIO:
+	case KVM_EXIT_X86_RDMSR:
+	case KVM_EXIT_X86_WRMSR:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void block_kicks(bool on)
+{
+	sigset_t kicks;
+
+	sigemptyset(&kicks);
+	sigaddset(&kicks, VCPU_KICK_SIGNAL);
+	pthread_sigmask(on ? SIG_BLOCK : SIG_UNBLOCK, &kicks, NULL);
+}
+
+/*
+ * Lets KVM finish the instruction, without entering the guest. On a CPU without NRIPS it reads the
+ * guest's page tables and code to find the instruction's end; a page of these may be on another
+ * node. With a signal pending, Linux waits for such a page by faulting on it again and again, as
+ * fast as it can, so no kick may come meanwhile.
+ *
+ * Return: 1 when the instruction has another exit, 0 when it is done, negative errno.
+ */
+static int finish(struct vcpu *v)
+{
+	int r;
+
+	block_kicks(true);
+	v->run->cr8 = lapic_cr8_read(&v->lapic);
+	v->run->immediate_exit = 1;
+	r = ioctl(v->fd, KVM_RUN, 0) < 0 ? -errno : 1;
+	v->run->immediate_exit = 0;
+	block_kicks(false); /* one that came makes the next KVM_RUN return at once */
+	return r == -EINTR ? 0 : r;
+}
+
+static int handle_exit(struct vcpu *v)
+{
+	int r;
+
+	do {
+		r = vcpu_handle_exit(v);
+		if (r == 0 && is_unfinished(v))
+			r = finish(v);
+	} while (r > 0);
+	return r;
+}
+
 static int run(struct vcpu *v)
 {
 	for (;;) {
@@ -210,7 +266,7 @@ static int run(struct vcpu *v)
 		v->state = VCPU_RUNNING;
 		r = enter(v);
 		if (r > 0)
-			r = vcpu_handle_exit(v);
+			r = handle_exit(v);
 		if (r < 0)
 			return r;
 	}

@@ -20,7 +20,9 @@
  * can take it, else an interrupt window is asked for.
  *
  * LIMITS. A thread that waits for a page inside KVM_RUN cannot be kicked out (userfaultfd): it sees
- * its inbox when the page has come.
+ * its inbox when the page has come. An instruction that exited is finished by a KVM_RUN of its own,
+ * with kicks blocked: where KVM itself reads guest memory a pending signal turns such a wait into a
+ * busy one.
  */
 #ifndef SSIHV_CPU_VCPU_H
 #define SSIHV_CPU_VCPU_H
