@@ -193,6 +193,7 @@ static void home_lends_the_age_of_those_that_wait(void **state)
 	rig_open(&r, 0, HOLD);
 	r.now = 10;
 	request(&r, 2, PAGE(0, 0), 0);
+	expect_action(&r, DSM_TRACK, PAGE(0, 0));
 	expect_grant(&r, 2, PAGE(0, 0), WIRE_GRANT_WRITE | WIRE_GRANT_ZERO, 0);
 	assert_int_equal(dsm_proto_fault(r.p, PAGE(0, 0), true, r.now), 0);
 	h = expect_send(&r, WIRE_URGE, 1, 2, PAGE(0, 0));
@@ -205,10 +206,12 @@ static void home_lends_the_age_of_those_that_wait(void **state)
 	assert_int_equal(h.ticket_node, 0);
 	/* A later demand carries the age of what has come to wait before it. */
 	request(&r, 2, PAGE(0, 0), UINT8_MAX);
+	h = expect_send(&r, WIRE_URGE, 1, 0, PAGE(0, 0));
+	assert_int_equal(h.ticket, UINT8_MAX);
+	assert_int_equal(h.ticket_node, 2);
 	assert_int_equal(take_grant(&r, 2, PAGE(0, 0), WIRE_GRANT_DATA | WIRE_GRANT_WRITE, 0), 0);
 	expect_map(&r, PAGE(0, 0), page_data, true);
 	assert_int_equal(r.count, 0); /* the next demand is for this node's copy, in its turn */
-	assert_int_equal(dsm_proto_fault(r.p, PAGE(0, 1), true, r.now), 1);
 	assert_int_equal(dsm_proto_fault(r.p, PAGE(1, 1), true, r.now), 0);
 	expect_send(&r, WIRE_GETM, 1, 0, PAGE(1, 1));
 	assert_int_equal(dsm_proto_tick(r.p, r.now), 0);
