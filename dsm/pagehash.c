@@ -20,7 +20,7 @@ void page_hash_free(struct page_hash *h)
 
 static struct page_node **bucket_of(const struct page_hash *h, uint64_t gpa)
 {
-	return &h->bucket[(page_hash_bits(gpa)) >> h->shift];
+	return &h->bucket[page_hash_bits(gpa) >> h->shift];
 }
 
 struct page_node *page_hash_find(const struct page_hash *h, uint64_t gpa)

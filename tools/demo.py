@@ -6,7 +6,7 @@ Usage: demo.py SSIHV [--hosts N] [--memory SIZE] [--append WORDS] ...
 
 First the same guest boots on one host with as many CPUs, for comparison. Reports and consoles are
 kept in build/demo. On emulated hosts the proof's work is cut down to what takes minutes;
---full does all of it there, too, which takes hours.
+--full does all of it there, too, which takes much longer.
 """
 import argparse
 import json

@@ -131,16 +131,22 @@ static void younger_demand_waits_while_the_older_node_waits(void **state)
 	rig_close(&r);
 }
 
+/* Node 1 runs, in a turn with ticket 6, since 10. It has fetched PAGE(0, 0). */
+static void open_running(struct rig *r)
+{
+	rig_open(r, 1, HOLD);
+	r->now = 10;
+	see_ticket(r, PAGE(1, 0), 5);
+	assert_int_equal(fault(r, PAGE(0, 0)), 6);
+	granted(r, PAGE(0, 0));
+}
+
 /* Both would wait for each other until the turn is over. */
 static void node_that_waits_again_gives_way_to_older_demands(void **state)
 {
 	struct rig r;
 
-	rig_open(&r, 1, HOLD);
-	r.now = 10;
-	see_ticket(&r, PAGE(1, 0), 5);
-	assert_int_equal(fault(&r, PAGE(0, 0)), 6);
-	granted(&r, PAGE(0, 0));
+	open_running(&r);
 	get_shared(&r, PAGE(0, 1));
 	r.now = 500;
 	demand(&r, PAGE(0, 0), 2, 5);
@@ -159,11 +165,7 @@ static void demand_is_as_old_as_who_waits_behind_it(void **state)
 {
 	struct rig r;
 
-	rig_open(&r, 1, HOLD);
-	r.now = 10;
-	see_ticket(&r, PAGE(1, 0), 5);
-	assert_int_equal(fault(&r, PAGE(0, 0)), 6);
-	granted(&r, PAGE(0, 0));
+	open_running(&r);
 	r.now = 500;
 	assert_int_equal(fault(&r, PAGE(0, 1)), 6);
 	urge(&r, PAGE(0, 0), 2, 5, 0); /* no demand: a late hint */

@@ -145,21 +145,28 @@ static inline int link_take(void *ctx, struct conn *c, const struct wire_hdr *h,
 	return 0;
 }
 
-static inline void check_link(struct conn *from, struct conn *to)
+/* A message of the connection's class, from node @from. */
+static inline struct wire_hdr link_message(const struct conn *c, unsigned from)
 {
 	static const uint8_t types[] = {[WIRE_CLASS_CONTROL] = WIRE_PING,
 					[WIRE_CLASS_EVENT] = WIRE_EOI,
 					[WIRE_CLASS_PAGE] = WIRE_GRANT};
-	struct wire_hdr h = {.epoch = EPOCH}, got = {0};
+	struct wire_hdr h = {.epoch = EPOCH, .type = types[c->class_], .from = (uint16_t)from};
+
+	if (c->class_ == WIRE_CLASS_PAGE)
+		h.addr = (c->shard + 1) * PAGE_BYTES;
+	return h;
+}
+
+static inline void check_link(struct conn *from, struct conn *to)
+{
+	struct wire_hdr h, got = {0};
 
 	assert_non_null(from);
 	assert_non_null(to);
 	assert_int_equal(from->class_, to->class_);
 	assert_int_equal(from->shard, to->shard);
-	h.type = types[from->class_];
-	h.from = to->peer;
-	if (from->class_ == WIRE_CLASS_PAGE)
-		h.addr = (from->shard + 1) * PAGE_BYTES;
+	h = link_message(from, to->peer);
 	assert_int_equal(conn_send(from, &h, NULL), 0);
 	while (got.type == 0)
 		assert_true(conn_ready(to, link_take, &got) >= 0);

@@ -19,7 +19,7 @@
 
 static const char *const host_of[] = {"192.0.2.1", "192.0.2.2"}; /* RFC 5737 */
 
-struct wire {
+struct cable {
 	int home, host[2]; /* namespaces */
 };
 
@@ -50,7 +50,7 @@ __attribute__((format(printf, 1, 2))) static void shell(const char *fmt, ...)
 
 static int cable_up(void **state)
 {
-	static struct wire w;
+	static struct cable w;
 
 	if (geteuid() != 0)
 		return 0;
@@ -71,7 +71,7 @@ static int cable_up(void **state)
 
 static int cable_gone(void **state)
 {
-	struct wire *w = *state;
+	struct cable *w = *state;
 
 	if (!w)
 		return 0;
@@ -87,18 +87,6 @@ static int ignore(void *ctx, struct conn *c, const struct wire_hdr *h, const voi
 	return 0;
 }
 
-static int send_one(struct conn *c)
-{
-	static const uint8_t types[] = {[WIRE_CLASS_CONTROL] = WIRE_PING,
-					[WIRE_CLASS_EVENT] = WIRE_EOI,
-					[WIRE_CLASS_PAGE] = WIRE_GRANT};
-	struct wire_hdr h = {.epoch = EPOCH, .type = types[c->class_], .from = !c->peer};
-
-	if (c->class_ == WIRE_CLASS_PAGE)
-		h.addr = (c->shard + 1) * PAGE_BYTES;
-	return conn_send(c, &h, NULL);
-}
-
 static void conns_of(const struct mesh *m, struct conn *ret[CONNS])
 {
 	ret[0] = m->control[!m->self];
@@ -110,7 +98,8 @@ static void conns_of(const struct mesh *m, struct conn *ret[CONNS])
 /* Sends if @busy, and receives. */
 static int serve_one(struct conn *c, bool busy)
 {
-	int r = busy ? send_one(c) : 0;
+	const struct wire_hdr h = link_message(c, !c->peer);
+	int r = busy ? conn_send(c, &h, NULL) : 0;
 
 	return r < 0 ? r : conn_ready(c, ignore, NULL);
 }
@@ -126,8 +115,8 @@ static unsigned serve(struct cluster *cluster, bool busy, uint64_t end)
 	while (failed < CONNS && clock_now_ns() < end) {
 		usleep(1000);
 		for (unsigned i = 0; i < CONNS; i++) {
-			serve_one(other[i],
-				  busy); /* what it notices of its own end does not matter */
+			/* What the other notices of its own end does not matter. */
+			serve_one(other[i], busy);
 			int r = conn[i] ? serve_one(conn[i], busy) : 0;
 			if (r >= 0)
 				continue;
@@ -143,7 +132,7 @@ static unsigned serve(struct cluster *cluster, bool busy, uint64_t end)
 
 static void a_vanished_host_is_noticed(void **state, bool busy)
 {
-	const struct wire *w = *state;
+	const struct cable *w = *state;
 	struct cluster c = {.nodes = 2};
 
 	if (!w)
