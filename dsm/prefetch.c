@@ -52,7 +52,7 @@ static unsigned follow(struct prefetch *p, uint64_t gpa, struct prefetch_page *r
 	unsigned n = 0;
 
 	*tail = gpa;
-	while (n < PREFETCH_MAX) {
+	while (n < PREFETCH_CHAIN_MAX) {
 		struct prefetch_link *l = link_of(p, *tail);
 
 		if (l->gpa != *tail || l->trust < TRUSTED || l->next == gpa ||
@@ -67,12 +67,12 @@ static unsigned follow(struct prefetch *p, uint64_t gpa, struct prefetch_page *r
 }
 
 /* The pages behind @gpa, up to the end of its region: their home is the same. */
-static unsigned run_ahead(uint64_t gpa, bool write, struct prefetch_page *ret)
+static unsigned run_ahead(uint64_t gpa, bool write, unsigned most, struct prefetch_page *ret)
 {
 	uint64_t end = ALIGN_DOWN(gpa, REGION_BYTES) + REGION_BYTES;
 	unsigned n = 0;
 
-	for (uint64_t at = gpa + PAGE_BYTES; at < end && n < PREFETCH_MAX; at += PAGE_BYTES)
+	for (uint64_t at = gpa + PAGE_BYTES; at < end && n < most; at += PAGE_BYTES)
 		ret[n++] = (struct prefetch_page){.gpa = at, .write = write};
 	return n;
 }
@@ -87,7 +87,9 @@ unsigned prefetch_fault(struct prefetch *p, uint32_t tid, uint64_t gpa, bool wri
 	t->run = page == t->expected && write == t->write ? t->run + 1 : 0;
 	t->write = write;
 	if (t->run >= RUN_TRUSTED) {
-		n = run_ahead(page, write, ret);
+		/* With the page itself a power of two: what follows stays aligned. */
+		unsigned most = ((PREFETCH_RUN_FIRST + 1) << MIN(t->run - RUN_TRUSTED, 8u)) - 1;
+		n = run_ahead(page, write, MIN(most, PREFETCH_MAX), ret);
 		t->expected = page + (n + 1) * PAGE_BYTES;
 		t->tail = 0;
 		return n;

@@ -13,7 +13,8 @@
  * end of the chain. Now and then a chain is not followed, so that links which have become wrong are
  * seen to be.
  *
- * RUNS. A thread that faults on neighbouring pages in order gets the next pages of the region, too.
+ * RUNS. A thread that faults on neighbouring pages in order gets the next pages of the region, too:
+ * each time that it goes on behind them twice as many, from PREFETCH_RUN_FIRST on.
  *
  * LIMITS. Fixed tables, direct mapped: a collision forgets. A wrong guess moves a page for nothing,
  * never breaks anything: it is a request like any other. One thread (the shard's).
@@ -23,9 +24,11 @@
 
 #include "base/base.h"
 
-#define PREFETCH_MAX	 15
-#define PREFETCH_THREADS 64
-#define PREFETCH_LINKS	 4096
+#define PREFETCH_CHAIN_MAX 15u
+#define PREFETCH_RUN_FIRST 15u
+#define PREFETCH_MAX	   63u /* of both */
+#define PREFETCH_THREADS   64
+#define PREFETCH_LINKS	   4096
 
 struct prefetch_page {
 	uint64_t gpa;

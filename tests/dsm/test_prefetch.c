@@ -124,37 +124,38 @@ static void long_chain_is_cut(void **state)
 {
 	_cleanup_free_ struct prefetch *p = new_table();
 	struct prefetch_page ret[PREFETCH_MAX];
-	uint64_t pages[PREFETCH_MAX + 5];
+	uint64_t pages[PREFETCH_CHAIN_MAX + 5];
 
 	for (unsigned i = 0; i < ARRAY_SIZE(pages); i++)
 		pages[i] = PAGE(2 * i);
 	for (uint32_t i = 0; i < 2; i++)
 		for (unsigned k = 0; k < ARRAY_SIZE(pages); k++)
 			assert_int_equal(fault(p, TID + i, pages[k], ret), 0);
-	expect_pages(ret, fault(p, TID + 2, pages[0], ret), pages + 1, PREFETCH_MAX);
+	expect_pages(ret, fault(p, TID + 2, pages[0], ret), pages + 1, PREFETCH_CHAIN_MAX);
 	/* The rest when the thread gets there. */
-	expect_pages(ret, fault(p, TID + 2, pages[PREFETCH_MAX + 1], ret), pages + PREFETCH_MAX + 2,
-		     3);
+	expect_pages(ret, fault(p, TID + 2, pages[PREFETCH_CHAIN_MAX + 1], ret),
+		     pages + PREFETCH_CHAIN_MAX + 2, 3);
 }
 
 static void run_of_neighbours_is_fetched_ahead_and_goes_on(void **state)
 {
 	_cleanup_free_ struct prefetch *p = new_table();
 	struct prefetch_page ret[PREFETCH_MAX];
+	static const unsigned ahead[] = {15, 31, 63, 63, 63};
 	unsigned n;
 
 	assert_int_equal(prefetch_fault(p, TID, PAGE(0), true, ret), 0);
 	assert_int_equal(prefetch_fault(p, TID, PAGE(1), true, ret), 0);
-	for (unsigned at = 2; at < 60; at += PREFETCH_MAX + 1) {
+	for (unsigned i = 0, at = 2; i < ARRAY_SIZE(ahead); at += ahead[i++] + 1) {
 		n = prefetch_fault(p, TID, PAGE(at) + 8, true, ret);
-		assert_int_equal(n, PREFETCH_MAX);
-		for (unsigned i = 0; i < n; i++) {
-			assert_int_equal(ret[i].gpa, PAGE(at + 1 + i));
-			assert_true(ret[i].write);
+		assert_int_equal(n, ahead[i]);
+		for (unsigned k = 0; k < n; k++) {
+			assert_int_equal(ret[k].gpa, PAGE(at + 1 + k));
+			assert_true(ret[k].write);
 		}
 	}
 	/* Elsewhere, or with another kind of access, it is no run any more. */
-	assert_int_equal(prefetch_fault(p, TID, PAGE(66), false, ret), 0);
+	assert_int_equal(prefetch_fault(p, TID, PAGE(242), false, ret), 0);
 	assert_int_equal(prefetch_fault(p, TID, PAGE(500), false, ret), 0);
 }
 
@@ -169,7 +170,7 @@ static void run_ends_with_its_region(void **state)
 	assert_int_equal(fault(p, TID, PAGE(last - 3), ret), 3);
 	assert_int_equal(ret[2].gpa, PAGE(last));
 	/* It goes on in the next region when the thread does. */
-	assert_int_equal(fault(p, TID, PAGE(last + 1), ret), PREFETCH_MAX);
+	assert_int_equal(fault(p, TID, PAGE(last + 1), ret), 2 * PREFETCH_RUN_FIRST + 1);
 	assert_int_equal(ret[0].gpa, PAGE(last + 2));
 }
 
