@@ -50,6 +50,9 @@ struct cluster_config {
 		unsigned spin_us; /* how long a pager thread spins for an answer before it sleeps */
 	} pager;
 	struct {
+		unsigned together; /* 1: all vCPUs start on node 0 and move when they have work */
+	} boot;
+	struct {
 		unsigned slow_motion; /* all clocks of the lab's hosts run this many times slower */
 		uint64_t host_memory; /* bytes of an emulated host; 0: the run picks it */
 	} lab;

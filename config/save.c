@@ -85,6 +85,7 @@ static void put(FILE *f, const struct cluster_config *cfg, enum scope scope)
 	put_distances(f, cfg);
 	fprintf(f, "pager:\n  shards: %u\n  hold_us: %u\n  spin_us: %u\n", cfg->pager.shards,
 		cfg->pager.hold_us, cfg->pager.spin_us);
+	fprintf(f, "boot:\n  together: %u\n", cfg->boot.together);
 	fprintf(f, "lab:\n  slow_motion: %u\n", cfg->lab.slow_motion);
 	if (scope == WHOLE && cfg->lab.host_memory)
 		fprintf(f, "  host_memory: \"%llu\"\n", (unsigned long long)cfg->lab.host_memory);

@@ -21,6 +21,7 @@ typedef member_type(struct cluster_file, guest) guest_section;
 typedef member_type(struct cluster_file, transport) transport_section;
 typedef member_type(struct cluster_file, numa) numa_section;
 typedef member_type(struct cluster_file, pager) pager_section;
+typedef member_type(struct cluster_file, boot) boot_section;
 typedef member_type(struct cluster_file, lab) lab_section;
 typedef member_type(struct file_distances, numa) distances_section;
 
@@ -66,6 +67,9 @@ static const cyaml_schema_field_t pager_fields[] = {
 	CYAML_FIELD_UINT_PTR("hold_us", OPTIONAL, pager_section, hold_us),
 	CYAML_FIELD_UINT_PTR("spin_us", OPTIONAL, pager_section, spin_us), CYAML_FIELD_END};
 
+static const cyaml_schema_field_t boot_fields[] = {
+	CYAML_FIELD_UINT_PTR("together", OPTIONAL, boot_section, together), CYAML_FIELD_END};
+
 static const cyaml_schema_field_t lab_fields[] = {
 	CYAML_FIELD_UINT_PTR("slow_motion", OPTIONAL, lab_section, slow_motion),
 	CYAML_FIELD_STRING_PTR("host_memory", OPTIONAL, lab_section, host_memory, 1, 32),
@@ -82,6 +86,7 @@ static const cyaml_schema_field_t file_fields[] = {
 			    transport_fields),
 	CYAML_FIELD_MAPPING("numa", OPTIONAL, struct cluster_file, numa, numa_fields),
 	CYAML_FIELD_MAPPING("pager", OPTIONAL, struct cluster_file, pager, pager_fields),
+	CYAML_FIELD_MAPPING("boot", OPTIONAL, struct cluster_file, boot, boot_fields),
 	CYAML_FIELD_MAPPING("lab", OPTIONAL, struct cluster_file, lab, lab_fields),
 	CYAML_FIELD_END};
 static const cyaml_schema_value_t file_schema = {

@@ -35,6 +35,9 @@ struct cluster_file {
 		unsigned *shards, *hold_us, *spin_us;
 	} pager;
 	struct {
+		unsigned *together;
+	} boot;
+	struct {
 		unsigned *slow_motion;
 		char *host_memory;
 	} lab;

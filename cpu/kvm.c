@@ -87,6 +87,20 @@ static int read_tsc_khz(struct kvm *kvm, struct err *err)
 	return 0;
 }
 
+static void note_limits(struct kvm *kvm)
+{
+	const int saving[] = {KVM_CAP_XSAVE, KVM_CAP_XCRS, KVM_CAP_DEBUGREGS, KVM_CAP_VCPU_EVENTS};
+	/* A kernel that does not tell takes four (api.rst, 4.7). */
+	int vcpus = ioctl(kvm->sys, KVM_CHECK_EXTENSION, KVM_CAP_MAX_VCPUS);
+
+	kvm->tsc_scaling = ioctl(kvm->sys, KVM_CHECK_EXTENSION, KVM_CAP_TSC_CONTROL) > 0;
+	kvm->max_vcpus = vcpus > 0 ? (unsigned)vcpus : 4;
+	kvm->saves_vcpus = true;
+	for (size_t i = 0; i < ARRAY_SIZE(saving); i++)
+		if (ioctl(kvm->sys, KVM_CHECK_EXTENSION, saving[i]) <= 0)
+			kvm->saves_vcpus = false;
+}
+
 static int create_vm(struct kvm *kvm, struct err *err)
 {
 	uint64_t table = REAL_MODE_TABLE;
@@ -107,7 +121,7 @@ static int create_vm(struct kvm *kvm, struct err *err)
 	if (size < (int)sizeof(struct kvm_run))
 		return err_set(err, -EIO, "/dev/kvm: a vCPU's shared area is too small");
 	kvm->run_size = (size_t)size;
-	kvm->tsc_scaling = ioctl(kvm->sys, KVM_CHECK_EXTENSION, KVM_CAP_TSC_CONTROL) > 0;
+	note_limits(kvm);
 	return read_tsc_khz(kvm, err);
 }
 

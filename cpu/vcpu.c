@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The vCPU's thread: inbox, sleep, injection, entry. */
-#include "cpu/vcpu.h"
+#include "cpu/vcpu_move.h"
 
 #include <linux/futex.h>
 #include <sched.h>
@@ -56,11 +56,18 @@ void vcpu_signal(struct vcpu *v, enum vcpu_event event, uint8_t vector)
 	kick(v);
 }
 
+uint64_t vcpu_take_vectors(struct vcpu *v, unsigned word, uint64_t *level)
+{
+	uint64_t bits = atomic_exchange(&v->inbox.vector[word], 0);
+
+	*level = bits ? atomic_fetch_and(&v->inbox.level[word], ~bits) & bits : 0;
+	return bits;
+}
+
 static void take_vectors(struct vcpu *v)
 {
 	for (unsigned word = 0; word < 4; word++) {
-		uint64_t bits = atomic_exchange(&v->inbox.vector[word], 0);
-		uint64_t level = bits ? atomic_fetch_and(&v->inbox.level[word], ~bits) & bits : 0;
+		uint64_t level, bits = vcpu_take_vectors(v, word, &level);
 
 		for (; bits; bits &= bits - 1) {
 			unsigned bit = (unsigned)__builtin_ctzll(bits);
@@ -69,13 +76,22 @@ static void take_vectors(struct vcpu *v)
 	}
 }
 
-/* Return: 0 to go on, -ECANCELED when told to stop, another error when KVM refuses the SIPI. */
+/* Return: 0 to go on, -ECANCELED when told to stop, another error when KVM refuses a state. */
 static int take_inbox(struct vcpu *v)
 {
 	uint32_t events = atomic_exchange(&v->inbox.events, 0);
+	int r = 0;
 
 	if (events & VCPU_EVENT_STOP)
 		return -ECANCELED;
+	if (events & VCPU_EVENT_ARRIVE)
+		r = vcpu_take_arrival(v);
+	if (r < 0)
+		return r;
+	if (v->state == VCPU_AWAY) {
+		vcpu_pass_on(v, events);
+		return 0;
+	}
 	if (events & VCPU_EVENT_INIT)
 		vcpu_init_signal(v);
 	if (events & VCPU_EVENT_VECTOR)
@@ -115,7 +131,10 @@ static struct timespec timespec_of(uint64_t ns)
 /* Sets the POSIX timer, unless it is set for that time already and still has to fire. */
 static void arm_timer(struct vcpu *v)
 {
-	uint64_t deadline = timer_deadline(v), now = clock_now_ns();
+	uint64_t now = clock_now_ns(), deadline = timer_deadline(v);
+
+	if (vcpu_is_crowded(v))
+		deadline = deadline ? MIN(deadline, now + VCPU_LOOK_NS) : now + VCPU_LOOK_NS;
 	uint64_t moved = deadline > v->armed_ns ? deadline - v->armed_ns : v->armed_ns - deadline;
 
 	if (v->armed_ns > now ? moved < NSEC_PER_USEC : deadline == 0)
@@ -128,20 +147,25 @@ static void arm_timer(struct vcpu *v)
 static void sleep_until_event(struct vcpu *v)
 {
 	uint64_t deadline = v->state == VCPU_HALTED ? timer_deadline(v) : 0;
+
+	if (deadline && v->lodges)
+		deadline += VCPU_LODGER_LATE_NS;
 	struct timespec ts = timespec_of(deadline);
 
 	v->ops->idle(v->ctx, v, true);
+	vcpu_lodger_awake(v, false);
 	atomic_store(&v->inbox.mode, VCPU_ASLEEP);
 	if (!atomic_load(&v->inbox.events))
 		syscall(SYS_futex, &v->inbox.mode, FUTEX_WAIT_BITSET_PRIVATE, VCPU_ASLEEP,
 			deadline ? &ts : NULL, NULL, FUTEX_BITSET_MATCH_ANY);
 	atomic_store(&v->inbox.mode, VCPU_OUTSIDE);
+	vcpu_lodger_awake(v, true);
 	v->ops->idle(v->ctx, v, false);
 }
 
 static bool must_sleep(const struct vcpu *v)
 {
-	if (v->state == VCPU_WAIT_SIPI)
+	if (v->state == VCPU_WAIT_SIPI || v->state == VCPU_AWAY)
 		return true;
 	if (v->state != VCPU_HALTED || v->nmi)
 		return false;
@@ -258,7 +282,8 @@ static int run(struct vcpu *v)
 		int r = take_inbox(v);
 		if (r < 0)
 			return r;
-		lapic_timer_expire(&v->lapic, guest_clock_now(v->clock));
+		if (v->state != VCPU_AWAY)
+			lapic_timer_expire(&v->lapic, guest_clock_now(v->clock));
 		if (must_sleep(v)) {
 			sleep_until_event(v);
 			continue;
@@ -267,8 +292,12 @@ static int run(struct vcpu *v)
 		r = enter(v);
 		if (r > 0)
 			r = handle_exit(v);
+		if (r == 0 && vcpu_wants_home(v))
+			r = vcpu_leave(v);
 		if (r < 0)
 			return r;
+		if (vcpu_is_crowded(v))
+			sched_yield();
 	}
 }
 
@@ -304,6 +333,7 @@ static void *vcpu_main(void *arg)
 	if (r == 0) {
 		pin(v);
 		thread_run = v->run;
+		vcpu_lodger_awake(v, true);
 		r = run(v);
 		thread_run = NULL;
 		timer_delete(v->timer);

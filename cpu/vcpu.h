@@ -19,6 +19,8 @@
  * INTERRUPTS. Without an in-kernel irqchip a vector is injected with KVM_INTERRUPT when the guest
  * can take it, else an interrupt window is asked for.
  *
+ * MOVING. See cpu/vcpu_move.h.
+ *
  * LIMITS. A thread that waits for a page inside KVM_RUN cannot be kicked out (userfaultfd): it sees
  * its inbox when the page has come. An instruction that exited is finished by a KVM_RUN of its own,
  * with kicks blocked: where KVM itself reads guest memory a pending signal turns such a wait into a
@@ -35,6 +37,7 @@
 #include "cpu/guest_clock.h"
 #include "cpu/kvm.h"
 #include "cpu/pvclock.h"
+#include "cpu/vcpu_image.h"
 #include "irq/lapic.h"
 
 #define VCPU_KICK_SIGNAL SIGUSR1
@@ -60,12 +63,23 @@ struct vcpu_ops {
 	void (*eoi)(void *ctx, struct vcpu *v, uint8_t vector);
 	/* The vCPU goes to sleep until an interrupt, or wakes up. */
 	void (*idle)(void *ctx, struct vcpu *v, bool idle);
+	/* A lodger goes to its own node as @image; interrupts that still come here are passed on.
+	 */
+	void (*leave)(void *ctx, struct vcpu *v, const struct vcpu_image *image);
+	void (*pass_on)(void *ctx, struct vcpu *v, enum irq_mode mode, uint8_t vector, bool level);
 	/* The vCPU cannot go on; @text names why. Its thread ends. */
 	void (*failed)(void *ctx, struct vcpu *v, const char *text);
 };
 
 enum vcpu_mode { VCPU_OUTSIDE, VCPU_IN_GUEST, VCPU_ASLEEP };
-enum vcpu_run_state { VCPU_RUNNING, VCPU_HALTED, VCPU_WAIT_SIPI };
+enum vcpu_run_state { VCPU_RUNNING, VCPU_HALTED, VCPU_WAIT_SIPI, VCPU_AWAY };
+
+/* Where a vCPU of this node or of another starts; see cpu/vcpu_move.h. */
+enum vcpu_start {
+	VCPU_AT_HOME, /* here, and stays */
+	VCPU_LODGES,  /* here, until it moves to its own node */
+	VCPU_AWAITED, /* on another node, until it moves here */
+};
 
 enum vcpu_event {
 	VCPU_EVENT_NMI = 1,
@@ -73,6 +87,7 @@ enum vcpu_event {
 	VCPU_EVENT_SIPI = 4,
 	VCPU_EVENT_STOP = 8,
 	VCPU_EVENT_VECTOR = 16, /* `vector` is not empty */
+	VCPU_EVENT_ARRIVE = 32, /* `arrival` is complete */
 };
 
 struct vcpu_inbox {
@@ -80,6 +95,7 @@ struct vcpu_inbox {
 	_Atomic uint32_t mode;	 /* enum vcpu_mode; also the futex */
 	_Atomic uint32_t sipi;	 /* vector of the SIPI */
 	_Atomic uint64_t vector[4], level[4];
+	struct vcpu_image *arrival; /* of an awaited vCPU; the thread takes it with its event */
 };
 
 enum vcpu_exit {
@@ -102,8 +118,9 @@ struct vcpu {
 	struct ram *ram;
 	const struct vcpu_ops *ops;
 	void *ctx;
-	unsigned index; /* in the cluster */
-	int host_cpu;	/* to pin to, -1 for none */
+	_Atomic unsigned *lodgers; /* how many are awake on this node; may be NULL */
+	unsigned index;		   /* in the cluster */
+	int host_cpu;		   /* to pin to, -1 for none */
 	int fd;
 	struct kvm_run *run;
 
@@ -111,6 +128,7 @@ struct vcpu {
 	struct lapic lapic;
 	enum vcpu_run_state state;
 	bool nmi;	     /* pending */
+	bool lodges;	     /* and has not left yet */
 	int64_t tsc_offset;  /* as KVM has it */
 	uint64_t pvclock[2]; /* what the guest last wrote to the two MSRs of the KVM clock */
 	uint64_t armed_ns;   /* host time for which `timer` is set, 0 for none */
@@ -118,6 +136,7 @@ struct vcpu {
 	bool has_timer;
 	struct kvm_sregs reset_sregs;
 	struct kvm_regs reset_regs;
+	struct vcpu_msrs *msrs;		 /* of a lodger: as they were at first */
 	uint64_t exits[VCPU_EXIT_KINDS]; /* others may read, a count behind */
 	pthread_t thread;
 	bool started;
@@ -129,8 +148,10 @@ struct vcpu_config {
 	struct ram *ram;
 	const struct vcpu_ops *ops;
 	void *ctx;
+	_Atomic unsigned *lodgers; /* shared by all vCPUs of a node; NULL where none lodges */
 	unsigned index;
 	bool bsp;
+	enum vcpu_start start;
 	int host_cpu;
 	struct cpuid_topology topology;
 	const uint32_t *cpuid_words; /* CPUID_WORDS, common to all hosts */
@@ -144,7 +165,7 @@ struct vcpu_entry {
 
 /**
  * vcpu_new() - create a vCPU in its reset state: the APIC in x2APIC mode as firmware leaves it,
- * the boot processor ready to run, the others waiting for their SIPI
+ * the boot processor ready to run, the others waiting for their SIPI; an awaited one for its image
  *
  * Return: 0; negative errno with @err.
  */
@@ -173,8 +194,18 @@ void vcpu_signal(struct vcpu *v, enum vcpu_event event, uint8_t vector);
 /** vcpu_handle_exit() - act on run->exit_reason. Return: 0 to go on, negative to end the thread. */
 int vcpu_handle_exit(struct vcpu *v);
 
+/** vcpu_take_vectors() - take 64 vectors of the inbox; @level: those that are level-triggered. */
+uint64_t vcpu_take_vectors(struct vcpu *v, unsigned word, uint64_t *level);
+
 /** vcpu_apply() - do what an access to the APIC asks for. */
 void vcpu_apply(struct vcpu *v, const struct lapic_effects *fx);
+
+/**
+ * vcpu_access_msr() - KVM_GET_MSRS or KVM_SET_MSRS (@request) for one MSR
+ *
+ * Return: 0; -EIO for one that KVM does not know or a value that it refuses; negative errno.
+ */
+int vcpu_access_msr(const struct vcpu *v, unsigned long request, struct kvm_msr_entry *entry);
 
 /** vcpu_reset_to_sipi() - registers after INIT + SIPI: real mode at @vector << 12. */
 int vcpu_reset_to_sipi(struct vcpu *v, uint8_t vector);

@@ -12,17 +12,26 @@
 #define MTRR_ENABLE_WB	  0x806 /* MTRRs on, default type write-back (SDM vol. 3, 11.11.2.1) */
 #define PHYS_BITS_MAX	  46u
 
-static int set_msr(const struct vcpu *v, uint32_t index, uint64_t value)
+int vcpu_access_msr(const struct vcpu *v, unsigned long request, struct kvm_msr_entry *entry)
 {
 	const struct kvm_msrs head = {.nmsrs = 1};
-	const struct kvm_msr_entry entry = {.index = index, .data = value};
 	/* The entries follow the header: an array of unknown length in the kernel's struct. */
-	alignas(struct kvm_msrs) uint8_t msrs[sizeof(head) + sizeof(entry)];
+	alignas(struct kvm_msrs) uint8_t msrs[sizeof(head) + sizeof(*entry)];
 
 	memcpy(msrs, &head, sizeof(head));
-	memcpy(msrs + sizeof(head), &entry, sizeof(entry));
-	int r = ioctl(v->fd, KVM_SET_MSRS, msrs);
-	return r == 1 ? 0 : r < 0 ? -errno : -EIO;
+	memcpy(msrs + sizeof(head), entry, sizeof(*entry));
+	int r = ioctl(v->fd, request, msrs);
+	if (r != 1)
+		return r < 0 ? -errno : -EIO;
+	memcpy(entry, msrs + sizeof(head), sizeof(*entry));
+	return 0;
+}
+
+static int set_msr(const struct vcpu *v, uint32_t index, uint64_t value)
+{
+	struct kvm_msr_entry entry = {.index = index, .data = value};
+
+	return vcpu_access_msr(v, KVM_SET_MSRS, &entry);
 }
 
 static unsigned phys_bits(const struct kvm_cpuid2 *table)
@@ -66,6 +75,8 @@ static int set_up(struct vcpu *v, const struct vcpu_config *cfg)
 		r = set_msr(v, MSR_MTRR_DEF_TYPE, MTRR_ENABLE_WB);
 	if (r == 0)
 		r = set_msr(v, MSR_MISC_ENABLE, 1); /* fast string operations */
+	if (r == 0 && cfg->start == VCPU_LODGES)
+		r = vcpu_image_prepare(v);
 	return r;
 }
 
@@ -82,9 +93,13 @@ int vcpu_new(const struct vcpu_config *cfg, struct vcpu **ret, struct err *err)
 		.ram = cfg->ram,
 		.ops = cfg->ops,
 		.ctx = cfg->ctx,
+		.lodgers = cfg->lodgers,
 		.index = cfg->index,
 		.host_cpu = cfg->host_cpu,
-		.state = cfg->bsp ? VCPU_RUNNING : VCPU_WAIT_SIPI,
+		.state = cfg->start == VCPU_AWAITED ? VCPU_AWAY
+			 : cfg->bsp		    ? VCPU_RUNNING
+						    : VCPU_WAIT_SIPI,
+		.lodges = cfg->start == VCPU_LODGES,
 		.fd = ioctl(cfg->kvm->vm, KVM_CREATE_VCPU, cfg->topology.apic_id),
 		.run = MAP_FAILED,
 	};
@@ -107,6 +122,8 @@ void vcpu_free(struct vcpu *v)
 	if (v->run != MAP_FAILED)
 		munmap(v->run, v->kvm->run_size);
 	closep(&v->fd);
+	free(v->inbox.arrival);
+	free(v->msrs);
 	free(v);
 }
 

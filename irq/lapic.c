@@ -62,6 +62,27 @@ void lapic_init_signal(struct lapic *l)
 	reset_registers(l);
 }
 
+int lapic_load(struct lapic *l, const struct lapic *from)
+{
+	const uint64_t modes = LAPIC_BASE_ENABLE | LAPIC_BASE_X2APIC;
+	const uint32_t reserved = (1u << VECTOR_FIRST) - 1;
+
+	if (from->id != l->id || ((from->apic_base ^ l->apic_base) & LAPIC_BASE_BSP))
+		return -EINVAL;
+	if ((from->apic_base & l->base_reserved) || (from->apic_base & modes) == LAPIC_BASE_X2APIC)
+		return -EINVAL;
+	if (from->tpr > 0xff || ((from->irr[0] | from->isr[0]) & reserved))
+		return -EINVAL;
+	if (from->timer_counting > 1 || (from->timer_counting && !from->timer_initial) ||
+	    (from->timer_counting && from->tsc_deadline))
+		return -EINVAL;
+
+	uint64_t base_reserved = l->base_reserved;
+	*l = *from;
+	l->base_reserved = base_reserved;
+	return 0;
+}
+
 struct irq_identity lapic_identity(const struct lapic *l)
 {
 	struct irq_identity identity = {.apic_id = l->id, .ldr = (uint8_t)(l->ldr >> 24)};

@@ -77,7 +77,10 @@ struct lapic_effects {
 	struct irq_message message;
 };
 
-/* Plain data: a vCPU is moved or saved by copying it. Fields are for irq/lapic*.c and tests. */
+/*
+ * Plain data without padding: a vCPU is moved by copying it, see lapic_load(). Fields are for
+ * irq/lapic*.c and tests.
+ */
 struct lapic {
 	uint64_t apic_base;
 	uint64_t base_reserved; /* bits of APIC_BASE that must be zero */
@@ -93,10 +96,11 @@ struct lapic {
 	uint32_t esr_pending; /* errors since the guest's last write */
 	uint32_t lvt[LAPIC_LVT_COUNT];
 	uint32_t timer_initial;
-	uint32_t timer_divide; /* divide configuration register */
-	bool timer_counting;
+	uint32_t timer_divide;		 /* divide configuration register */
+	uint32_t timer_counting;	 /* 0 or 1 */
 	uint32_t irr[8], isr[8], tmr[8]; /* bit v % 32 of word v / 32 is vector v */
 };
+static_assert(sizeof(struct lapic) == 200, "wire layout of a vCPU that moves");
 
 /**
  * lapic_reset() - state after power-up (10.4.7.1): enabled in xAPIC mode, software-disabled
@@ -114,6 +118,17 @@ int lapic_reset(struct lapic *l, uint32_t apic_id, bool bsp, unsigned phys_bits)
  * The timer is disarmed and lapic_identity() may have changed.
  */
 void lapic_init_signal(struct lapic *l);
+
+/**
+ * lapic_load() - take over the state of the same APIC on another node
+ * @from: as a peer sent it: anything is possible
+ *
+ * Both nodes read one guest time, so timers go on.
+ *
+ * Return: 0; -EINVAL when it is another APIC's or no state that an APIC can be in. Nothing changes
+ * then.
+ */
+int lapic_load(struct lapic *l, const struct lapic *from);
 
 /** lapic_identity() - how messages address this APIC now; see irq/route.h. */
 struct irq_identity lapic_identity(const struct lapic *l);

@@ -66,7 +66,7 @@ void lapic_timer_set_divide(struct lapic *l, uint32_t divide, uint64_t now_ns)
 void lapic_timer_disarm(struct lapic *l)
 {
 	l->timer_initial = 0;
-	l->timer_counting = false;
+	l->timer_counting = 0;
 	l->tsc_deadline = 0;
 }
 
@@ -119,7 +119,7 @@ bool lapic_timer_expire(struct lapic *l, struct lapic_clock now)
 
 		l->timer_start_ns += periods * l->timer_initial * ns_per_count(l->timer_divide);
 	} else {
-		l->timer_counting = false;
+		l->timer_counting = 0;
 	}
 	return lapic_lvt_raise(l, LAPIC_LVT_TIMER);
 }

@@ -11,6 +11,7 @@ kept in build/demo. On emulated hosts the proof's work is cut down to what takes
 import argparse
 import json
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -74,6 +75,17 @@ def good(status, report):
     return status == 0 and report and report["proof"] and report.get("failed") == []
 
 
+def at_home(report):
+    """Has every CPU of the guest moved from the first host, where it started, to its own?"""
+    return all(node["vcpus_arrived"] == node["vcpus"] for node in report["nodes"][1:])
+
+
+def times(size, count):
+    """A size as ssihv takes it, "256M", so many times."""
+    number, unit = re.fullmatch(r"(\d+)(\D*)", size).groups()
+    return f"{int(number) * count}{unit}"
+
+
 def table(report, alone):
     litmus = report.get("litmus", {}).values()
     rows = [
@@ -102,11 +114,18 @@ def table(report, alone):
         say(f"{name:<26} {text}")
 
 
+def size(text):
+    if not re.fullmatch(r"\d+[KMGT]?", text):
+        raise argparse.ArgumentTypeError(f"{text}: give a size such as 256M")
+    return text
+
+
 def arguments():
     parser = argparse.ArgumentParser(prog="demo.py", description=__doc__.splitlines()[0])
     parser.add_argument("ssihv", type=pathlib.Path)
     parser.add_argument("--hosts", type=int, default=2)
-    parser.add_argument("--memory", default="256M", help="of each host's node (default 256M)")
+    parser.add_argument("--memory", type=size, default="256M",
+                        help="of each host's node (default 256M)")
     parser.add_argument("--append", default="", help="further words, such as proof.scale=0.5")
     parser.add_argument("--full", action="store_true", help="the whole proof on emulated hosts")
     parser.add_argument("--timeout", type=int, default=1800, help="seconds, of one run")
@@ -121,7 +140,7 @@ def main():
     common = [*guest(), "--timeout", args.timeout]
     say(f"demo: one host with {args.hosts} CPUs, for comparison")
     status, alone = run("alone", [ssihv, "run", "-q", where, 1, "--vcpus-per-node", args.hosts,
-                                  "--memory-per-node", args.memory, *common,
+                                  "--memory-per-node", times(args.memory, args.hosts), *common,
                                   "--append", "quiet proof.only=numa"])
     if not good(status, alone):
         say(f"demo: the guest does not run on one host; see {OUT}")
@@ -134,6 +153,9 @@ def main():
                                      f"proof.expect_nodes={args.hosts} {less} {args.append}"])
     if not good(status, report):
         say(f"demo: FAILED; reports, consoles and logs are in {OUT}")
+        return 1
+    if not at_home(report):
+        say("demo: FAILED: not every CPU of the guest moved to its own host")
         return 1
     table(report, alone)
     say(f"demo: {args.hosts} hosts are one machine; report: {OUT / 'cluster.json'}")

@@ -5,6 +5,7 @@
  * Stages that need peers run the control loop until what they wait for has come, so that a peer's
  * stop, a signal or a lost connection ends them at once.
  */
+#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -32,6 +33,8 @@ static void vcpu_send(void *ctx, struct vcpu *v, const struct irq_message *m)
 
 	if (interrupts_send(&n->irq, v->index, m))
 		pager_yield(n->pager);
+	else if (n->together && n->self == 0)
+		sched_yield(); /* to a lodger, perhaps: the sender will wait for it */
 }
 
 static void vcpu_eoi(void *ctx, struct vcpu *v, uint8_t vector)
@@ -59,6 +62,20 @@ static void vcpu_idle(void *ctx, struct vcpu *v, bool idle)
 	pthread_mutex_unlock(&n->idle_lock);
 }
 
+static void vcpu_left(void *ctx, struct vcpu *v, const struct vcpu_image *image)
+{
+	struct node *n = ctx;
+
+	moving_leave(&n->moving, v, image);
+}
+
+static void vcpu_pass(void *ctx, struct vcpu *v, enum irq_mode mode, uint8_t vector, bool level)
+{
+	struct node *n = ctx;
+
+	interrupts_pass_on(&n->irq, v->index, mode, vector, level);
+}
+
 static void vcpu_failed(void *ctx, struct vcpu *v, const char *text)
 {
 	node_stop(ctx, WIRE_STOP_FAILED, -1, "%s", text);
@@ -69,6 +86,8 @@ static const struct vcpu_ops vcpu_ops = {
 	.send = vcpu_send,
 	.eoi = vcpu_eoi,
 	.idle = vcpu_idle,
+	.leave = vcpu_left,
+	.pass_on = vcpu_pass,
 	.failed = vcpu_failed,
 };
 
@@ -197,7 +216,23 @@ static uint64_t unix_now_ns(void)
 	return (uint64_t)wall.tv_sec * NSEC_PER_SEC + (uint64_t)wall.tv_nsec;
 }
 
-/* Node 0 decides for all: the instruction set that every host has, the TSC's frequency. */
+/* Can and shall all vCPUs start on this node? See cpu/vcpu_move.h. */
+static bool start_together(const struct node *n)
+{
+	if (n->nodes == 1 || !n->cfg->boot.together)
+		return false;
+	if (n->kvm.saves_vcpus && n->topology.vcpus <= n->kvm.max_vcpus)
+		return true;
+	events_log(&n->ev, "warning",
+		   "vCPUs start apart: this host's KVM cannot %s; the guest boots slower",
+		   n->kvm.saves_vcpus ? "hold all of them" : "save their state");
+	return false;
+}
+
+/*
+ * Node 0 decides for all: the instruction set that every host has, the TSC's frequency, where
+ * vCPUs start.
+ */
 static int up_agreement(struct node *n, struct err *err)
 {
 	int r;
@@ -211,8 +246,10 @@ static int up_agreement(struct node *n, struct err *err)
 			return r;
 		clock_sync_start_reference(&n->sync);
 		n->clock.unix_ns = unix_now_ns();
+		n->together = start_together(n);
 		struct wire_start start = {.tsc_khz = n->clock.tsc_khz,
-					   .unix_ns = n->clock.unix_ns};
+					   .unix_ns = n->clock.unix_ns,
+					   .together = n->together};
 		memcpy(start.cpuid, n->cpuid_common, sizeof(start.cpuid));
 		for (unsigned i = 1; i < n->nodes; i++)
 			control_send(n, i, (struct wire_hdr){.type = WIRE_START}, &start,
@@ -288,33 +325,49 @@ static int up_pager(struct node *n, struct err *err)
 	return r < 0 ? err_set(err, r, "pager: cannot start its threads: %s", strerror(-r)) : 0;
 }
 
+static int add_vcpu(struct node *n, unsigned index, enum vcpu_start start, struct err *err)
+{
+	unsigned home = n->topology.node[index], number = index - n->topology.first[home];
+	const struct cluster_node *node = &n->cfg->nodes[home];
+	bool pinned = home == n->self && number < node->cpus_count;
+	const struct vcpu_config cfg = {
+		.kvm = &n->kvm,
+		.clock = &n->clock,
+		.ram = n->ram,
+		.ops = &vcpu_ops,
+		.ctx = n,
+		.lodgers = &n->lodgers,
+		.index = index,
+		.bsp = index == 0,
+		.start = start,
+		.host_cpu = pinned ? (int)node->cpus[number] : -1,
+		.topology = {.apic_id = n->topology.apic_id[index],
+			     .node_shift = n->topology.node_shift,
+			     .node_vcpus = node->vcpus,
+			     .tsc_khz = n->clock.tsc_khz},
+		.cpuid_words = n->cpuid_common,
+	};
+	int r = vcpu_new(&cfg, &n->vcpu[index], err);
+
+	if (r == 0)
+		n->vcpus++;
+	return r;
+}
+
 static int up_vcpus(struct node *n, struct err *err)
 {
-	const struct cluster_node *own = &n->cfg->nodes[n->self];
-	interrupts_init(&n->irq, n->self, &n->topology, n->link, n->vcpu);
+	interrupts_init(&n->irq, n->self, &n->topology, n->link, n->vcpu, n->together);
+	moving_init(&n->moving, &n->irq);
 	forward_init(&n->forward, n->link);
 	int r = platform_init(&n->platform, &n->irq, n->wake, n->clock.unix_ns, on_power, n, err);
 
-	for (unsigned k = 0; r == 0 && k < own->vcpus; k++) {
-		unsigned index = n->topology.first[n->self] + k;
-		const struct vcpu_config cfg = {
-			.kvm = &n->kvm,
-			.clock = &n->clock,
-			.ram = n->ram,
-			.ops = &vcpu_ops,
-			.ctx = n,
-			.index = index,
-			.bsp = index == 0,
-			.host_cpu = k < own->cpus_count ? (int)own->cpus[k] : -1,
-			.topology = {.apic_id = n->topology.apic_id[index],
-				     .node_shift = n->topology.node_shift,
-				     .node_vcpus = own->vcpus,
-				     .tsc_khz = n->clock.tsc_khz},
-			.cpuid_words = n->cpuid_common,
-		};
-		r = vcpu_new(&cfg, &n->vcpu[k], err);
-		if (r == 0)
-			n->vcpus++;
+	for (unsigned i = 0; r == 0 && i < n->topology.vcpus; i++) {
+		if (n->topology.node[i] == n->self)
+			r = add_vcpu(n, i,
+				     n->together && n->self != 0 ? VCPU_AWAITED : VCPU_AT_HOME,
+				     err);
+		else if (n->together && n->self == 0)
+			r = add_vcpu(n, i, VCPU_LODGES, err);
 	}
 	n->platform_up = r == 0;
 	return r;
@@ -336,11 +389,11 @@ static int up_boot(struct node *n, struct err *err)
 static int up_run(struct node *n, struct err *err)
 {
 	n->run_ns = clock_now_ns();
-	for (unsigned k = 0; k < n->vcpus; k++) {
-		int r = vcpu_start(n->vcpu[k]);
+	for (unsigned i = 0; i < n->topology.vcpus; i++) {
+		int r = n->vcpu[i] ? vcpu_start(n->vcpu[i]) : 0;
 		if (r < 0)
-			return err_set(err, r, "vCPU %u: cannot start its thread: %s",
-				       n->vcpu[k]->index, strerror(-r));
+			return err_set(err, r, "vCPU %u: cannot start its thread: %s", i,
+				       strerror(-r));
 	}
 	events_emit(&n->ev, "ready", NULL);
 	return 0;

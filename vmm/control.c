@@ -84,11 +84,13 @@ static int on_join(struct node *n, unsigned peer, const struct wire_join *join)
 
 static int on_start(struct node *n, unsigned peer, const struct wire_start *start)
 {
-	if (peer != 0 || n->started || start->tsc_khz == 0 || start->tsc_khz > UINT32_MAX)
+	if (peer != 0 || n->started || start->tsc_khz == 0 || start->tsc_khz > UINT32_MAX ||
+	    start->together > 1 || start->reserved)
 		return -EPROTO;
 	memcpy(n->cpuid_common, start->cpuid, sizeof(n->cpuid_common));
 	n->clock.tsc_khz = start->tsc_khz;
 	n->clock.unix_ns = start->unix_ns;
+	n->together = start->together;
 	n->started = true;
 	return 0;
 }
@@ -144,6 +146,16 @@ static int on_io_request(struct node *n, struct conn *c, const struct wire_hdr *
 	return 0;
 }
 
+static int on_vcpu_state(struct node *n, unsigned peer, const struct wire_hdr *h,
+			 const void *payload)
+{
+	int r = moving_state(&n->moving, peer, h, payload);
+
+	if (r > 0)
+		events_log(&n->ev, "info", "vCPU %u has moved here", (unsigned)h->addr);
+	return MIN(r, 0);
+}
+
 static int on_event(void *ctx, struct conn *c, const struct wire_hdr *h, const void *payload)
 {
 	struct node *n = ctx;
@@ -155,12 +167,16 @@ static int on_event(void *ctx, struct conn *c, const struct wire_hdr *h, const v
 		return 0;
 	switch (h->type) {
 	case WIRE_IPI:
-		return interrupts_receive(&n->irq, payload);
+		return interrupts_receive(&n->irq, h->node, payload);
 	case WIRE_EOI:
 		if (n->self != PLATFORM_NODE)
 			return -EPROTO;
 		platform_eoi(&n->platform, (uint8_t)h->addr);
 		return 0;
+	case WIRE_VCPU_STATE:
+		return on_vcpu_state(n, c->peer, h, payload);
+	case WIRE_VCPU_HOME:
+		return moving_home(&n->moving, c->peer, h);
 	case WIRE_IO_REQUEST:
 		return on_io_request(n, c, h, payload);
 	case WIRE_IO_REPLY:

@@ -21,10 +21,9 @@
 
 /*
  * For a guest on several hosts: a CPU that has nothing to do does not fetch a task from another
- * node (periodic balancing still moves them), and the boot CPU unpacks the initramfs itself. Both
- * halve the interrupts between nodes while the guest boots.
+ * node. Periodic balancing still moves them.
  */
-#define SPREAD_CMDLINE " relax_domain_level=3 initramfs_async=0"
+#define SPREAD_CMDLINE " relax_domain_level=3"
 
 static int write_acpi(struct node *n, uint64_t *rsdp, struct err *err)
 {

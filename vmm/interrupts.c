@@ -2,23 +2,23 @@
 #include "vmm/interrupts.h"
 
 void interrupts_init(struct interrupts *irq, unsigned self, const struct topology *topology,
-		     struct link *links, struct vcpu *const *vcpus)
+		     struct link *links, struct vcpu *const *vcpus, bool together)
 {
 	irq->self = self;
 	irq->topology = topology;
 	irq->links = links;
 	irq->vcpus = vcpus;
-	for (unsigned i = 0; i < topology->vcpus; i++)
+	for (unsigned i = 0; i < topology->vcpus; i++) {
 		irq->identity[i] = (struct irq_identity){
 			.apic_id = topology->apic_id[i],
 			.format = IRQ_FORMAT_X2APIC,
 		};
+		atomic_store(&irq->at[i], together ? 0 : (uint8_t)topology->node[i]);
+	}
 }
 
-static void deliver(struct interrupts *irq, unsigned number, const struct wire_ipi *ipi)
+static void deliver(struct vcpu *v, const struct wire_ipi *ipi)
 {
-	struct vcpu *v = irq->vcpus[number];
-
 	switch (ipi->mode) {
 	case IRQ_FIXED:
 	case IRQ_LOWEST:
@@ -36,10 +36,12 @@ static void deliver(struct interrupts *irq, unsigned number, const struct wire_i
 	}
 }
 
-static void deliver_all(struct interrupts *irq, const struct wire_ipi *ipi)
+/* To the vCPUs of @node in @ipi that are here. */
+static void deliver_all(struct interrupts *irq, unsigned node, const struct wire_ipi *ipi)
 {
 	for (uint64_t left = ipi->vcpus; left; left &= left - 1)
-		deliver(irq, (unsigned)__builtin_ctzll(left), ipi);
+		deliver(irq->vcpus[irq->topology->first[node] + (unsigned)__builtin_ctzll(left)],
+			ipi);
 }
 
 /* The members of @set that belong to @node, as bits of their number there. */
@@ -54,11 +56,54 @@ static uint64_t targets_of(const struct interrupts *irq, const struct route_set 
 	return bits;
 }
 
+/* Of the vCPUs @bits of @node: those at the same place as the first of them, which is @at. */
+static uint64_t neighbours(const struct interrupts *irq, unsigned node, uint64_t bits, unsigned *at)
+{
+	const _Atomic uint8_t *places = &irq->at[irq->topology->first[node]];
+	uint64_t same = 0;
+
+	*at = atomic_load_explicit(&places[__builtin_ctzll(bits)], memory_order_acquire);
+	for (uint64_t left = bits; left; left &= left - 1) {
+		int k = __builtin_ctzll(left);
+		if (atomic_load_explicit(&places[k], memory_order_acquire) == *at)
+			same |= UINT64_C(1) << k;
+	}
+	return same;
+}
+
+static void send_to(struct interrupts *irq, unsigned at, unsigned node, const struct wire_ipi *ipi)
+{
+	const struct wire_hdr hdr = {.type = WIRE_IPI, .node = (uint8_t)node};
+
+	atomic_fetch_add_explicit(&irq->sent_remote, 1, memory_order_relaxed);
+	link_send(&irq->links[at], hdr, ipi, sizeof(*ipi));
+}
+
+/* Return: does it go to another node, too? */
+static bool distribute(struct interrupts *irq, unsigned node, struct wire_ipi ipi)
+{
+	uint64_t left = ipi.vcpus;
+	bool remote = false;
+
+	while (left) {
+		unsigned at;
+		ipi.vcpus = neighbours(irq, node, left, &at);
+		left &= ~ipi.vcpus;
+		if (at == irq->self) {
+			deliver_all(irq, node, &ipi);
+			continue;
+		}
+		remote = true;
+		send_to(irq, at, node, &ipi);
+	}
+	return remote;
+}
+
 bool interrupts_send(struct interrupts *irq, uint32_t sender, const struct irq_message *m)
 {
 	struct wire_ipi ipi = {.vector = m->vector, .mode = m->mode, .level = m->level};
 	struct route_set set;
-	bool left = false;
+	bool remote = false;
 
 	/* A message to nobody vanishes, as on the bus. */
 	if (route_message(m, sender, irq->identity, irq->topology->vcpus, &set) <= 0)
@@ -67,26 +112,45 @@ bool interrupts_send(struct interrupts *irq, uint32_t sender, const struct irq_m
 		ipi.mode = IRQ_FIXED;
 	for (unsigned node = 0; node < irq->topology->nodes; node++) {
 		ipi.vcpus = targets_of(irq, &set, node);
-		if (!ipi.vcpus)
-			continue;
-		if (node == irq->self) {
-			deliver_all(irq, &ipi);
-			continue;
-		}
-		left = true;
-		atomic_fetch_add_explicit(&irq->sent_remote, 1, memory_order_relaxed);
-		link_send(&irq->links[node], (struct wire_hdr){.type = WIRE_IPI}, &ipi,
-			  sizeof(ipi));
+		if (ipi.vcpus && distribute(irq, node, ipi))
+			remote = true;
 	}
-	return left;
+	return remote;
 }
 
-int interrupts_receive(struct interrupts *irq, const struct wire_ipi *ipi)
+int interrupts_receive(struct interrupts *irq, unsigned node, const struct wire_ipi *ipi)
 {
-	unsigned count = irq->topology->first[irq->self + 1] - irq->topology->first[irq->self];
+	if (node >= irq->topology->nodes)
+		return -EPROTO;
 
+	unsigned first = irq->topology->first[node], count = irq->topology->first[node + 1] - first;
 	if (count < 64 && ipi->vcpus >> count)
 		return -EPROTO;
-	deliver_all(irq, ipi);
+	/* Only node 0, where vCPUs lodge, is asked for one that is elsewhere. */
+	for (uint64_t left = ipi->vcpus; left; left &= left - 1)
+		if (irq->self != 0 &&
+		    atomic_load(&irq->at[first + (unsigned)__builtin_ctzll(left)]) != irq->self)
+			return -EPROTO;
+	distribute(irq, node, *ipi);
 	return 0;
+}
+
+void interrupts_moved(struct interrupts *irq, unsigned index)
+{
+	atomic_store_explicit(&irq->at[index], (uint8_t)irq->topology->node[index],
+			      memory_order_release);
+}
+
+void interrupts_pass_on(struct interrupts *irq, unsigned index, enum irq_mode mode, uint8_t vector,
+			bool level)
+{
+	unsigned node = irq->topology->node[index];
+	const struct wire_ipi ipi = {
+		.vector = vector,
+		.mode = (uint8_t)mode,
+		.level = level,
+		.vcpus = UINT64_C(1) << (index - irq->topology->first[node]),
+	};
+
+	send_to(irq, node, node, &ipi);
 }

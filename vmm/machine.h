@@ -9,6 +9,7 @@
 #include "vmm/clock_sync.h"
 #include "vmm/events.h"
 #include "vmm/forward.h"
+#include "vmm/moving.h"
 #include "vmm/node.h"
 #include "vmm/platform.h"
 
@@ -45,10 +46,13 @@ struct node {
 	struct interrupts irq;
 	struct forward forward;
 	struct platform platform;
-	struct vcpu *vcpu[CLUSTER_MAX_VCPUS];
-	unsigned vcpus;
-	pthread_mutex_t idle_lock; /* of `asleep` and of telling the pager */
-	unsigned asleep;	   /* vCPUs that wait for an interrupt */
+	struct moving moving;
+	_Atomic unsigned lodgers;	       /* vCPUs of other nodes that are awake here */
+	bool together;			       /* all vCPUs start on node 0 */
+	struct vcpu *vcpu[TOPOLOGY_MAX_VCPUS]; /* by index in the cluster; NULL: never here */
+	unsigned vcpus;			       /* of them, those that are not NULL */
+	pthread_mutex_t idle_lock;	       /* of `asleep` and of telling the pager */
+	unsigned asleep;		       /* vCPUs that wait for an interrupt */
 
 	/* Main thread: what has been heard. Bit i: of node i. */
 	uint64_t joined, ready, stopped, lost;

@@ -34,8 +34,8 @@ static json_t *exits(const struct node *n)
 
 	for (unsigned kind = 0; all && kind < VCPU_EXIT_KINDS; kind++) {
 		uint64_t sum = 0;
-		for (unsigned k = 0; k < n->vcpus; k++)
-			sum += n->vcpu[k]->exits[kind];
+		for (unsigned i = 0; i < n->topology.vcpus; i++)
+			sum += n->vcpu[i] ? n->vcpu[i]->exits[kind] : 0;
 		json_object_set_new(all, names[kind], json_integer((json_int_t)sum));
 	}
 	return all;
@@ -51,8 +51,12 @@ json_t *node_report(struct node *n)
 	if (n->pager)
 		pager_stats(n->pager, stats);
 	return json_pack(
-		"{s:s, s:I, s:I, s:f, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:I, s:{s:I, s:I}}",
-		"name", n->cfg->nodes[n->self].name, "vcpus", (json_int_t)n->vcpus, "memory",
+		"{s:s, s:I, s:I, s:I, s:I, s:f, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:I, s:{s:I, "
+		"s:I}}",
+		"name", n->cfg->nodes[n->self].name, "vcpus",
+		(json_int_t)n->cfg->nodes[n->self].vcpus, "vcpus_left",
+		(json_int_t)atomic_load(&n->moving.left), "vcpus_arrived",
+		(json_int_t)atomic_load(&n->moving.arrived), "memory",
 		(json_int_t)n->cfg->nodes[n->self].memory, "ran_seconds", ran, "faults_local",
 		(json_int_t)stats->dsm.faults_local, "faults_remote",
 		(json_int_t)stats->dsm.faults_remote, "prefetches",

@@ -32,13 +32,15 @@ static void tell_peers(struct node *n)
 
 static void stop_vcpus(struct node *n)
 {
-	for (unsigned k = 0; k < n->vcpus; k++)
-		vcpu_signal(n->vcpu[k], VCPU_EVENT_STOP, 0);
+	for (unsigned i = 0; i < n->topology.vcpus; i++)
+		if (n->vcpu[i])
+			vcpu_signal(n->vcpu[i], VCPU_EVENT_STOP, 0);
 	forward_cancel(&n->forward);
 	if (n->pager)
 		pager_stop(n->pager);
-	for (unsigned k = 0; k < n->vcpus; k++)
-		vcpu_join(n->vcpu[k]);
+	for (unsigned i = 0; i < n->topology.vcpus; i++)
+		if (n->vcpu[i])
+			vcpu_join(n->vcpu[i]);
 	if (n->platform_up)
 		n->report = node_report(n);
 	pager_free(n->pager);
@@ -86,8 +88,9 @@ void node_down(struct node *n)
 	if (n->platform_up)
 		control_flush_console(n);
 	emit_end(n);
-	for (unsigned k = 0; k < n->vcpus; k++)
-		vcpu_free(n->vcpu[k]);
+	for (unsigned i = 0; i < n->topology.vcpus; i++)
+		vcpu_free(n->vcpu[i]);
+	moving_free(&n->moving);
 	platform_free(&n->platform);
 	mesh_close(&n->mesh);
 	kvm_close(&n->kvm);

@@ -47,6 +47,7 @@ struct rule {
 #define HELLO sizeof(struct wire_hello)
 #define IPI   sizeof(struct wire_ipi)
 #define IO    sizeof(struct wire_io)
+#define PART  sizeof(struct wire_part)
 #define JOIN  sizeof(struct wire_join)
 #define START sizeof(struct wire_start)
 #define PONG  sizeof(struct wire_pong)
@@ -65,10 +66,12 @@ static const struct rule rules[] = {
 	[WIRE_DONE]       = {"DONE",       PAGES,   ADDR_PAGE, NODE,   0, 0,         0, 0},
 	[WIRE_URGE]       = {"URGE",       PAGES,   ADDR_PAGE, TURN,   0, 0,         0, 0},
 	[WIRE_GRANT]      = {"GRANT",      PAGES,   ADDR_PAGE, BOTH,   0, GRANT_ALL, 0, PAGE},
-	[WIRE_IPI]        = {"IPI",        EVENT,   ADDR_ZERO, 0,      0, 0,         IPI, IPI},
+	[WIRE_IPI]        = {"IPI",        EVENT,   ADDR_ZERO, NODE,   0, 0,         IPI, IPI},
 	[WIRE_EOI]        = {"EOI",        EVENT,   ADDR_BYTE, 0,      0, 0,         0, 0},
 	[WIRE_IO_REQUEST] = {"IO_REQUEST", EVENT,   ADDR_ZERO, 0,      0, 0,         IO, PAGE},
 	[WIRE_IO_REPLY]   = {"IO_REPLY",   EVENT,   ADDR_ANY,  0,      0, 0,         IO, PAGE},
+	[WIRE_VCPU_STATE] = {"VCPU_STATE", EVENT,   ADDR_ANY,  0,      0, 0,         PART + 1, PAGE},
+	[WIRE_VCPU_HOME]  = {"VCPU_HOME",  EVENT,   ADDR_ANY,  0,      0, 0,         0, 0},
 	[WIRE_JOIN]       = {"JOIN",       CONTROL, ADDR_ZERO, 0,      0, 0,         JOIN, JOIN},
 	[WIRE_START]      = {"START",      CONTROL, ADDR_ZERO, 0,      0, 0,         START, START},
 	[WIRE_PING]       = {"PING",       CONTROL, ADDR_ANY,  0,      0, 0,         0, 0},

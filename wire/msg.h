@@ -59,10 +59,17 @@ enum wire_type {
 	WIRE_GRANT = 32,
 
 	/* WIRE_CLASS_EVENT. Data of forwarded I/O: at most WIRE_IO_DATA_MAX bytes a message. */
-	WIRE_IPI = 48, /* payload: struct wire_ipi */
+	WIRE_IPI = 48, /* for vCPUs of `node`, wherever they are. Payload: struct wire_ipi */
 	WIRE_EOI,      /* broadcast EOI of a level interrupt to the IOAPIC's node; addr = vector */
 	WIRE_IO_REQUEST, /* vCPU's node -> device's. Payload: struct wire_io + data for writes */
 	WIRE_IO_REPLY,	 /* addr = the request's cookie. Payload: struct wire_io + data for reads */
+
+	/*
+	 * A vCPU moves to its own node; addr = its index in the cluster. What is sent to the node
+	 * of a vCPU that is still elsewhere goes there and is passed on; see cpu/vcpu_move.h.
+	 */
+	WIRE_VCPU_STATE, /* node 0 -> its node. Payload: struct wire_part + bytes, in order */
+	WIRE_VCPU_HOME,	 /* its node -> all others: it is here from now on */
 
 	/* WIRE_CLASS_CONTROL */
 	WIRE_JOIN = 64, /* node -> node 0: what this host can do. Payload: struct wire_join */
@@ -115,13 +122,13 @@ struct wire_hello {
 };
 static_assert(sizeof(struct wire_hello) == 32, "wire layout");
 
-/* An interrupt command of a vCPU, IOAPIC or MSI, already routed to vCPUs of the receiving node. */
+/* An interrupt command of a vCPU, IOAPIC or MSI, already routed to vCPUs of one node. */
 struct wire_ipi {
 	uint8_t vector;
 	uint8_t mode; /* delivery mode, as in the ICR: 0 fixed, 4 NMI, 5 INIT, 6 SIPI */
 	uint8_t level;
 	uint8_t reserved[5];
-	uint64_t vcpus; /* bit k: the receiver's k-th vCPU */
+	uint64_t vcpus; /* bit k: the node's k-th vCPU */
 };
 static_assert(sizeof(struct wire_ipi) == 16, "wire layout");
 
@@ -137,6 +144,14 @@ struct wire_io {
 static_assert(sizeof(struct wire_io) == 24, "wire layout");
 #define WIRE_IO_DATA_MAX (WIRE_PAYLOAD_MAX - sizeof(struct wire_io))
 
+/* A piece of something that is larger than a message. */
+struct wire_part {
+	uint32_t offset; /* of the bytes that follow */
+	uint32_t reserved;
+};
+static_assert(sizeof(struct wire_part) == 8, "wire layout");
+#define WIRE_PART_MAX (WIRE_PAYLOAD_MAX - sizeof(struct wire_part))
+
 #define WIRE_CPUID_WORDS 32
 struct wire_join {
 	uint32_t cpuid[WIRE_CPUID_WORDS]; /* feature words that are ANDed over all hosts */
@@ -148,8 +163,10 @@ struct wire_start {
 	uint32_t cpuid[WIRE_CPUID_WORDS]; /* the words that all hosts have */
 	uint64_t tsc_khz;		  /* guest TSC frequency */
 	uint64_t unix_ns;		  /* wall clock at guest TSC 0 */
+	uint32_t together;		  /* 1: all vCPUs start on node 0 */
+	uint32_t reserved;
 };
-static_assert(sizeof(struct wire_start) == 144, "wire layout");
+static_assert(sizeof(struct wire_start) == 152, "wire layout");
 
 struct wire_pong {
 	uint64_t guest_tsc; /* the answering node's guest TSC when it answered */

@@ -76,6 +76,7 @@ static void missing_keys_have_defaults(void **state)
 	assert_int_equal(cfg->pager.shards, 1);
 	assert_int_equal(cfg->pager.hold_us, 2000);
 	assert_int_equal(cfg->pager.spin_us, 50);
+	assert_int_equal(cfg->boot.together, 1);
 	assert_int_equal(cfg->lab.slow_motion, 1);
 	assert_int_equal(cfg->distance[2][2], 10);
 	assert_int_equal(cfg->distance[0][2], 100);
@@ -225,6 +226,7 @@ static const struct {
 	{"cluster: {name: t}\nplacement: moon\nnodes:\n" NODE("a"), ":2: placement"},
 	{LOCAL NODE("a") "transport: {kind: pigeon}\n", "transport.kind"},
 	{LOCAL NODE("a") "pager: {shards: 0}\n", "pager.shards: 0 is out of range; give 1..16"},
+	{LOCAL NODE("a") "boot: {together: 2}\n", "boot.together"},
 	{LOCAL NODE("a") "pager: {hold_us: 1000001}\n", "pager.hold_us"},
 	{LOCAL NODE("a") "lab: {slow_motion: 0}\n", "lab.slow_motion"},
 	{LOCAL NODE("a") "lab: {host_memory: x}\n", "lab.host_memory: 'x'"},

@@ -110,8 +110,32 @@ static void on_idle(void *ctx, struct vcpu *v, bool idle)
 {
 }
 
+static void on_leave(void *ctx, struct vcpu *v, const struct vcpu_image *image)
+{
+	struct tiny *t = ctx;
+
+	t->image = *image;
+	record(t, &(struct tiny_entry){.kind = TINY_LEFT, .vcpu = v->index});
+}
+
+static void on_pass(void *ctx, struct vcpu *v, enum irq_mode mode, uint8_t vector, bool level)
+{
+	record(ctx, &(struct tiny_entry){.kind = TINY_PASSED,
+					 .vcpu = v->index,
+					 .addr = vector,
+					 .value = mode,
+					 .size = level});
+}
+
 static const struct vcpu_ops ops = {
-	.io = on_io, .send = on_send, .eoi = on_eoi, .idle = on_idle, .failed = on_failed};
+	.io = on_io,
+	.send = on_send,
+	.eoi = on_eoi,
+	.idle = on_idle,
+	.leave = on_leave,
+	.pass_on = on_pass,
+	.failed = on_failed,
+};
 
 /* ---- the guest's memory ---- */
 
@@ -122,9 +146,9 @@ static void put(struct tiny *t, uint64_t gpa, const void *data, size_t len)
 
 static void put_tables(struct tiny *t)
 {
-	/* Present and writable; two 2 MiB pages. */
-	const uint64_t pml4 = (TABLES_GPA + 0x1000) | 3, pdpt = (TABLES_GPA + 0x2000) | 3,
-		       pages[] = {0x83, TINY_MMIO | 0x83};
+	/* Present, writable, for user code, too; two 2 MiB pages. */
+	const uint64_t pml4 = (TABLES_GPA + 0x1000) | 7, pdpt = (TABLES_GPA + 0x2000) | 7,
+		       pages[] = {0x87, TINY_MMIO | 0x87};
 	/* Null, null, 64-bit code, data: as the boot protocol has them. */
 	const uint64_t gdt[] = {0, 0, 0x00af9b000000ffff, 0x00cf93000000ffff};
 
@@ -174,16 +198,19 @@ int tiny_usable(struct err *err)
 	return r;
 }
 
-static void make_vcpu(struct tiny *t, unsigned index, const uint32_t *words)
+static void make_vcpu(struct tiny *t, unsigned index, enum vcpu_start start)
 {
+	uint32_t words[CPUID_WORDS];
 	const struct vcpu_config cfg = {
 		.kvm = &t->kvm,
 		.clock = &t->clock,
 		.ram = t->ram,
 		.ops = &ops,
 		.ctx = t,
+		.lodgers = &t->lodgers,
 		.index = index,
 		.bsp = index == 0,
+		.start = start,
 		.host_cpu = -1,
 		.topology = {.apic_id = index,
 			     .node_shift = 1,
@@ -193,6 +220,7 @@ static void make_vcpu(struct tiny *t, unsigned index, const uint32_t *words)
 	};
 	struct err err = {""};
 
+	assert_int_equal(cpuid_words(&t->kvm, words), 0);
 	if (vcpu_new(&cfg, &t->vcpu[index], &err) < 0)
 		fail_msg("%s", err.text);
 }
@@ -214,27 +242,47 @@ static void start_clock(struct tiny *t)
 		atomic_store(&t->clock.offset, 0);
 }
 
-struct tiny *tiny_new(void)
+static struct tiny *new_rig(void)
 {
-	const uint64_t size = REGION_BYTES;
 	struct tiny *t = calloc(1, sizeof(*t));
-	uint32_t words[CPUID_WORDS];
-	struct mem_layout layout;
-	struct err err = {""};
 
 	assert_non_null(t);
 	pthread_mutex_init(&t->lock, NULL);
 	pthread_cond_init(&t->changed, NULL);
+	return t;
+}
+
+struct tiny *tiny_new(enum vcpu_start start)
+{
+	const uint64_t size = REGION_BYTES;
+	struct tiny *t = new_rig();
+	struct mem_layout layout;
+	struct err err = {""};
+
 	if (kvm_open(&t->kvm, &err) < 0 || mem_layout_init(&size, 1, &layout, &err) < 0 ||
 	    ram_new(&layout, &t->ram, &err) < 0 || kvm_map_ram(&t->kvm, t->ram, &err) < 0)
 		fail_msg("%s", err.text);
 	t->clock.tsc_khz = t->kvm.tsc_khz;
-	assert_int_equal(cpuid_words(&t->kvm, words), 0);
 	put_tables(t);
 	put_interrupts(t);
-	for (unsigned i = 0; i < TINY_VCPUS; i++)
-		make_vcpu(t, i, words);
+	make_vcpu(t, 0, start);
+	make_vcpu(t, 1, VCPU_AT_HOME);
 	start_clock(t);
+	return t;
+}
+
+struct tiny *tiny_home(struct tiny *host)
+{
+	struct tiny *t = new_rig();
+	struct err err = {""};
+
+	t->host = host;
+	t->ram = host->ram;
+	t->clock = host->clock;
+	if (kvm_open(&t->kvm, &err) < 0 || kvm_map_ram(&t->kvm, t->ram, &err) < 0)
+		fail_msg("%s", err.text);
+	make_vcpu(t, 0, VCPU_AWAITED);
+	assert_int_equal(vcpu_start(t->vcpu[0]), 0);
 	return t;
 }
 
@@ -250,7 +298,8 @@ void tiny_free(struct tiny *t)
 		vcpu_free(t->vcpu[i]);
 	}
 	kvm_close(&t->kvm);
-	ram_free(t->ram);
+	if (!t->host)
+		ram_free(t->ram);
 	free(t);
 }
 
@@ -259,7 +308,18 @@ void tiny_load(struct tiny *t, uint64_t gpa, const uint8_t *code, const uint8_t 
 	put(t, gpa, code, (size_t)(end - code));
 }
 
-void tiny_start(struct tiny *t)
+static void set_level(struct tiny *t, unsigned level)
+{
+	struct kvm_sregs sregs;
+
+	assert_int_equal(ioctl(t->vcpu[0]->fd, KVM_GET_SREGS, &sregs), 0);
+	sregs.cs.dpl = sregs.ss.dpl = (uint8_t)level;
+	sregs.cs.selector |= (uint16_t)level;
+	sregs.ss.selector |= (uint16_t)level;
+	assert_int_equal(ioctl(t->vcpu[0]->fd, KVM_SET_SREGS, &sregs), 0);
+}
+
+void tiny_start(struct tiny *t, unsigned level)
 {
 	static const struct vcpu_entry entry = {
 		.rip = CODE_GPA,
@@ -276,11 +336,14 @@ void tiny_start(struct tiny *t)
 	};
 
 	assert_int_equal(vcpu_set_entry(t->vcpu[0], &entry), 0);
+	if (level)
+		set_level(t, level);
 	for (unsigned i = 0; i < TINY_VCPUS; i++)
 		assert_int_equal(vcpu_start(t->vcpu[i]), 0);
 }
 
-struct tiny_entry tiny_next(struct tiny *t, enum tiny_kind kind)
+/* The entry that comes next; waits for it. */
+static struct tiny_entry await_entry(struct tiny *t)
 {
 	struct tiny_entry entry = {0};
 	struct timespec end;
@@ -294,10 +357,23 @@ struct tiny_entry tiny_next(struct tiny *t, enum tiny_kind kind)
 		r = pthread_cond_timedwait(&t->changed, &t->lock, &end);
 	found = t->taken < t->count;
 	if (found)
-		entry = t->entry[t->taken++];
+		entry = t->entry[t->taken];
 	pthread_mutex_unlock(&t->lock);
 	if (!found)
 		fail_msg("the guest did nothing for 10 s");
+	return entry;
+}
+
+enum tiny_kind tiny_peek(struct tiny *t)
+{
+	return await_entry(t).kind;
+}
+
+struct tiny_entry tiny_next(struct tiny *t, enum tiny_kind kind)
+{
+	struct tiny_entry entry = await_entry(t);
+
+	t->taken++; /* only the test's thread takes */
 	if (entry.kind == TINY_FAILED && kind != TINY_FAILED)
 		fail_msg("%s", t->failure);
 	assert_int_equal(entry.kind, kind);

@@ -11,6 +11,7 @@
  *   0x08000  common end of all stubs: EOI, fresh stack, jump to what R15 holds
  *   0x0f000  end of the stack
  *   0x10000  code of the first vCPU, 64-bit
+ * A second rig with a VM of its own can share the memory: the node that a vCPU moves to.
  * No stub ends in IRET: a KVM that emulates has none in protected mode.
  *
  * Threads: vCPU threads append to the record under `lock`; the test waits on `changed`.
@@ -18,7 +19,7 @@
 #ifndef SSIHV_TESTS_KVM_TINY_H
 #define SSIHV_TESTS_KVM_TINY_H
 
-#include "cpu/vcpu.h"
+#include "cpu/vcpu_move.h"
 
 #define TINY_VCPUS   2
 #define TINY_ENTRIES 128
@@ -43,7 +44,17 @@
 	"mov $0x80f, %ecx\n xor %edx, %edx\n mov $0x1ff, %eax\n wrmsr\n"                           \
 	"lea 9f(%rip), %r15\n"
 
-enum tiny_kind { TINY_OUT, TINY_IN, TINY_STORE, TINY_LOAD, TINY_SEND, TINY_EOI, TINY_FAILED };
+enum tiny_kind {
+	TINY_OUT,
+	TINY_IN,
+	TINY_STORE,
+	TINY_LOAD,
+	TINY_SEND,
+	TINY_EOI,
+	TINY_LEFT,
+	TINY_PASSED, /* addr: vector, value: delivery mode, size: 1 for level */
+	TINY_FAILED,
+};
 
 struct tiny_entry {
 	enum tiny_kind kind;
@@ -59,7 +70,10 @@ struct tiny {
 	struct guest_clock clock;
 	struct ram *ram;
 	struct vcpu *vcpu[TINY_VCPUS];
-	uint64_t answer; /* what a read of a port or of MMIO gives */
+	uint64_t answer;	 /* what a read of a port or of MMIO gives */
+	struct tiny *host;	 /* whose memory and clock this rig uses; NULL: its own */
+	struct vcpu_image image; /* of the vCPU that left */
+	_Atomic unsigned lodgers;
 
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
@@ -72,8 +86,11 @@ struct tiny {
 /** tiny_usable() - can /dev/kvm be opened here? Return: 0; negative errno with @err. */
 int tiny_usable(struct err *err);
 
-/** tiny_new() - VM, memory, vCPUs; nothing runs. Asserts. */
-struct tiny *tiny_new(void);
+/** tiny_new() - VM, memory, vCPUs; nothing runs. Asserts. @start: of the first vCPU. */
+struct tiny *tiny_new(enum vcpu_start start);
+
+/** tiny_home() - a second VM with @host's memory, whose first vCPU is awaited. It runs already. */
+struct tiny *tiny_home(struct tiny *host);
 
 /** tiny_free() - stop both vCPUs and free everything. */
 void tiny_free(struct tiny *t);
@@ -81,14 +98,14 @@ void tiny_free(struct tiny *t);
 /** tiny_load() - put instructions at @gpa. */
 void tiny_load(struct tiny *t, uint64_t gpa, const uint8_t *code, const uint8_t *end);
 
-/** tiny_start() - start both vCPUs; the first at its 64-bit code. */
-void tiny_start(struct tiny *t);
+/** tiny_start() - start both vCPUs; the first at its 64-bit code, at privilege level @level. */
+void tiny_start(struct tiny *t, unsigned level);
 
 /* As most tests begin. */
 #define TINY_RUN(t, name)                                                                          \
 	do {                                                                                       \
 		tiny_load(t, 0x10000, tiny_##name, tiny_##name##_end);                             \
-		tiny_start(t);                                                                     \
+		tiny_start(t, 0);                                                                  \
 	} while (0)
 
 /**
@@ -97,6 +114,9 @@ void tiny_start(struct tiny *t);
  * Asserts that it is of @kind, and says what the vCPU failed of when it is not.
  */
 struct tiny_entry tiny_next(struct tiny *t, enum tiny_kind kind);
+
+/** tiny_peek() - the kind of the next entry, which stays; waits for it like tiny_next(). */
+enum tiny_kind tiny_peek(struct tiny *t);
 
 /** tiny_expect() - tiny_next() with this address and value. */
 void tiny_expect(struct tiny *t, enum tiny_kind kind, uint64_t addr, uint64_t value);

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tests the lab on real emulated hosts. Prints TAP; takes about a minute on two cores.
 
+Usage: test_lab.py [PROGRAM...]: tests of KVM that are to pass on an emulated host.
+
 Each test is one promise of lab/README.md. Those of the first group share a lab of two hosts; the
 others, which end a lab in one way or another, have one of their own. What a lab "leaves behind"
 is looked for among all processes of the machine: each has the session's path on its command line.
@@ -19,6 +21,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 LAB = [sys.executable, str(ROOT / "lab" / "lab.py")]
 HERE = ROOT / "tests" / "lab"
+VCPU_TESTS = sys.argv[1:]
 NESTED_CPU = "host,-kvm-asyncpf,-kvm-asyncpf-int,-kvm-steal-time,-kvm-pv-eoi"
 
 
@@ -170,6 +173,13 @@ def kvm_is_genuine_on_every_host(lab):
         assert lab.output(host, "uname", "-r").endswith("-amd64")
 
 
+def tests_of_vcpus_pass_on_a_genuine_kvm(lab):
+    for program in VCPU_TESTS:
+        result = lab.run(0, shutil.copy(program, lab.work))
+        print("".join(f"# {line}\n" for line in result.stderr.decode().splitlines()[-20:]), end="")
+        assert result.returncode == 0 and b"SKIP" not in result.stdout, result.stdout.decode()
+
+
 def hosts_reach_each_other(lab):
     server = lab.start(1, lab.work / "netlat", "serve", "5000")
     address = lab.output(0, "getent", "hosts", "host1").split()[0]
@@ -279,6 +289,7 @@ SHARED = [status_names_both_hosts, streams_are_separate_and_the_status_comes_thr
           end_of_input_reaches_the_command, commands_run_side_by_side,
           a_killed_exec_takes_its_command_along, a_signal_goes_to_the_command,
           half_a_frame_of_a_dead_client_harms_nobody, kvm_is_genuine_on_every_host,
+          tests_of_vcpus_pass_on_a_genuine_kvm,
           hosts_reach_each_other, a_share_is_never_stale_and_the_root_is_read_only,
           a_stock_guest_boots_under_it, a_lost_host_leaves_the_other_one_running,
           down_leaves_nothing]

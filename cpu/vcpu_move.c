@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cpu/vcpu_move.h"
+
+#include <sys/ioctl.h>
+
+#define USER_LEVEL 3
+
+static bool runs_user_code(const struct vcpu *v)
+{
+	struct kvm_sregs sregs;
+
+	/* The privilege level is that of the stack's descriptor (APM vol 2, 4.8.3). */
+	return ioctl(v->fd, KVM_GET_SREGS, &sregs) == 0 && (sregs.cr0 & 1) &&
+	       sregs.ss.dpl == USER_LEVEL;
+}
+
+static uint64_t cpu_time_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+	return (uint64_t)ts.tv_sec * NSEC_PER_SEC + (uint64_t)ts.tv_nsec;
+}
+
+void vcpu_lodger_awake(struct vcpu *v, bool awake)
+{
+	if (v->lodges && v->lodgers)
+		atomic_fetch_add(v->lodgers, awake ? 1u : -1u);
+}
+
+bool vcpu_wants_home(const struct vcpu *v)
+{
+	return v->lodges && v->state == VCPU_RUNNING &&
+	       (runs_user_code(v) || cpu_time_ns() > VCPU_LODGES_NS);
+}
+
+int vcpu_leave(struct vcpu *v)
+{
+	_cleanup_free_ struct vcpu_image *image = malloc(sizeof(*image));
+	int r = image ? vcpu_image_save(v, image) : -ENOMEM;
+
+	if (r < 0)
+		return r;
+	v->ops->leave(v->ctx, v, image);
+	vcpu_lodger_awake(v, false);
+	v->state = VCPU_AWAY;
+	v->lodges = false;
+	return 0;
+}
+
+static void pass_on_vectors(struct vcpu *v)
+{
+	for (unsigned word = 0; word < 4; word++) {
+		uint64_t level, bits = vcpu_take_vectors(v, word, &level);
+
+		for (; bits; bits &= bits - 1) {
+			unsigned bit = (unsigned)__builtin_ctzll(bits);
+			v->ops->pass_on(v->ctx, v, IRQ_FIXED, (uint8_t)(word * 64 + bit),
+					level >> bit & 1);
+		}
+	}
+}
+
+void vcpu_pass_on(struct vcpu *v, uint32_t events)
+{
+	if (events & VCPU_EVENT_INIT)
+		v->ops->pass_on(v->ctx, v, IRQ_INIT, 0, false);
+	if (events & VCPU_EVENT_VECTOR)
+		pass_on_vectors(v);
+	if (events & VCPU_EVENT_NMI)
+		v->ops->pass_on(v->ctx, v, IRQ_NMI, 0, false);
+	if (events & VCPU_EVENT_SIPI)
+		v->ops->pass_on(v->ctx, v, IRQ_SIPI, (uint8_t)atomic_load(&v->inbox.sipi), false);
+}
+
+void vcpu_arrive(struct vcpu *v, struct vcpu_image *image)
+{
+	v->inbox.arrival = image;
+	vcpu_signal(v, VCPU_EVENT_ARRIVE, 0);
+}
+
+int vcpu_take_arrival(struct vcpu *v)
+{
+	_cleanup_free_ struct vcpu_image *image = TAKE_PTR(v->inbox.arrival);
+	int r = image && v->state == VCPU_AWAY ? vcpu_image_load(v, image) : -EINVAL;
+
+	if (r == 0)
+		v->state = VCPU_RUNNING;
+	return r;
+}

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A vCPU that moves to its own node while the guest runs.
+ *
+ * GOAL. A guest's kernel boots as if on one host. Until user code runs, nearly all that the other
+ * CPUs do is answer interrupts of the boot CPU, on memory that it uses: each such answer, given on
+ * another host, takes the boot CPU's pages away (docs/architecture.md, "Where a vCPU starts"). So
+ * every vCPU starts on node 0, as a lodger there, and goes home as soon as it has work of its own:
+ * it was seen to run user code, or has used VCPU_LODGES_NS of a host CPU.
+ *
+ * HOW. Both nodes have a struct vcpu for it, with a thread. The lodger's thread decides between two
+ * entries into the guest, reads the state (cpu/vcpu_image.h) and gives it to ops->leave, which
+ * sends it home; there vcpu_arrive() hands it to the thread that waits. Nothing of the guest's
+ * memory is sent: the vCPU faults on it like on any other.
+ *
+ * INTERRUPTS. What is posted while the vCPU leaves lands in the lodger's inbox after its image was
+ * taken. So its thread stays and passes on what comes (ops->pass_on), on the connection that the
+ * image went on: it arrives behind it. A fixed interrupt has no order against others; INIT and SIPI
+ * are milliseconds apart.
+ *
+ * CROWDING. Lodgers share the first node's CPUs with its own vCPUs, and kernels that start wait for
+ * each other's CPUs in loops. A host's scheduler that does not know that would let each loop run
+ * for milliseconds. So while a lodger is awake every vCPU of the node comes out of the guest after
+ * VCPU_LOOK_NS and lets others go first; who sends an interrupt to a lodger does so, too
+ * (vmm/bringup.c). On hosts with a CPU for each that costs next to nothing. And the timer of a
+ * lodger that sleeps fires late: on each tick of an idle CPU Linux looks for a task to take from a
+ * busy one, which would then allocate the memory of the lodger's own node, from here a remote one.
+ *
+ * It moves once. Threads: vcpu_arrive() any, all else the vCPU's own.
+ */
+#ifndef SSIHV_CPU_VCPU_MOVE_H
+#define SSIHV_CPU_VCPU_MOVE_H
+
+#include "cpu/vcpu.h"
+
+/* A kernel's own work on a CPU while it boots is less than this, a load is soon more. */
+#define VCPU_LODGES_NS (500 * NSEC_PER_MSEC)
+
+/* How long a vCPU of a crowded node runs before it is looked at; any exit is such a look, too. */
+#define VCPU_LOOK_NS (250 * NSEC_PER_USEC)
+
+/* How much later than its timer a sleeping lodger wakes: some ticks become one. */
+#define VCPU_LODGER_LATE_NS (10 * NSEC_PER_MSEC)
+
+/** vcpu_arrive() - the image of an awaited vCPU is here; takes @image, which free() releases. */
+void vcpu_arrive(struct vcpu *v, struct vcpu_image *image);
+
+/* ---- for cpu/vcpu.c ---- */
+
+/** vcpu_lodger_awake() - @v, if it is a lodger, has woken up or goes to sleep. */
+void vcpu_lodger_awake(struct vcpu *v, bool awake);
+
+/** vcpu_is_crowded() - is any lodger awake on this node? */
+static inline bool vcpu_is_crowded(const struct vcpu *v)
+{
+	return v->lodgers && atomic_load_explicit(v->lodgers, memory_order_relaxed) > 0;
+}
+
+/** vcpu_wants_home() - is it time for this lodger to go? Not while it waits for an interrupt. */
+bool vcpu_wants_home(const struct vcpu *v);
+
+/** vcpu_leave() - send the vCPU home. Return: 0; negative errno when KVM cannot tell its state. */
+int vcpu_leave(struct vcpu *v);
+
+/** vcpu_pass_on() - @events (enum vcpu_event) of the inbox are for a vCPU that is not here. */
+void vcpu_pass_on(struct vcpu *v, uint32_t events);
+
+/** vcpu_take_arrival() - go on from the image. Return: 0; negative errno when it is no good. */
+int vcpu_take_arrival(struct vcpu *v);
+
+#endif

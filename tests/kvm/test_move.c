@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A vCPU that moves from one VM to another on this machine's /dev/kvm, whatever it is. Where
+ * /dev/kvm cannot be used or cannot save a vCPU the whole test is skipped, with the reason.
+ */
+#include "tests/check.h"
+
+#include <stdio.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "tests/kvm/tiny.h"
+
+#define FLAG_GPA 0x9000 /* the guest spins until it is not 0 */
+
+struct pair {
+	struct tiny *first, *home;
+};
+
+static int new_pair(void **state)
+{
+	struct pair *p = calloc(1, sizeof(*p));
+
+	assert_non_null(p);
+	p->first = tiny_new(VCPU_LODGES);
+	p->home = tiny_home(p->first);
+	*state = p;
+	return 0;
+}
+
+static int free_pair(void **state)
+{
+	struct pair *p = *state;
+
+	tiny_free(p->home);
+	tiny_free(p->first);
+	free(p);
+	return 0;
+}
+
+static void set_flag(struct pair *p)
+{
+	const uint32_t one = 1;
+
+	assert_int_equal(ram_write(p->first->ram, FLAG_GPA, &one, sizeof(one)), 0);
+}
+
+static void hand_over(struct pair *p)
+{
+	struct vcpu_image *image = malloc(sizeof(*image));
+
+	assert_non_null(image);
+	*image = p->first->image;
+	vcpu_arrive(p->home->vcpu[0], image);
+}
+
+static void move(struct pair *p)
+{
+	tiny_next(p->first, TINY_LEFT);
+	hand_over(p);
+}
+
+/* A guest as most of these tests want it: spins, then tells R8 in two halves. */
+#define SPIN "1: pause\n cmpl $0, 0x9000\n je 1b\n"
+#define TELL                                                                                       \
+	"mov $0x500, %edx\n mov %r8, %rax\n out %eax, (%dx)\n shr $32, %rax\n out %eax, (%dx)\n"
+#define STOP "0: hlt\n jmp 0b"
+
+TINY_CODE(spinner, ".code64", "mov $0x1122334455667788, %r8\n" SPIN TELL STOP);
+
+static void expect_r8(struct tiny *t, uint64_t value)
+{
+	tiny_expect(t, TINY_OUT, 0x500, (uint32_t)value);
+	tiny_expect(t, TINY_OUT, 0x500, value >> 32);
+}
+
+static void load(struct pair *p, const uint8_t *code, const uint8_t *end, unsigned level)
+{
+	tiny_load(p->first, 0x10000, code, end);
+	tiny_start(p->first, level);
+}
+#define LOAD(p, name, level) load(p, tiny_##name, tiny_##name##_end, level)
+
+/* A lodger that uses a CPU goes after VCPU_LODGES_NS of it. */
+static void a_busy_vcpu_moves(void **state)
+{
+	struct pair *p = *state;
+
+	LOAD(p, spinner, 0);
+	move(p);
+	set_flag(p);
+	expect_r8(p->home, 0x1122334455667788);
+	tiny_wait_asleep(p->home, 0);
+	assert_int_equal(p->first->taken, p->first->count); /* the old one did nothing more */
+	assert_int_equal(atomic_load(&p->first->lodgers), 0);
+}
+
+/* One that runs user code goes at the first look, long before it has used so much. */
+static void a_vcpu_with_user_code_moves_at_once(void **state)
+{
+	struct pair *p = *state;
+	struct timespec used;
+	clockid_t clock;
+
+	LOAD(p, spinner, 3);
+	tiny_next(p->first, TINY_LEFT);
+	assert_int_equal(pthread_getcpuclockid(p->first->vcpu[0]->thread, &clock), 0);
+	assert_int_equal(clock_gettime(clock, &used), 0);
+	assert_int_equal(used.tv_sec, 0);
+	assert_in_range((uint64_t)used.tv_nsec, 0, VCPU_LODGES_NS / 2);
+	assert_int_equal(p->first->image.sregs.ss.dpl, 3);
+}
+
+/* KERNEL_GS_BASE and LSTAR, CR2 and DR0, through R8. */
+TINY_CODE(registers, ".code64",
+	  "mov $0xc0000102, %ecx\n mov $0x9abcdef0, %eax\n mov $0x5678, %edx\n wrmsr\n"
+	  "mov $0xc0000082, %ecx\n mov $0x4321, %eax\n mov $0x77, %edx\n wrmsr\n"
+	  "mov $0x123000, %eax\n mov %rax, %cr2\n"
+	  "mov $0x456000, %eax\n mov %rax, %dr0\n" SPIN
+	  "mov $0xc0000102, %ecx\n rdmsr\n shl $32, %rdx\n or %rdx, %rax\n mov %rax, %r8\n" TELL
+	  "mov $0xc0000082, %ecx\n rdmsr\n shl $32, %rdx\n or %rdx, %rax\n mov %rax, %r8\n" TELL
+	  "mov %cr2, %r8\n" TELL "mov %dr0, %r8\n" TELL STOP);
+
+static void registers_of_all_kinds_come_along(void **state)
+{
+	struct pair *p = *state;
+
+	LOAD(p, registers, 0);
+	move(p);
+	set_flag(p);
+	expect_r8(p->home, 0x56789abcdef0);
+	expect_r8(p->home, 0x7700004321);
+	expect_r8(p->home, 0x123000);
+	expect_r8(p->home, 0x456000);
+}
+
+/* CR4.OSFXSR first. */
+TINY_CODE(extended, ".code64",
+	  "mov %cr4, %rax\n or $0x200, %rax\n mov %rax, %cr4\n"
+	  "mov $0x0102030405060708, %rax\n movq %rax, %xmm5\n" SPIN "movq %xmm5, %r8\n" TELL STOP);
+
+static void extended_state_comes_along(void **state)
+{
+	struct pair *p = *state;
+
+	LOAD(p, extended, 0);
+	/* A KVM that emulates has no such instructions. */
+	if (tiny_peek(p->first) == TINY_FAILED && strstr(p->first->failure, "KVM could not go on"))
+		skip();
+	move(p);
+	set_flag(p);
+	expect_r8(p->home, 0x0102030405060708);
+}
+
+/* ---- interrupts ---- */
+
+/* Deadline timer, vector 0x41, a second from now; then as SPIN, with interrupts off; then on. */
+TINY_CODE(timer, ".code64",
+	  TINY_PROLOGUE "mov $0x832, %ecx\n xor %edx, %edx\n mov $0x40041, %eax\n wrmsr\n"
+			"in $0x31, %eax\n mov %eax, %ebx\n"
+			"rdtsc\n shl $32, %rdx\n or %rdx, %rax\n add %rbx, %rax\n"
+			"mov %rax, %rdx\n shr $32, %rdx\n mov $0x6e0, %ecx\n wrmsr\n" SPIN
+			"9: sti\n 2: hlt\n jmp 2b");
+
+static void a_timer_goes_on(void **state)
+{
+	struct pair *p = *state;
+
+	p->first->answer = p->first->clock.tsc_khz * 1000;
+	LOAD(p, timer, 0);
+	assert_int_equal(tiny_next(p->first, TINY_IN).addr, 0x31);
+	uint64_t start = guest_clock_tsc(&p->first->clock);
+	move(p);
+	set_flag(p);
+	tiny_expect(p->home, TINY_OUT, PORT_VECTOR, 0x41);
+	assert_in_range(guest_clock_tsc(&p->first->clock) - start,
+			p->first->answer - p->first->clock.tsc_khz, p->first->answer * 5);
+}
+
+TINY_CODE(masked, ".code64", TINY_PROLOGUE SPIN "9: sti\n 2: hlt\n jmp 2b");
+
+static void what_is_pending_comes_along(void **state)
+{
+	struct pair *p = *state;
+
+	LOAD(p, masked, 0);
+	usleep(20000); /* the APIC is on by then, or the next lines do nothing */
+	vcpu_post(p->first->vcpu[0], 0x52, false);
+	vcpu_post(p->first->vcpu[0], 0x93, true);
+	move(p);
+	set_flag(p);
+	tiny_expect(p->home, TINY_OUT, PORT_VECTOR, 0x93);
+	tiny_expect(p->home, TINY_EOI, 0x93, 0);
+	tiny_expect(p->home, TINY_OUT, PORT_VECTOR, 0x52);
+}
+
+static void what_comes_later_is_passed_on(void **state)
+{
+	struct pair *p = *state;
+
+	LOAD(p, spinner, 0);
+	tiny_next(p->first, TINY_LEFT);
+	vcpu_post(p->first->vcpu[0], 0x61, true);
+	struct tiny_entry passed = tiny_next(p->first, TINY_PASSED);
+	assert_int_equal(passed.addr, 0x61);
+	assert_int_equal(passed.size, 1);
+	vcpu_signal(p->first->vcpu[0], VCPU_EVENT_NMI, 0);
+	tiny_expect(p->first, TINY_PASSED, 0, IRQ_NMI);
+	vcpu_signal(p->first->vcpu[0], VCPU_EVENT_INIT, 0);
+	tiny_expect(p->first, TINY_PASSED, 0, IRQ_INIT);
+	vcpu_signal(p->first->vcpu[0], VCPU_EVENT_SIPI, 0x9a);
+	tiny_expect(p->first, TINY_PASSED, 0x9a, IRQ_SIPI);
+}
+
+/* ---- images that no vCPU has ---- */
+
+static void refused(struct pair *p, const struct vcpu_image *image)
+{
+	assert_int_equal(vcpu_image_load(p->first->vcpu[1], image), -EINVAL);
+}
+
+static void a_wrong_image_is_refused(void **state)
+{
+	struct pair *p = *state;
+	struct vcpu_image good, image;
+
+	LOAD(p, spinner, 0);
+	tiny_next(p->first, TINY_LEFT);
+	good = p->first->image;
+	/* The second vCPU still waits for its SIPI: nobody else touches it. */
+	good.index = 1;
+	good.lapic.id = 1;
+	good.lapic.apic_base &= ~LAPIC_BASE_BSP;
+	good.sregs.apic_base = good.lapic.apic_base;
+	assert_int_equal(vcpu_image_load(p->first->vcpu[1], &good), 0);
+
+	image = good;
+	image.index = 0;
+	refused(p, &image);
+	image = good;
+	image.nmi = 2;
+	refused(p, &image);
+	image = good;
+	image.nmsrs = VCPU_IMAGE_MSRS + 1;
+	refused(p, &image);
+	image = good;
+	image.lapic.id = 0;
+	refused(p, &image);
+	image = good;
+	image.sregs.apic_base ^= LAPIC_BASE_X2APIC;
+	refused(p, &image);
+	image = good;
+	image.msr[0] = (struct kvm_msr_entry){.index = MSR_TSC, .data = 0};
+	image.nmsrs = 1;
+	refused(p, &image);
+}
+
+/* Whatever a peer sends is taken or refused; this process lives on. */
+static void any_image_does_no_harm(void **state)
+{
+	struct pair *p = *state;
+	uint64_t random = 88172645463325252;
+	unsigned taken = 0;
+
+	LOAD(p, spinner, 0);
+	tiny_next(p->first, TINY_LEFT);
+	for (unsigned round = 0; round < 500; round++) {
+		struct vcpu_image image = p->first->image;
+
+		image.index = image.lapic.id = 1;
+		image.lapic.apic_base &= ~LAPIC_BASE_BSP;
+		image.sregs.apic_base = image.lapic.apic_base;
+		for (unsigned flips = 1 + round % 4; flips; flips--) {
+			random ^= random << 13;
+			random ^= random >> 7;
+			random ^= random << 17;
+			((uint8_t *)&image)[random % sizeof(image)] ^= (uint8_t)(random >> 32);
+		}
+		if (vcpu_image_load(p->first->vcpu[1], &image) == 0)
+			taken++;
+	}
+	assert_in_range(taken, 1, 499);
+}
+
+static bool usable(struct err *err)
+{
+	struct kvm kvm;
+	bool saves;
+
+	if (kvm_open(&kvm, err) < 0)
+		return false;
+	saves = kvm.saves_vcpus;
+	kvm_close(&kvm);
+	if (!saves)
+		err_set(err, -ENOTSUP, "/dev/kvm cannot save a vCPU");
+	return saves;
+}
+
+int main(void)
+{
+#define CASE(name) cmocka_unit_test_setup_teardown(name, new_pair, free_pair)
+	const struct CMUnitTest tests[] = {
+		CASE(a_busy_vcpu_moves),
+		CASE(a_vcpu_with_user_code_moves_at_once),
+		CASE(registers_of_all_kinds_come_along),
+		CASE(extended_state_comes_along),
+		CASE(a_timer_goes_on),
+		CASE(what_is_pending_comes_along),
+		CASE(what_comes_later_is_passed_on),
+		CASE(a_wrong_image_is_refused),
+		CASE(any_image_does_no_harm),
+	};
+	struct err err;
+
+	if (!usable(&err)) {
+		printf("1..0 # SKIP %s\n", err.text);
+		return 0;
+	}
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
