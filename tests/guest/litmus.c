@@ -11,7 +11,8 @@
  *   - random order over one page of them (one page, or one of x and one of y, fought for),
  * with random delays at the start and between instances. Where pages cross slowly, whoever has them
  * would be through with the batch before the other gets to begin: so a batch is stretched to
- * CROSSINGS times what a barrier took at most, which needs pages from both sides.
+ * CROSSINGS times what a barrier took at most, which needs pages from both sides, as far as the
+ * time of the check goes.
  *
  * Layouts: "same" puts x and y of an instance in two lines of one page; "diff" in two pages.
  *
@@ -239,6 +240,14 @@ static uint64_t timed_barrier(struct worker *w, uint64_t longest)
 	return MAX(longest, clock_now_ns() - begun);
 }
 
+/* How long a batch is to last at least, ns. */
+static uint64_t batch_length(const struct litmus_run *run, uint64_t longest)
+{
+	uint64_t now = clock_now_ns();
+
+	return now < run->deadline ? MIN(CROSSINGS * longest, run->deadline - now) : 0;
+}
+
 static void litmus_worker(struct worker *w)
 {
 	struct litmus_run *run = w->shared;
@@ -250,7 +259,7 @@ static void litmus_worker(struct worker *w)
 		if (number % w->n == w->index)
 			memset(run->area, 0, sizeof(run->area));
 		longest = timed_barrier(w, longest);
-		batch_execute(w, &batch, CROSSINGS * longest);
+		batch_execute(w, &batch, batch_length(run, longest));
 		barrier_wait(&run->barrier, w->n);
 		if (!w->index)
 			batch_collect(w, &batch);

@@ -78,15 +78,14 @@ def one_host_boots_and_proves_itself(world):
     assert node["faults_local"] == 0 and node["faults_remote"] == 0, node
 
 
-def hosts_are_one_machine(world, hosts, words, limit):
-    """A guest with a CPU and a node on each of the hosts; what it reports."""
+def guest_on(world, hosts, words, limit):
+    """Runs a guest with a CPU and a node on each of the hosts; returns what it reports."""
     status, report = world.run("--lab", hosts, "--memory-per-node", "256M", "--append",
                                f"{SMALL} {words} proof.expect_cpus={hosts} "
                                f"proof.expect_nodes={hosts} proof.distance=100 "
                                "proof.node_mib=256", limit=limit)
     assert status == 0 and report["failed"] == [], (status, report.get("failed"))
     assert report["hosts"] == report["cpus"] == report["numa_nodes"] == hosts, report
-    exact(report, "xadd", "cmpxchg16b", "mutex")
     for number, node in enumerate(report["nodes"]):
         assert node["faults_remote"] > 0, node
         # vCPUs start on the first node; what is proved between hosts needs them on their own.
@@ -96,7 +95,8 @@ def hosts_are_one_machine(world, hosts, words, limit):
 
 
 def two_hosts_are_one_machine(world):
-    report = hosts_are_one_machine(world, 2, "", limit=1200)
+    report = guest_on(world, 2, "", limit=1200)
+    exact(report, "xadd", "cmpxchg16b", "mutex")
     assert report["swept_fraction"] > 0.9 and report["bad_pages"] == 0
     no_forbidden_outcome(report)
     # A batch whose runs all ended alike had one host go after the other.
@@ -110,8 +110,17 @@ def two_hosts_are_one_machine(world):
 
 
 def three_hosts_are_one_machine(world):
-    report = hosts_are_one_machine(world, 3, "proof.only=numa,atomics,clock", limit=700)
+    report = guest_on(world, 3, "proof.only=numa,atomics,clock", limit=700)
+    exact(report, "xadd", "cmpxchg16b", "mutex")
     assert report["clock_violations"] == 0
+
+
+def four_hosts_see_writes_in_one_order(world):
+    """IRIW: two hosts write, two others must not see the writes in opposite orders."""
+    report = guest_on(world, 4, "proof.only=numa,litmus-iriw proof.seconds=40", limit=700)
+    assert set(report["litmus"]) == {"iriw.same", "iriw.diff"}, report["litmus"]
+    assert all(test["runs"] > 0 for test in report["litmus"].values()), report["litmus"]
+    no_forbidden_outcome(report)
 
 
 def loss_ends_the_run(world, victim, *words):
@@ -196,7 +205,7 @@ def children_named(text):
 
 TESTS = (kill_of_one_node_ends_the_others, a_host_that_vanishes_ends_the_others,
          one_host_boots_and_proves_itself, two_hosts_are_one_machine,
-         three_hosts_are_one_machine)
+         three_hosts_are_one_machine, four_hosts_see_writes_in_one_order)
 
 
 def main():
