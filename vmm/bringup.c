@@ -27,13 +27,19 @@ static int vcpu_io(void *ctx, struct vcpu *v, struct vcpu_io *io)
 	return 0;
 }
 
+/* Are vCPUs of other nodes still here? */
+static bool has_lodgers(const struct node *n)
+{
+	return n->vcpus > n->cfg->nodes[n->self].vcpus + atomic_load(&n->moving.left);
+}
+
 static void vcpu_send(void *ctx, struct vcpu *v, const struct irq_message *m)
 {
 	struct node *n = ctx;
 
 	if (interrupts_send(&n->irq, v->index, m))
 		pager_yield(n->pager);
-	else if (n->together && n->self == 0)
+	else if (has_lodgers(n))
 		sched_yield(); /* to a lodger, perhaps: the sender will wait for it */
 }
 
