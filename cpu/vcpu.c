@@ -208,7 +208,7 @@ static int enter(struct vcpu *v)
 	v->run->cr8 = lapic_cr8_read(&v->lapic);
 	atomic_store(&v->inbox.mode, VCPU_IN_GUEST);
 	if (atomic_load(&v->inbox.events))
-		v->run->immediate_exit = 1; /* an exit to complete is completed all the same */
+		v->run->immediate_exit = 1;
 	r = ioctl(v->fd, KVM_RUN, 0) < 0 ? -errno : 1;
 	atomic_store(&v->inbox.mode, VCPU_OUTSIDE);
 	v->run->immediate_exit = 0;

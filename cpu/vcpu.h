@@ -63,8 +63,7 @@ struct vcpu_ops {
 	void (*eoi)(void *ctx, struct vcpu *v, uint8_t vector);
 	/* The vCPU goes to sleep until an interrupt, or wakes up. */
 	void (*idle)(void *ctx, struct vcpu *v, bool idle);
-	/* A lodger goes to its own node as @image; interrupts that still come here are passed on.
-	 */
+	/* A lodger goes to its own node as @image; what still comes here for it is passed on. */
 	void (*leave)(void *ctx, struct vcpu *v, const struct vcpu_image *image);
 	void (*pass_on)(void *ctx, struct vcpu *v, enum irq_mode mode, uint8_t vector, bool level);
 	/* The vCPU cannot go on; @text names why. Its thread ends. */
@@ -210,7 +209,7 @@ int vcpu_access_msr(const struct vcpu *v, unsigned long request, struct kvm_msr_
 /** vcpu_reset_to_sipi() - registers after INIT + SIPI: real mode at @vector << 12. */
 int vcpu_reset_to_sipi(struct vcpu *v, uint8_t vector);
 
-/** vcpu_init_signal() - INIT: finish a half-done exit, reset the APIC, wait for the SIPI. */
+/** vcpu_init_signal() - INIT: reset the APIC, wait for the SIPI. */
 void vcpu_init_signal(struct vcpu *v);
 
 /** vcpu_sync_tsc() - give KVM the offset of the clock, if it has changed. */

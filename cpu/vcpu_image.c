@@ -23,15 +23,14 @@ static int list_msrs(const struct vcpu *v, struct kvm_msr_list **ret)
 	/* Refused for want of room, it says how much it needs. */
 	if (ioctl(v->kvm->sys, KVM_GET_MSR_INDEX_LIST, &none) == 0 || errno != E2BIG)
 		return -EIO;
-	struct kvm_msr_list *list = calloc(1, sizeof(*list) + none.nmsrs * sizeof(uint32_t));
+	_cleanup_free_ struct kvm_msr_list *list =
+		calloc(1, sizeof(*list) + none.nmsrs * sizeof(uint32_t));
 	if (!list)
 		return -ENOMEM;
 	list->nmsrs = none.nmsrs;
-	if (ioctl(v->kvm->sys, KVM_GET_MSR_INDEX_LIST, list) < 0) {
-		free(list);
+	if (ioctl(v->kvm->sys, KVM_GET_MSR_INDEX_LIST, list) < 0)
 		return -errno;
-	}
-	*ret = list;
+	*ret = TAKE_PTR(list);
 	return 0;
 }
 

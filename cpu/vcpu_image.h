@@ -3,7 +3,7 @@
  * The whole state of a vCPU as plain data: what one host reads out of KVM and another one puts in.
  *
  * INVARIANT. The image is taken and put in between two instructions of the guest: no exit is half
- * done (cpu/vcpu.h, finish()), so everything that counts is in KVM's registers and in struct vcpu.
+ * done (cpu/vcpu.c, finish()), so everything that counts is in KVM's registers and in struct vcpu.
  *
  * MSRs. Only those are in the image that differ from what a new vCPU has: what a guest never
  * touched need not exist on the other host. Clocks are not in it: the TSC is the cluster's, and the

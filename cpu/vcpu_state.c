@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Making a vCPU and setting its registers: power-up, 64-bit entry, INIT and SIPI, TSC. */
-#include <signal.h>
 #include <stdalign.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -181,10 +180,6 @@ int vcpu_reset_to_sipi(struct vcpu *v, uint8_t vector)
 
 void vcpu_init_signal(struct vcpu *v)
 {
-	/* An I/O or MSR exit that was answered is completed by KVM at the next entry only. */
-	v->run->immediate_exit = 1;
-	ioctl(v->fd, KVM_RUN, 0);
-	v->run->immediate_exit = 0;
 	lapic_init_signal(&v->lapic);
 	v->nmi = false;
 	v->state = VCPU_WAIT_SIPI;

@@ -37,26 +37,17 @@ static int free_pair(void **state)
 	return 0;
 }
 
-static void set_flag(struct pair *p)
+/* Brings the vCPU that leaves to its home and ends the guest's spinning. */
+static void move(struct pair *p)
 {
 	const uint32_t one = 1;
-
-	assert_int_equal(ram_write(p->first->ram, FLAG_GPA, &one, sizeof(one)), 0);
-}
-
-static void hand_over(struct pair *p)
-{
 	struct vcpu_image *image = malloc(sizeof(*image));
 
 	assert_non_null(image);
+	tiny_next(p->first, TINY_LEFT);
 	*image = p->first->image;
 	vcpu_arrive(p->home->vcpu[0], image);
-}
-
-static void move(struct pair *p)
-{
-	tiny_next(p->first, TINY_LEFT);
-	hand_over(p);
+	assert_int_equal(ram_write(p->first->ram, FLAG_GPA, &one, sizeof(one)), 0);
 }
 
 /* A guest as most of these tests want it: spins, then tells R8 in two halves. */
@@ -87,7 +78,6 @@ static void a_busy_vcpu_moves(void **state)
 
 	LOAD(p, spinner, 0);
 	move(p);
-	set_flag(p);
 	expect_r8(p->home, 0x1122334455667788);
 	tiny_wait_asleep(p->home, 0);
 	assert_int_equal(p->first->taken, p->first->count); /* the old one did nothing more */
@@ -126,7 +116,6 @@ static void registers_of_all_kinds_come_along(void **state)
 
 	LOAD(p, registers, 0);
 	move(p);
-	set_flag(p);
 	expect_r8(p->home, 0x56789abcdef0);
 	expect_r8(p->home, 0x7700004321);
 	expect_r8(p->home, 0x123000);
@@ -147,7 +136,6 @@ static void extended_state_comes_along_unless_kvm_emulates(void **state)
 	if (tiny_peek(p->first) == TINY_FAILED && strstr(p->first->failure, "KVM could not go on"))
 		skip();
 	move(p);
-	set_flag(p);
 	expect_r8(p->home, 0x0102030405060708);
 }
 
@@ -171,7 +159,6 @@ static void a_timer_goes_on(void **state)
 	LOAD(p, timer, 0);
 	assert_int_equal(tiny_next(p->first, TINY_IN).addr, 0x31);
 	move(p);
-	set_flag(p);
 	tiny_expect(p->home, TINY_OUT, PORT_VECTOR, 0x41);
 	assert_true(guest_clock_tsc(&p->first->clock) - start >= second);
 }
@@ -188,7 +175,6 @@ static void what_is_pending_comes_along(void **state)
 	vcpu_post(p->first->vcpu[0], 0x52, false);
 	vcpu_post(p->first->vcpu[0], 0x93, true);
 	move(p);
-	set_flag(p);
 	tiny_expect(p->home, TINY_OUT, PORT_VECTOR, 0x93);
 	tiny_expect(p->home, TINY_EOI, 0x93, 0);
 	tiny_expect(p->home, TINY_OUT, PORT_VECTOR, 0x52);
