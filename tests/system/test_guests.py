@@ -22,23 +22,28 @@ SSIHV = pathlib.Path(sys.argv[1]).resolve()
 SMALL = "quiet proof.scale=0.2 proof.seconds=20"
 
 
+def debian_kernel(which):
+    """The lab's kernel for its guests (the cloud's), or for its hosts (the one for any PC)."""
+    return subprocess.run([sys.executable, ROOT / "lab" / "lab.py", "kernel", which],
+                          stdout=subprocess.PIPE, check=True, text=True).stdout.strip()
+
+
 class World:
     def __init__(self, path):
         self.path = pathlib.Path(path)
-        self.kernel = os.environ.get("SSIHV_TEST_KERNEL") or subprocess.run(
-            [sys.executable, ROOT / "lab" / "lab.py", "kernel", "guest"],
-            stdout=subprocess.PIPE, check=True, text=True).stdout.strip()
+        self.kernel = os.environ.get("SSIHV_TEST_KERNEL") or debian_kernel("guest")
         self.initrd = self.path / "proof.cpio"
         subprocess.run([ROOT / "tests" / "guest" / "make-initramfs.sh", self.initrd], check=True)
         self.env = dict(os.environ, XDG_RUNTIME_DIR=str(self.path))
 
-    def command(self, *words):
-        return [str(word) for word in (SSIHV, "run", "--kernel", self.kernel, "--initrd",
-                                       self.initrd, *words)]
+    def command(self, *words, kernel=None):
+        return [str(word) for word in (SSIHV, "run", "--kernel", kernel or self.kernel,
+                                       "--initrd", self.initrd, *words)]
 
-    def run(self, *words, limit):
+    def run(self, *words, limit, kernel=None):
         report = self.path / "report.json"
-        done = subprocess.run(self.command("--report", report, "--timeout", limit, *words),
+        done = subprocess.run(self.command("--report", report, "--timeout", limit, *words,
+                                           kernel=kernel),
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, env=self.env, timeout=limit + 120,
                               check=False)
@@ -123,6 +128,25 @@ def four_hosts_see_writes_in_one_order(world):
     no_forbidden_outcome(report)
 
 
+def a_cluster_file_gives_each_host_its_size(world):
+    """Nodes of different memory, CPUs and distances, under another kernel than the other tests."""
+    cluster = world.path / "mixed.yaml"
+    cluster.write_text("cluster: {name: mixed}\nplacement: lab\nnodes:\n"
+                       "  - {name: small, memory: 192M, vcpus: 1}\n"
+                       "  - {name: large, memory: 320M, vcpus: 2}\n"
+                       "numa: {distances: [[10, 31], [40, 10]]}\n"
+                       "pager: {hold_us: 8000, spin_us: 0}\nlab: {slow_motion: 10}\n",
+                       encoding="ascii")
+    status, report = world.run("--cluster", cluster, "--append",
+                               f"{SMALL} proof.only=numa,xadd proof.expect_cpus=3 "
+                               "proof.expect_nodes=2 proof.cpu_nodes=0,1,1 "
+                               "proof.node_mib=192,320 proof.distances=10,31,40,10",
+                               limit=400, kernel=debian_kernel("host"))
+    assert status == 0 and report["failed"] == [], (status, report.get("failed"))
+    exact(report, "xadd")
+    assert [node["vcpus_arrived"] for node in report["nodes"]] == [0, 2], report["nodes"]
+
+
 def loss_ends_the_run(world, victim, *words):
     """Kills the process victim(run) once the guest runs; the others must end and name node1."""
     with subprocess.Popen(world.command(*words, "--timeout", 90), stdin=subprocess.DEVNULL,
@@ -205,7 +229,7 @@ def children_named(text):
 
 TESTS = (kill_of_one_node_ends_the_others, a_host_that_vanishes_ends_the_others,
          one_host_boots_and_proves_itself, two_hosts_are_one_machine,
-         three_hosts_are_one_machine, four_hosts_see_writes_in_one_order)
+         a_cluster_file_gives_each_host_its_size, three_hosts_are_one_machine, four_hosts_see_writes_in_one_order)
 
 
 def main():
