@@ -22,7 +22,7 @@
  * each other's CPUs in loops. A host's scheduler that does not know that would let each loop run
  * for milliseconds. So while a lodger is awake every vCPU of the node comes out of the guest after
  * VCPU_LOOK_NS and lets others go first; who sends an interrupt to a lodger does so, too
- * (vmm/bringup.c). On hosts with a CPU for each that costs next to nothing. And the timer of a
+ * (vmm/vcpu_glue.c). On hosts with a CPU for each that costs next to nothing. And the timer of a
  * lodger that sleeps fires late: on each tick of an idle CPU Linux looks for a task to take from a
  * busy one, which would then allocate the memory of the lodger's own node, from here a remote one.
  *

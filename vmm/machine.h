@@ -13,6 +13,8 @@
 #include "vmm/node.h"
 #include "vmm/platform.h"
 
+#define PEERS_TIMEOUT_MS 60000 /* for peers to connect, and for each step of starting */
+
 /* Why the VM ends. The first to call node_stop() decides. */
 struct stop {
 	pthread_mutex_t lock;
@@ -98,12 +100,44 @@ void node_down(struct node *n);
  */
 int control_step(struct node *n, int timeout_ms);
 
-/** control_flush_console() - write console output as far as standard output takes it. */
-void control_flush_console(struct node *n);
+/** node_console_input() - take what was typed, or that whoever started this node has gone. */
+void node_console_input(struct node *n, short events);
+
+/** node_console_feed() - offer typed bytes to the UART; what it does not take stays for the next
+ * time.
+ */
+void node_console_feed(struct node *n);
+
+/** node_console_flush() - write console output as far as standard output takes it. */
+void node_console_flush(struct node *n);
 
 /** control_send() - send on the control connection to @peer; a broken one is found by receiving. */
 void control_send(struct node *n, unsigned peer, struct wire_hdr hdr, const void *payload,
 		  size_t len);
+
+/** peers_serve() - send and receive on @peer's control and event connections. */
+void peers_serve(struct node *n, unsigned peer, bool control, bool event);
+
+/** peers_time() - pings, and whether anybody is silent for too long. */
+void peers_time(struct node *n);
+
+/* A message of class CONTROL or EVENT came; see conn_recv_fn. */
+int messages_control(void *ctx, struct conn *c, const struct wire_hdr *h, const void *payload);
+int messages_event(void *ctx, struct conn *c, const struct wire_hdr *h, const void *payload);
+
+/* WIRE_JOIN and WIRE_START came. Return: 0; -EPROTO. */
+int agreement_join(struct node *n, unsigned peer, const struct wire_join *join);
+int agreement_start(struct node *n, unsigned peer, const struct wire_start *start);
+
+/* Stages of node_up(), in its order. Return: 0; negative with @err, or with n->stop set. */
+int up_memory(struct node *n, struct err *err);
+int up_kvm(struct node *n, struct err *err);
+int up_connections(struct node *n, struct err *err);
+int up_agreement(struct node *n, struct err *err);
+int up_clock(struct node *n, struct err *err);
+int up_pager(struct node *n, struct err *err);
+int up_vcpus(struct node *n, struct err *err);
+int up_ready(struct node *n, struct err *err);
 
 /** node_boot() - node 0: ACPI tables, kernel and initrd to memory, entry state to vCPU 0. */
 int node_boot(struct node *n, struct err *err);

@@ -63,7 +63,7 @@ int vmm_run(const struct node_options *options)
 
 	if (r < 0)
 		return r;
-	/* A console that nobody reads must not stop the node: see control_flush_console(). */
+	/* A console that nobody reads must not stop the node: see node_console_flush(). */
 	fcntl(STDOUT_FILENO, F_SETFL, fcntl(STDOUT_FILENO, F_GETFL) | O_NONBLOCK);
 	r = node_up(n);
 	while (r == 0 && !node_stopping(n))

@@ -3,7 +3,7 @@
  * One node of a cluster, from its configuration to the end of the guest.
  *
  * THEORY. The main thread brings the node up in named stages (vmm/bringup.c), then runs the control
- * loop (vmm/control.c): messages of peers, console, signals, clock. Shards serve pages (dsm/),
+ * loop (vmm/control.c): peers (peers.c, messages.c), console, signals. Shards serve pages (dsm/),
  * vCPU threads run the guest (cpu/). The VM ends in one place: whoever finds a reason calls
  * node_stop(), the first reason counts, the main thread tells all peers and takes the node down
  * (vmm/shutdown.c). A node that hears of a stop passes it on, so that all end with one reason.

@@ -10,12 +10,32 @@
  *     could take our end for the reason of its own;
  *  4. report, close, free.
  */
+#include <stdarg.h>
 #include <stdio.h>
 
 #include "base/clock.h"
 #include "vmm/machine.h"
 
 #define GOODBYE_MS 2000
+
+void node_stop(struct node *n, enum wire_stop reason, int culprit, const char *fmt, ...)
+{
+	const uint64_t one = 1;
+	va_list ap;
+
+	pthread_mutex_lock(&n->stop.lock);
+	if (!node_stopping(n)) {
+		va_start(ap, fmt);
+		vsnprintf(n->stop.text, sizeof(n->stop.text), fmt, ap);
+		va_end(ap);
+		n->stop.culprit = culprit;
+		atomic_store(&n->stop.reason, reason);
+	}
+	pthread_mutex_unlock(&n->stop.lock);
+	/* The main thread also looks at the reason at its next timeout. */
+	if (write(n->wake, &one, sizeof(one)) < 0)
+		return;
+}
 
 static void tell_peers(struct node *n)
 {
@@ -86,7 +106,7 @@ void node_down(struct node *n)
 	stop_vcpus(n);
 	wait_for_goodbyes(n);
 	if (n->platform_up)
-		control_flush_console(n);
+		node_console_flush(n);
 	emit_end(n);
 	for (unsigned i = 0; i < n->topology.vcpus; i++)
 		vcpu_free(n->vcpu[i]);

@@ -118,7 +118,7 @@ static int tear_down(void **state)
 	return 0;
 }
 
-/* As vmm/control.c does. */
+/* As vmm/messages.c does. */
 static int take(void *ctx, struct conn *c, const struct wire_hdr *h, const void *payload)
 {
 	struct half *half = ctx;

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What all nodes must agree on before the guest starts, both sides of it. Every node tells node 0
+ * what its host can do (JOIN); node 0 decides for all (START): the instruction set that every host
+ * has, the TSC's frequency, where vCPUs start. Then each measures its clock against node 0's, and
+ * says when it is READY.
+ *
+ * Stages that need peers run the control loop until what they wait for has come, so that a peer's
+ * stop, a signal or a lost connection ends them at once.
+ *
+ * Threads: the main thread.
+ */
+#include "base/clock.h"
+#include "vmm/machine.h"
+
+/* ---- what peers say ---- */
+
+int agreement_join(struct node *n, unsigned peer, const struct wire_join *join)
+{
+	uint64_t bit = UINT64_C(1) << peer;
+
+	if (n->self != 0 || (n->joined & bit))
+		return -EPROTO;
+	for (unsigned i = 0; i < CPUID_WORDS; i++)
+		n->cpuid_common[i] &= join->cpuid[i];
+	if (!cpuid_vendor_agrees(n->cpuid_own, n->cpuid_common))
+		node_stop(n, WIRE_STOP_FAILED, -1,
+			  "%s and %s have CPUs of different vendors: one guest cannot run on both",
+			  n->cfg->nodes[0].name, n->cfg->nodes[peer].name);
+	n->joined |= bit;
+	return 0;
+}
+
+int agreement_start(struct node *n, unsigned peer, const struct wire_start *start)
+{
+	if (peer != 0 || n->started || start->tsc_khz == 0 || start->tsc_khz > UINT32_MAX ||
+	    start->together > 1 || start->reserved)
+		return -EPROTO;
+	memcpy(n->cpuid_common, start->cpuid, sizeof(n->cpuid_common));
+	n->clock.tsc_khz = start->tsc_khz;
+	n->clock.unix_ns = start->unix_ns;
+	n->together = start->together;
+	n->started = true;
+	return 0;
+}
+
+/* ---- stages ---- */
+
+/* Runs the control loop until all bits of @want are in @*have. */
+static int wait_for(struct node *n, const uint64_t *have, uint64_t want, const char *what,
+		    struct err *err)
+{
+	uint64_t end = clock_now_ns() + PEERS_TIMEOUT_MS * NSEC_PER_MSEC;
+
+	while ((*have & want) != want) {
+		int r = control_step(n, 100);
+		if (r < 0)
+			return err_set(err, r, "polling: %s", strerror(-r));
+		if (node_stopping(n))
+			return -ECANCELED;
+		if (clock_now_ns() > end)
+			return err_set(err, -ETIMEDOUT, "node %s did not %s within %d s",
+				       n->cfg->nodes[__builtin_ctzll(want & ~*have)].name, what,
+				       PEERS_TIMEOUT_MS / 1000);
+	}
+	return 0;
+}
+
+static uint64_t unix_now_ns(void)
+{
+	struct timespec wall;
+
+	clock_gettime(CLOCK_REALTIME, &wall);
+	return (uint64_t)wall.tv_sec * NSEC_PER_SEC + (uint64_t)wall.tv_nsec;
+}
+
+/* Can and shall all vCPUs start on this node? See cpu/vcpu_move.h. */
+static bool start_together(const struct node *n)
+{
+	if (n->nodes == 1 || !n->cfg->boot.together)
+		return false;
+	if (n->kvm.saves_vcpus && n->topology.vcpus <= n->kvm.max_vcpus)
+		return true;
+	events_log(&n->ev, "warning",
+		   "vCPUs start apart: this host's KVM cannot %s; the guest boots slower",
+		   n->kvm.saves_vcpus ? "hold all of them" : "save their state");
+	return false;
+}
+
+/*
+ * Node 0 decides for all: the instruction set that every host has, the TSC's frequency, where
+ * vCPUs start.
+ */
+int up_agreement(struct node *n, struct err *err)
+{
+	int r;
+
+	memcpy(n->cpuid_common, n->cpuid_own, sizeof(n->cpuid_own));
+	n->clock.tsc_khz = n->kvm.tsc_khz;
+	clock_sync_init(&n->sync, &n->clock);
+	if (n->self == 0) {
+		r = wait_for(n, &n->joined, node_peers(n), "join", err);
+		if (r < 0)
+			return r;
+		clock_sync_start_reference(&n->sync);
+		n->clock.unix_ns = unix_now_ns();
+		n->together = start_together(n);
+		struct wire_start start = {.tsc_khz = n->clock.tsc_khz,
+					   .unix_ns = n->clock.unix_ns,
+					   .together = n->together};
+		memcpy(start.cpuid, n->cpuid_common, sizeof(start.cpuid));
+		for (unsigned i = 1; i < n->nodes; i++)
+			control_send(n, i, (struct wire_hdr){.type = WIRE_START}, &start,
+				     sizeof(start));
+		return 0;
+	}
+
+	struct wire_join join = {.tsc_khz = n->kvm.tsc_khz};
+	memcpy(join.cpuid, n->cpuid_own, sizeof(join.cpuid));
+	control_send(n, 0, (struct wire_hdr){.type = WIRE_JOIN}, &join, sizeof(join));
+	while (!n->started) {
+		r = control_step(n, 100);
+		if (r < 0)
+			return err_set(err, r, "polling: %s", strerror(-r));
+		if (node_stopping(n))
+			return -ECANCELED;
+	}
+	return 0;
+}
+
+/* Hosts whose TSCs run at other speeds need hardware that scales; calibration errs by less. */
+static int check_tsc(const struct node *n, struct err *err)
+{
+	uint64_t own = n->kvm.tsc_khz, guest = n->clock.tsc_khz;
+	uint64_t apart = own > guest ? own - guest : guest - own;
+
+	if (n->kvm.tsc_scaling || apart * 50 < guest)
+		return 0;
+	return err_set(err, -ENOTSUP,
+		       "this host's TSC runs at %llu kHz, node 0's at %llu, and this CPU cannot "
+		       "scale it; use hosts of one TSC frequency",
+		       (unsigned long long)own, (unsigned long long)guest);
+}
+
+int up_clock(struct node *n, struct err *err)
+{
+	if (n->self == 0)
+		return 0;
+	int r = check_tsc(n, err);
+	for (unsigned i = 1; r == 0 && i <= CLOCK_SYNC_FIRST; i++) {
+		r = clock_sync_ping(n->mesh.control[0]);
+		while (r == 0 && n->sync.samples < i && !node_stopping(n))
+			r = control_step(n, 100);
+		if (r < 0)
+			return err_set(err, r, "clock: %s", strerror(-r));
+		if (node_stopping(n))
+			return -ECANCELED;
+	}
+	if (r == 0 && clock_sync_settle(&n->sync) < 0)
+		return err_set(err, -ENODATA, "clock: node 0 did not answer");
+	return r;
+}
+
+int up_ready(struct node *n, struct err *err)
+{
+	if (n->self == 0)
+		return wait_for(n, &n->ready, node_peers(n), "get ready", err);
+	control_send(n, 0, (struct wire_hdr){.type = WIRE_READY}, NULL, 0);
+	return 0;
+}

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What peers say on control and event connections, by type. Threads: the main thread. */
+#include "base/clock.h"
+#include "vmm/machine.h"
+
+static int on_stop(struct node *n, unsigned peer, const struct wire_hdr *h, const char *text)
+{
+	int culprit = (int)h->addr - 1;
+
+	if (culprit >= (int)n->nodes)
+		return -EPROTO;
+	n->stopped |= UINT64_C(1) << peer;
+	node_stop(n, h->flags, culprit, "%.*s", (int)h->len, text);
+	return 0;
+}
+
+int messages_control(void *ctx, struct conn *c, const struct wire_hdr *h, const void *payload)
+{
+	struct node *n = ctx;
+
+	n->heard[c->peer] = clock_now_ns();
+	switch (h->type) {
+	case WIRE_JOIN:
+		return agreement_join(n, c->peer, payload);
+	case WIRE_START:
+		return agreement_start(n, c->peer, payload);
+	case WIRE_READY:
+		n->ready |= UINT64_C(1) << c->peer;
+		return 0;
+	case WIRE_PING:
+		return clock_sync_answer(&n->sync, c, h) == -EINVAL ? -EPROTO : 0;
+	case WIRE_PONG:
+		if (c->peer != 0)
+			return -EPROTO;
+		clock_sync_sample(&n->sync, h, payload);
+		return 0;
+	case WIRE_STOP:
+		return on_stop(n, c->peer, h, payload);
+	default:
+		return -EPROTO;
+	}
+}
+
+static int on_io_request(struct node *n, struct conn *c, const struct wire_hdr *h,
+			 const void *payload)
+{
+	uint8_t data[WIRE_IO_DATA_MAX];
+	struct vcpu_io io;
+
+	if (n->self != PLATFORM_NODE || forward_decode(h, payload, data, &io) < 0)
+		return -EPROTO;
+	platform_access(&n->platform, &io, guest_clock_now(&n->clock).ns);
+	forward_reply(&n->link[c->peer], payload, &io);
+	return 0;
+}
+
+static int on_vcpu_state(struct node *n, unsigned peer, const struct wire_hdr *h,
+			 const void *payload)
+{
+	int r = moving_state(&n->moving, peer, h, payload);
+
+	if (r > 0)
+		events_log(&n->ev, "info", "vCPU %u has moved here", (unsigned)h->addr);
+	return MIN(r, 0);
+}
+
+int messages_event(void *ctx, struct conn *c, const struct wire_hdr *h, const void *payload)
+{
+	struct node *n = ctx;
+
+	/* Guests send events only after every node is ready; a stop may overtake the last ones. */
+	if (!n->platform_up)
+		return -EPROTO;
+	if (node_stopping(n))
+		return 0;
+	switch (h->type) {
+	case WIRE_IPI:
+		return interrupts_receive(&n->irq, h->node, payload);
+	case WIRE_EOI:
+		if (n->self != PLATFORM_NODE)
+			return -EPROTO;
+		platform_eoi(&n->platform, (uint8_t)h->addr);
+		return 0;
+	case WIRE_VCPU_STATE:
+		return on_vcpu_state(n, c->peer, h, payload);
+	case WIRE_VCPU_HOME:
+		return moving_home(&n->moving, c->peer, h);
+	case WIRE_IO_REQUEST:
+		return on_io_request(n, c, h, payload);
+	case WIRE_IO_REPLY:
+		return forward_answer(&n->forward, h, payload);
+	default:
+		return -EPROTO;
+	}
+}

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The connections to the other nodes: made, served, watched, lost.
+ *
+ * LIVENESS. A process that dies or a host that vanishes breaks its connections (the transport sees
+ * to that within 5 s). A process that hangs is noticed by silence: every node but 0 pings node 0
+ * four times a second, and either side gives up after SILENCE_MS.
+ *
+ * Threads: the main thread.
+ */
+#include "base/clock.h"
+#include "vmm/machine.h"
+
+#define SILENCE_MS 20000
+
+static void on_peer(void *ctx, unsigned peer, unsigned complete, unsigned peers)
+{
+	struct node *n = ctx;
+
+	events_phase(&n->ev, "connected to %s (%u of %u)", n->cfg->nodes[peer].name, complete,
+		     peers);
+}
+
+int up_connections(struct node *n, struct err *err)
+{
+	const char *address[MAX_NODES], *name[MAX_NODES];
+	struct mesh_config mesh = {
+		.nodes = n->nodes,
+		.self = n->self,
+		.shards = n->cfg->pager.shards,
+		.address = address,
+		.name = name,
+		.epoch = n->epoch,
+		.timeout_ms = PEERS_TIMEOUT_MS,
+		.cancel_fd = n->signals,
+		.progress = on_peer,
+		.progress_ctx = n,
+	};
+
+	if (n->nodes == 1) /* nobody to talk to, no port to open */
+		return 0;
+	for (unsigned i = 0; i < n->nodes; i++) {
+		address[i] = n->cfg->nodes[i].address;
+		name[i] = n->cfg->nodes[i].name;
+	}
+	int r = cluster_digest(n->cfg, &mesh.config_digest);
+	if (r < 0)
+		return err_set(err, r, "cluster: out of memory");
+	r = mesh_listen(address[n->self], NULL, &n->listen_fd, err);
+	if (r < 0)
+		return r;
+	mesh.listen_fd = n->listen_fd;
+	r = mesh_connect(&mesh, &n->mesh, err);
+	if (r < 0)
+		return r;
+	for (unsigned i = 0; i < n->nodes; i++) {
+		n->link[i].conn = n->mesh.event[i];
+		n->heard[i] = clock_now_ns();
+	}
+	return 0;
+}
+
+void control_send(struct node *n, unsigned peer, struct wire_hdr hdr, const void *payload,
+		  size_t len)
+{
+	hdr.from = (uint16_t)n->self;
+	hdr.epoch = n->epoch;
+	hdr.len = (uint32_t)len;
+	/* A broken connection also ends receiving: on_lost() is told there. */
+	(void)conn_send(n->mesh.control[peer], &hdr, payload);
+}
+
+static void on_lost(struct node *n, unsigned peer, int code)
+{
+	uint64_t bit = UINT64_C(1) << peer;
+
+	if (n->lost & bit)
+		return;
+	n->lost |= bit;
+	/* Who has said that it stops may go. */
+	if (!(n->stopped & bit))
+		node_stop(n, WIRE_STOP_FAILED, (int)peer,
+			  "node %s was lost (%s): the guest cannot go on", n->cfg->nodes[peer].name,
+			  code == -ECONNRESET || code == -EPIPE ? "its process ended"
+			  : code == -EBADMSG || code == -EPROTO ? "it broke the protocol"
+								: strerror(-code));
+}
+
+void peers_serve(struct node *n, unsigned peer, bool control, bool event)
+{
+	int r = control ? conn_ready(n->mesh.control[peer], messages_control, n) : 0;
+
+	if (r >= 0 && event) {
+		r = link_flush(&n->link[peer]);
+		if (r >= 0)
+			r = conn_receive(n->mesh.event[peer], messages_event, n);
+	}
+	if (r < 0)
+		on_lost(n, peer, r);
+}
+
+static void check_silence(struct node *n, unsigned peer, uint64_t now)
+{
+	if (now - n->heard[peer] > SILENCE_MS * NSEC_PER_MSEC)
+		node_stop(n, WIRE_STOP_FAILED, (int)peer,
+			  "node %s was lost (silent for %d s): the guest cannot go on",
+			  n->cfg->nodes[peer].name, SILENCE_MS / 1000);
+}
+
+/* The star of pings around node 0 starts when the guest's time has been agreed on. */
+void peers_time(struct node *n)
+{
+	uint64_t now = clock_now_ns();
+
+	if (n->nodes == 1 || !n->run_ns || now < n->next_ping)
+		return;
+	n->next_ping = now + CLOCK_SYNC_EVERY_MS * NSEC_PER_MSEC;
+	if (n->self != 0) {
+		clock_sync_ping(n->mesh.control[0]);
+		check_silence(n, 0, now);
+		return;
+	}
+	for (unsigned i = 1; i < n->nodes; i++)
+		check_silence(n, i, now);
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a node takes from its host: memory, KVM, the pager. */
+#include "base/clock.h"
+#include "vmm/machine.h"
+
+int up_memory(struct node *n, struct err *err)
+{
+	struct mem_layout layout;
+	uint64_t size[MAX_NODES];
+
+	for (unsigned i = 0; i < n->nodes; i++)
+		size[i] = n->cfg->nodes[i].memory;
+	int r = mem_layout_init(size, n->nodes, &layout, err);
+	if (r == 0)
+		r = topology_init(n->cfg, &n->topology, err);
+	if (r == 0)
+		r = ram_new(&layout, &n->ram, err);
+	return r;
+}
+
+int up_kvm(struct node *n, struct err *err)
+{
+	int r = kvm_open(&n->kvm, err);
+
+	if (r == 0)
+		r = kvm_map_ram(&n->kvm, n->ram, err);
+	if (r < 0)
+		return r;
+	r = cpuid_words(&n->kvm, n->cpuid_own);
+	if (r < 0)
+		return err_set(err, r, "/dev/kvm: cannot read the supported CPUID: %s",
+			       strerror(-r));
+	return 0;
+}
+
+static void on_pager_failure(void *ctx, int culprit, const char *text)
+{
+	struct node *n = ctx;
+
+	if (culprit < 0)
+		node_stop(n, WIRE_STOP_FAILED, -1, "%s", text);
+	else
+		node_stop(n, WIRE_STOP_FAILED, culprit,
+			  "node %s was lost (%s): the guest cannot go on",
+			  n->cfg->nodes[culprit].name, text);
+}
+
+int up_pager(struct node *n, struct err *err)
+{
+	const struct pager_config cfg = {
+		.self = n->self,
+		.nodes = n->nodes,
+		.shards = n->cfg->pager.shards,
+		.epoch = n->epoch,
+		.hold_ns = n->cfg->pager.hold_us * NSEC_PER_USEC,
+		.spin_ns = n->cfg->pager.spin_us * NSEC_PER_USEC,
+		.ram = n->ram,
+		.conn = n->mesh.page,
+		.fatal = on_pager_failure,
+		.ctx = n,
+	};
+	int r = pager_new(&cfg, &n->pager, err);
+
+	if (r < 0)
+		return r;
+	r = pager_start(n->pager);
+	return r < 0 ? err_set(err, r, "pager: cannot start its threads: %s", strerror(-r)) : 0;
+}

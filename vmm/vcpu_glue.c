@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The vCPUs of a node: what they ask of the machine while the guest runs (each function here is on
+ * the path of an exit, in the vCPU's own thread), and how they are made.
+ */
+#include <sched.h>
+
+#include "vmm/machine.h"
+
+/* ---- what a vCPU asks for ---- */
+
+static int vcpu_io(void *ctx, struct vcpu *v, struct vcpu_io *io)
+{
+	struct node *n = ctx;
+
+	if (n->self != PLATFORM_NODE && platform_where(&n->platform, io) == PLATFORM_DEVICE_NODE)
+		return forward_io(&n->forward, PLATFORM_NODE, v->index - n->topology.first[n->self],
+				  io);
+	platform_access(&n->platform, io, guest_clock_now(&n->clock).ns);
+	return 0;
+}
+
+/* Are vCPUs of other nodes still here? */
+static bool has_lodgers(const struct node *n)
+{
+	return n->vcpus > n->cfg->nodes[n->self].vcpus + atomic_load(&n->moving.left);
+}
+
+static void vcpu_send(void *ctx, struct vcpu *v, const struct irq_message *m)
+{
+	struct node *n = ctx;
+
+	if (interrupts_send(&n->irq, v->index, m))
+		pager_yield(n->pager);
+	else if (has_lodgers(n))
+		sched_yield(); /* to a lodger, perhaps: the sender will wait for it */
+}
+
+static void vcpu_eoi(void *ctx, struct vcpu *v, uint8_t vector)
+{
+	struct node *n = ctx;
+
+	if (n->self == PLATFORM_NODE)
+		platform_eoi(&n->platform, vector);
+	else
+		link_send(&n->link[PLATFORM_NODE],
+			  (struct wire_hdr){.type = WIRE_EOI, .addr = vector}, NULL, 0);
+}
+
+/* The pager is told when the last vCPU has fallen asleep and when the first is awake again. */
+static void vcpu_idle(void *ctx, struct vcpu *v, bool idle)
+{
+	struct node *n = ctx;
+
+	pthread_mutex_lock(&n->idle_lock);
+	if (idle)
+		n->asleep++;
+	else
+		n->asleep--;
+	pager_set_idle(n->pager, n->asleep == n->vcpus);
+	pthread_mutex_unlock(&n->idle_lock);
+}
+
+static void vcpu_left(void *ctx, struct vcpu *v, const struct vcpu_image *image)
+{
+	struct node *n = ctx;
+
+	moving_leave(&n->moving, v, image);
+}
+
+static void vcpu_pass(void *ctx, struct vcpu *v, enum irq_mode mode, uint8_t vector, bool level)
+{
+	struct node *n = ctx;
+
+	interrupts_pass_on(&n->irq, v->index, mode, vector, level);
+}
+
+static void vcpu_failed(void *ctx, struct vcpu *v, const char *text)
+{
+	node_stop(ctx, WIRE_STOP_FAILED, -1, "%s", text);
+}
+
+static const struct vcpu_ops vcpu_ops = {
+	.io = vcpu_io,
+	.send = vcpu_send,
+	.eoi = vcpu_eoi,
+	.idle = vcpu_idle,
+	.leave = vcpu_left,
+	.pass_on = vcpu_pass,
+	.failed = vcpu_failed,
+};
+
+/* ---- making them ---- */
+
+static void on_power(void *ctx, bool reset)
+{
+	node_stop(ctx, reset ? WIRE_STOP_RESET : WIRE_STOP_POWEROFF, -1, "%s",
+		  reset ? "the guest asked for a reset" : "the guest powered off");
+}
+
+static int add_vcpu(struct node *n, unsigned index, enum vcpu_start start, struct err *err)
+{
+	unsigned home = n->topology.node[index], number = index - n->topology.first[home];
+	const struct cluster_node *node = &n->cfg->nodes[home];
+	bool pinned = home == n->self && number < node->cpus_count;
+	const struct vcpu_config cfg = {
+		.kvm = &n->kvm,
+		.clock = &n->clock,
+		.ram = n->ram,
+		.ops = &vcpu_ops,
+		.ctx = n,
+		.lodgers = &n->lodgers,
+		.index = index,
+		.bsp = index == 0,
+		.start = start,
+		.host_cpu = pinned ? (int)node->cpus[number] : -1,
+		.topology = {.apic_id = n->topology.apic_id[index],
+			     .node_shift = n->topology.node_shift,
+			     .node_vcpus = node->vcpus,
+			     .tsc_khz = n->clock.tsc_khz},
+		.cpuid_words = n->cpuid_common,
+	};
+	int r = vcpu_new(&cfg, &n->vcpu[index], err);
+
+	if (r == 0)
+		n->vcpus++;
+	return r;
+}
+
+int up_vcpus(struct node *n, struct err *err)
+{
+	interrupts_init(&n->irq, n->self, &n->topology, n->link, n->vcpu, n->together);
+	moving_init(&n->moving, &n->irq);
+	forward_init(&n->forward, n->link);
+	int r = platform_init(&n->platform, &n->irq, n->wake, n->clock.unix_ns, on_power, n, err);
+
+	for (unsigned i = 0; r == 0 && i < n->topology.vcpus; i++) {
+		if (n->topology.node[i] == n->self)
+			r = add_vcpu(n, i,
+				     n->together && n->self != 0 ? VCPU_AWAITED : VCPU_AT_HOME,
+				     err);
+		else if (n->together && n->self == 0)
+			r = add_vcpu(n, i, VCPU_LODGES, err);
+	}
+	n->platform_up = r == 0;
+	return r;
+}
