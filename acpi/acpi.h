@@ -15,7 +15,6 @@
 #include "base/base.h"
 #include "base/err.h"
 
-#define ACPI_MAX_CPUS	   1024
 #define ACPI_MAX_MEMORY	   128
 #define ACPI_MAX_OVERRIDES 16
 /* Holds the tables of every machine within these limits. */

@@ -11,7 +11,7 @@
 
 #define DSDT_REVISION 2 /* integers of 64 bits */
 
-static_assert(ACPI_MAX_CPUS <= 0x1000, "a processor's name is C and three hex digits");
+static_assert(MAX_VCPUS <= 0x1000, "a processor's name is C and three hex digits");
 
 static void add_processor(struct enc *enc, unsigned index, const struct acpi_cpu *cpu)
 {

@@ -11,9 +11,8 @@ static int check_counts(const struct acpi_machine *m, struct err *err)
 	if (m->nodes < 1 || m->nodes > MAX_NODES)
 		return err_set(err, -EINVAL, "%u nodes: a machine has 1 to %d", m->nodes,
 			       MAX_NODES);
-	if (m->ncpus < 1 || m->ncpus > ACPI_MAX_CPUS)
-		return err_set(err, -EINVAL, "%u CPUs: a machine has 1 to %d", m->ncpus,
-			       ACPI_MAX_CPUS);
+	if (m->ncpus < 1 || m->ncpus > MAX_VCPUS)
+		return err_set(err, -EINVAL, "%u CPUs: a machine has 1 to %d", m->ncpus, MAX_VCPUS);
 	if (m->nmemory < 1 || m->nmemory > ACPI_MAX_MEMORY)
 		return err_set(err, -EINVAL, "%u ranges of memory: a machine has 1 to %d",
 			       m->nmemory, ACPI_MAX_MEMORY);

@@ -21,6 +21,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/limits.h"
+
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 #define MIN(a, b)                                                                                  \
 	({                                                                                         \
@@ -54,9 +56,6 @@
 #define REGION_SHIFT 21
 #define REGION_BYTES (UINT64_C(1) << REGION_SHIFT)
 #define REGION_PAGES (REGION_BYTES / PAGE_BYTES)
-
-/* Nodes are numbered from 0; a sharer set is one 64-bit word. */
-#define MAX_NODES 64
 
 /* Frees, closes or unmaps a local at the end of its scope; see the helpers below. */
 #define _cleanup_(fn)	     __attribute__((cleanup(fn)))

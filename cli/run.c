@@ -127,9 +127,9 @@ static int make_config(const char *const given[OPT_COUNT], struct cluster_config
 	if (given[OPT_MEMORY] && size_parse(given[OPT_MEMORY], &memory) < 0)
 		return err_set(err, -EINVAL, "--memory-per-node %s: give a size like 512M or 4G",
 			       given[OPT_MEMORY]);
-	if (given[OPT_VCPUS] && number(given[OPT_VCPUS], CLUSTER_MAX_VCPUS, &vcpus) < 0)
+	if (given[OPT_VCPUS] && number(given[OPT_VCPUS], MAX_NODE_VCPUS, &vcpus) < 0)
 		return err_set(err, -EINVAL, "--vcpus-per-node %s: give 1 to %d", given[OPT_VCPUS],
-			       CLUSTER_MAX_VCPUS);
+			       MAX_NODE_VCPUS);
 	return cluster_default(lab ? CLUSTER_LAB : CLUSTER_LOCAL, nodes, memory, vcpus, ret, err);
 }
 

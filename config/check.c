@@ -64,7 +64,7 @@ static int check_memory(const struct cluster_node *n, const char *at, struct err
 	char size[32];
 
 	size_format(n->memory, size, sizeof(size));
-	if (n->memory < CLUSTER_MIN_MEMORY || n->memory > CLUSTER_MAX_MEMORY)
+	if (n->memory < MIN_NODE_MEMORY || n->memory > MAX_NODE_MEMORY)
 		return err_set(err, -EINVAL, "%s.memory: %s is out of range; give 64M to 4T", at,
 			       size);
 	if (n->memory % REGION_BYTES)
@@ -107,9 +107,9 @@ static int check_node(const struct cluster_config *cfg, unsigned i, const char *
 	r = check_memory(n, at, err);
 	if (r < 0)
 		return r;
-	if (n->vcpus < 1 || n->vcpus > CLUSTER_MAX_VCPUS)
+	if (n->vcpus < 1 || n->vcpus > MAX_NODE_VCPUS)
 		return err_set(err, -EINVAL, "%s.vcpus: %u is out of range; give 1 to %d", at,
-			       n->vcpus, CLUSTER_MAX_VCPUS);
+			       n->vcpus, MAX_NODE_VCPUS);
 	if (n->cpus_count && n->cpus_count != n->vcpus)
 		return err_set(err, -EINVAL,
 			       "%s.cpus: %u CPUs for %u vCPUs; list one for every vCPU, or none",
@@ -163,6 +163,28 @@ static int check_distances(const struct cluster_config *cfg, const char *origin,
 	return 0;
 }
 
+/* Each node may be right and all together too much for one guest. */
+static int check_totals(const struct cluster_config *cfg, const char *origin, struct err *err)
+{
+	uint64_t memory = 0;
+	unsigned vcpus = 0;
+	char size[32];
+
+	for (unsigned i = 0; i < cfg->nodes_count; i++) {
+		memory += cfg->nodes[i].memory;
+		vcpus += cfg->nodes[i].vcpus;
+	}
+	if (vcpus > MAX_VCPUS)
+		return err_set(err, -EINVAL,
+			       "%s: nodes: %u vCPUs in all; a guest has at most %d, give less",
+			       origin, vcpus, MAX_VCPUS);
+	if (memory > MAX_MEMORY)
+		return err_set(err, -EINVAL,
+			       "%s: nodes: %s of memory in all; a guest has less than 64T", origin,
+			       size_format(memory, size, sizeof(size)));
+	return 0;
+}
+
 int cluster_check(const struct cluster_config *cfg, const char *origin, struct err *err)
 {
 	int r = 0;
@@ -172,5 +194,5 @@ int cluster_check(const struct cluster_config *cfg, const char *origin, struct e
 			       cfg->nodes_count, MAX_NODES);
 	for (unsigned i = 0; r == 0 && i < cfg->nodes_count; i++)
 		r = check_node(cfg, i, origin, err) ?: check_unique(cfg, i, origin, err);
-	return r ?: check_distances(cfg, origin, err);
+	return r ?: check_totals(cfg, origin, err) ?: check_distances(cfg, origin, err);
 }

@@ -4,16 +4,13 @@
  *
  * Read from a YAML file (cluster_load), made up for a number of equal nodes (cluster_default), and
  * written out again for the nodes to read (cluster_save). What cluster_load() returns has passed
- * every check of one file by itself: users of the struct need not look at ranges again.
+ * every check, of each number and of their totals: users of the struct need not look at ranges
+ * again.
  */
 #ifndef SSIHV_CONFIG_CLUSTER_H
 #define SSIHV_CONFIG_CLUSTER_H
 
 #include "base/err.h"
-
-#define CLUSTER_MAX_VCPUS  64 /* per node */
-#define CLUSTER_MIN_MEMORY (64 * MIB)
-#define CLUSTER_MAX_MEMORY (UINT64_C(4096) * GIB) /* per node: 64 of them stay below 2^52 */
 
 enum cluster_transport { CLUSTER_TCP };
 
@@ -31,8 +28,8 @@ struct cluster_node {
 	char ssh[128];	   /* "user@host" to start the node there; "" for this machine */
 	uint64_t memory;   /* bytes; a multiple of REGION_BYTES */
 	unsigned vcpus;
-	unsigned cpus_count;		  /* 0: not pinned; else vcpus */
-	unsigned cpus[CLUSTER_MAX_VCPUS]; /* host CPU of each vCPU */
+	unsigned cpus_count;	       /* 0: not pinned; else vcpus */
+	unsigned cpus[MAX_NODE_VCPUS]; /* host CPU of each vCPU */
 };
 
 struct cluster_config {
@@ -46,7 +43,7 @@ struct cluster_config {
 	uint8_t distance[MAX_NODES][MAX_NODES];
 	struct {
 		unsigned shards;
-		unsigned hold_us; /* how long a granted page stays at least */
+		unsigned hold_us; /* how long a node runs with the pages that it fetched */
 		unsigned spin_us; /* how long a pager thread spins for an answer before it sleeps */
 	} pager;
 	struct {

@@ -5,6 +5,8 @@
  */
 #include "config/schema.h"
 
+#define STRING_OF(macro) #macro
+#define STRING(macro)	 STRING_OF(macro)
 #define TEXT(path, form, fallback, help)                                                           \
 	{                                                                                          \
 		.doc = { path, form, fallback, help }                                              \
@@ -31,7 +33,7 @@ static const struct key keys[] = {
 	     "where the node listens for its peers; unique"),
 	TEXT("nodes[].memory", "size", "required",
 	     "RAM that the node gives to the guest: at least 64M, a multiple of 2M"),
-	TEXT("nodes[].vcpus", "1..64", "required", "virtual CPUs of the node"),
+	TEXT("nodes[].vcpus", "1.." STRING(MAX_NODE_VCPUS), "required", "virtual CPUs of the node"),
 	TEXT("nodes[].ssh", "user@host", "none", "start the node there over ssh; only with hosts"),
 	TEXT("nodes[].cpus", "list of CPU numbers", "not pinned", "one host CPU for every vCPU"),
 	TEXT("transport.kind", "tcp", "tcp", "the fabric between the nodes"),
@@ -46,7 +48,8 @@ static const struct key keys[] = {
 		  "distance between any two nodes"),
 	TEXT("numa.distances", "matrix", "from remote_distance",
 	     "one row a node; 10 on the diagonal, 11..254 elsewhere; may be asymmetric"),
-	NUMBER(pager, shards, 1, 16, 1, "threads that serve page faults, each a part of memory"),
+	NUMBER(pager, shards, 1, MAX_SHARDS, 1,
+	       "threads that serve page faults, each a part of memory"),
 	NUMBER(pager, hold_us, 0, 1000000, 2000,
 	       "microseconds that a node runs with pages it fetched before it gives them up"),
 	NUMBER(pager, spin_us, 0, 10000, 50,

@@ -47,7 +47,7 @@ static const cyaml_schema_field_t node_fields[] = {
 	CYAML_FIELD_UINT_PTR("vcpus", 0, struct file_node, vcpus),
 	CYAML_FIELD_STRING_PTR("ssh", OPTIONAL, struct file_node, ssh, 1, 127),
 	CYAML_FIELD_SEQUENCE("cpus", CYAML_FLAG_POINTER | OPTIONAL, struct file_node, cpus,
-			     &number_entry, 1, CLUSTER_MAX_VCPUS),
+			     &number_entry, 1, MAX_NODE_VCPUS),
 	CYAML_FIELD_END};
 static const cyaml_schema_value_t node_entry = {
 	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct file_node, node_fields)};

@@ -9,7 +9,6 @@
 #define MSR_MISC_ENABLE	  0x1a0
 #define MSR_MTRR_DEF_TYPE 0x2ff
 #define MTRR_ENABLE_WB	  0x806 /* MTRRs on, default type write-back (SDM vol. 3, 11.11.2.1) */
-#define PHYS_BITS_MAX	  46u
 
 int vcpu_access_msr(const struct vcpu *v, unsigned long request, struct kvm_msr_entry *entry)
 {
@@ -37,7 +36,7 @@ static unsigned phys_bits(const struct kvm_cpuid2 *table)
 {
 	for (uint32_t i = 0; i < table->nent; i++)
 		if (table->entries[i].function == 0x80000008)
-			return MIN(table->entries[i].eax & 0xff, PHYS_BITS_MAX);
+			return MIN(table->entries[i].eax & 0xff, GPA_BITS);
 	return 36;
 }
 

@@ -7,7 +7,7 @@
 
 struct pager {
 	struct pager_config cfg;
-	struct shard *shard[PAGER_MAX_SHARDS];
+	struct shard *shard[MAX_SHARDS];
 };
 
 unsigned pager_shard_of(const struct mem_layout *layout, unsigned shards, uint64_t gpa)
@@ -26,8 +26,8 @@ int pager_new(const struct pager_config *cfg, struct pager **ret, struct err *er
 {
 	int r;
 
-	if (!cfg->shards || cfg->shards > PAGER_MAX_SHARDS)
-		return err_set(err, -EINVAL, "pager: shards must be 1 to %d", PAGER_MAX_SHARDS);
+	if (!cfg->shards || cfg->shards > MAX_SHARDS)
+		return err_set(err, -EINVAL, "pager: shards must be 1 to %d", MAX_SHARDS);
 
 	struct pager *p = calloc(1, sizeof(*p));
 	if (!p)

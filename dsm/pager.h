@@ -23,7 +23,6 @@
 #include "mem/ram.h"
 #include "transport/transport.h"
 
-#define PAGER_MAX_SHARDS  64
 #define PAGER_MAX_PENDING 512
 
 struct pager_config {

@@ -66,7 +66,7 @@ int route_message(const struct irq_message *m, uint32_t sender, const struct irq
 	bool unicast = m->shorthand == IRQ_TO_DEST && !m->logical && m->dest < count &&
 		       cpus[m->dest].apic_id == m->dest;
 
-	if (count > ROUTE_VCPUS_MAX || m->shorthand > IRQ_TO_OTHERS)
+	if (count > MAX_VCPUS || m->shorthand > IRQ_TO_OTHERS)
 		return -EINVAL;
 	if (m->shorthand != IRQ_TO_DEST && sender >= count)
 		return -EINVAL;

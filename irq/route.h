@@ -18,19 +18,17 @@
 
 #include "irq/message.h"
 
-#define ROUTE_VCPUS_MAX 1024
-
 /* Sender of a message that no vCPU sent. */
 #define ROUTE_DEVICE UINT32_MAX
 
 /* A set of vCPU indexes. */
 struct route_set {
-	uint64_t word[ROUTE_VCPUS_MAX / 64];
+	uint64_t word[MAX_VCPUS / 64];
 };
 
 static inline bool route_set_has(const struct route_set *set, unsigned vcpu)
 {
-	return vcpu < ROUTE_VCPUS_MAX && (set->word[vcpu / 64] >> (vcpu % 64) & 1);
+	return vcpu < MAX_VCPUS && (set->word[vcpu / 64] >> (vcpu % 64) & 1);
 }
 
 /** route_set_next() - the smallest member that is at least @from, or -1. */
@@ -40,7 +38,7 @@ int route_set_next(const struct route_set *set, unsigned from);
  * route_message() - the vCPUs that @m is for
  * @m:      message; a lowest-priority one or a single match yields one vCPU
  * @sender: vCPU index of the sender, or ROUTE_DEVICE
- * @cpus:   table of @count identities, at most ROUTE_VCPUS_MAX
+ * @cpus:   table of @count identities, at most MAX_VCPUS
  * @ret:    the targets; vCPUs whose local APIC is globally disabled are never among them
  *
  * Return: the number of targets, 0 if nobody matches; -EINVAL for a table that is too long, an

@@ -8,11 +8,13 @@
 
 #include "base/size.h"
 
+static_assert(MAX_MEMORY == GPA_LIMIT - (MEM_HOLE_END - MEM_HOLE_START),
+	      "all RAM lies below the limit");
 static_assert(MEM_HOLE_START % REGION_BYTES == 0, "a node split by the hole keeps whole regions");
 
 static int check_sizes(const uint64_t *size, unsigned nodes, struct err *err)
 {
-	uint64_t room = MEM_GPA_LIMIT - (MEM_HOLE_END - MEM_HOLE_START);
+	uint64_t room = MAX_MEMORY;
 	char text[32];
 
 	if (nodes < 1 || nodes > MAX_NODES)

@@ -24,8 +24,6 @@
 
 #define MEM_HOLE_START (3 * GIB)
 #define MEM_HOLE_END   (4 * GIB)
-/* Linux with 4-level paging reaches 46 bits of physical memory; no RAM lies at or above. */
-#define MEM_GPA_LIMIT  (UINT64_C(1) << 46)
 #define MEM_MAX_RANGES (MAX_NODES + 1)
 
 /* @size bytes at guest-physical @gpa, at home on @node, @offset bytes into the backing. */
@@ -52,7 +50,7 @@ struct mem_layout {
  * @ret:   written only on success
  * @err:   names the node and what is wrong with its size
  *
- * Return: 0; -EINVAL for a size or a count that is not allowed; -ERANGE beyond MEM_GPA_LIMIT.
+ * Return: 0; -EINVAL for a size or a count that is not allowed; -ERANGE beyond MAX_MEMORY.
  */
 int mem_layout_init(const uint64_t *size, unsigned nodes, struct mem_layout *ret, struct err *err);
 

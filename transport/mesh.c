@@ -342,10 +342,10 @@ int mesh_connect(const struct mesh_config *cfg, struct mesh *ret, struct err *er
 	if (!b)
 		return err_set(err, -ENOMEM, "out of memory");
 	if (cfg->nodes == 0 || cfg->nodes > MAX_NODES || cfg->self >= cfg->nodes ||
-	    cfg->shards == 0 || cfg->shards > MESH_SHARDS_MAX)
+	    cfg->shards == 0 || cfg->shards > MAX_SHARDS)
 		return err_set(err, -EINVAL,
 			       "node %u of %u with %u shards is out of range (%u nodes, %u shards)",
-			       cfg->self, cfg->nodes, cfg->shards, MAX_NODES, MESH_SHARDS_MAX);
+			       cfg->self, cfg->nodes, cfg->shards, MAX_NODES, MAX_SHARDS);
 	b->cfg = cfg;
 	b->err = err;
 	r = slots_init(b);

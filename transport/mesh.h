@@ -19,8 +19,6 @@
 #include "base/err.h"
 #include "transport/transport.h"
 
-#define MESH_SHARDS_MAX 64
-
 struct mesh_config {
 	unsigned nodes, self, shards;
 	const char *const *address; /* per node, "host:port" */

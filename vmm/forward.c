@@ -96,7 +96,7 @@ int forward_answer(struct forward *f, const struct wire_hdr *h, const void *payl
 
 	memcpy(&head, payload, sizeof(head));
 	unsigned number = head.cookie & 0xff;
-	if (number >= CLUSTER_MAX_VCPUS)
+	if (number >= MAX_NODE_VCPUS)
 		return -EPROTO;
 
 	struct forward_slot *slot = &f->slot[number];
@@ -118,7 +118,7 @@ int forward_answer(struct forward *f, const struct wire_hdr *h, const void *payl
 void forward_cancel(struct forward *f)
 {
 	atomic_store(&f->cancelled, true);
-	for (unsigned i = 0; i < CLUSTER_MAX_VCPUS; i++)
+	for (unsigned i = 0; i < MAX_NODE_VCPUS; i++)
 		syscall(SYS_futex, &f->slot[i].answered, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 }
 

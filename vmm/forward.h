@@ -22,7 +22,7 @@ struct forward_slot {
 struct forward {
 	pthread_mutex_t lock; /* of all slots' cookie and io */
 	struct link *links;
-	struct forward_slot slot[CLUSTER_MAX_VCPUS];
+	struct forward_slot slot[MAX_NODE_VCPUS];
 	uint64_t sequence;
 	_Atomic bool cancelled;
 };

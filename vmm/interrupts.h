@@ -27,9 +27,9 @@ struct interrupts {
 	const struct topology *topology;
 	struct link *links;	   /* by node */
 	struct vcpu *const *vcpus; /* by index in the cluster; NULL: never here */
-	struct irq_identity identity[TOPOLOGY_MAX_VCPUS];
-	_Atomic uint8_t at[TOPOLOGY_MAX_VCPUS]; /* the node to send to */
-	_Atomic uint64_t sent_remote;		/* IPIs that left this node */
+	struct irq_identity identity[MAX_VCPUS];
+	_Atomic uint8_t at[MAX_VCPUS]; /* the node to send to */
+	_Atomic uint64_t sent_remote;  /* IPIs that left this node */
 };
 
 /** interrupts_init() - @together: all vCPUs are on node 0 at first, else each on its own. */

@@ -49,12 +49,12 @@ struct node {
 	struct forward forward;
 	struct platform platform;
 	struct moving moving;
-	_Atomic unsigned lodgers;	       /* vCPUs of other nodes that are awake here */
-	bool together;			       /* all vCPUs start on node 0 */
-	struct vcpu *vcpu[TOPOLOGY_MAX_VCPUS]; /* by index in the cluster; NULL: never here */
-	unsigned vcpus;			       /* of them, those that are not NULL */
-	pthread_mutex_t idle_lock;	       /* of `asleep` and of telling the pager */
-	unsigned asleep;		       /* vCPUs that wait for an interrupt */
+	_Atomic unsigned lodgers;     /* vCPUs of other nodes that are awake here */
+	bool together;		      /* all vCPUs start on node 0 */
+	struct vcpu *vcpu[MAX_VCPUS]; /* by index in the cluster; NULL: never here */
+	unsigned vcpus;		      /* of them, those that are not NULL */
+	pthread_mutex_t idle_lock;    /* of `asleep` and of telling the pager */
+	unsigned asleep;	      /* vCPUs that wait for an interrupt */
 
 	/* Main thread: what has been heard. Bit i: of node i. */
 	uint64_t joined, ready, stopped, lost;

@@ -14,7 +14,7 @@ void moving_init(struct moving *m, struct interrupts *irq)
 
 void moving_free(struct moving *m)
 {
-	for (unsigned k = 0; k < CLUSTER_MAX_VCPUS; k++)
+	for (unsigned k = 0; k < MAX_NODE_VCPUS; k++)
 		free(m->arriving[k].image);
 }
 

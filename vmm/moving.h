@@ -19,7 +19,7 @@ struct moving {
 	struct {
 		struct vcpu_image *image; /* as far as it has come */
 		size_t len;
-	} arriving[CLUSTER_MAX_VCPUS];	/* by number on this node */
+	} arriving[MAX_NODE_VCPUS];	/* by number on this node */
 	_Atomic unsigned left, arrived; /* vCPUs, ever */
 };
 

@@ -9,10 +9,10 @@ int topology_init(const struct cluster_config *cfg, struct topology *ret, struct
 		most = MAX(most, cfg->nodes[n].vcpus);
 		total += cfg->nodes[n].vcpus;
 	}
-	if (total > TOPOLOGY_MAX_VCPUS)
+	if (total > MAX_VCPUS)
 		return err_set(err, -E2BIG,
 			       "cluster: %u vCPUs are more than the %d that are possible", total,
-			       TOPOLOGY_MAX_VCPUS);
+			       MAX_VCPUS);
 
 	*ret = (struct topology){.nodes = cfg->nodes_count, .vcpus = total};
 	while (1u << ret->node_shift < most)

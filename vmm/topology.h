@@ -9,17 +9,15 @@
 
 #include "config/cluster.h"
 
-#define TOPOLOGY_MAX_VCPUS 1024
-
 struct topology {
 	unsigned nodes, vcpus;
 	unsigned node_shift;	       /* bits of an APIC id below the node's number */
 	unsigned first[MAX_NODES + 1]; /* index of a node's first vCPU; [nodes] = vcpus */
-	uint32_t apic_id[TOPOLOGY_MAX_VCPUS];
-	uint16_t node[TOPOLOGY_MAX_VCPUS];
+	uint32_t apic_id[MAX_VCPUS];
+	uint16_t node[MAX_VCPUS];
 };
 
-/** topology_init() - Return: 0; -E2BIG with @err for more than TOPOLOGY_MAX_VCPUS vCPUs. */
+/** topology_init() - Return: 0; -E2BIG with @err for more than MAX_VCPUS vCPUs. */
 int topology_init(const struct cluster_config *cfg, struct topology *ret, struct err *err);
 
 #endif

@@ -9,11 +9,10 @@
 /* An acpi_machine with what it points to. */
 struct description {
 	struct acpi_machine machine;
-	struct acpi_cpu cpu[TOPOLOGY_MAX_VCPUS];
+	struct acpi_cpu cpu[MAX_VCPUS];
 	struct acpi_memory memory[MEM_MAX_RANGES];
 	uint8_t distance[MAX_NODES * MAX_NODES];
 };
-static_assert(ACPI_MAX_CPUS >= TOPOLOGY_MAX_VCPUS, "tables hold every vCPU");
 
 static int describe(const struct cluster_config *cfg, struct description *d, struct err *err)
 {

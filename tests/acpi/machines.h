@@ -6,7 +6,7 @@
 #include "acpi/acpi.h"
 
 struct machines {
-	struct acpi_cpu cpu[ACPI_MAX_CPUS];
+	struct acpi_cpu cpu[MAX_VCPUS];
 	struct acpi_memory memory[ACPI_MAX_MEMORY];
 	uint8_t distance[MAX_NODES * MAX_NODES];
 	struct acpi_machine machine;
@@ -89,7 +89,7 @@ static inline void machine_wide(struct machines *m)
 /* As large as the limits allow, every APIC id of the long form but one. */
 static inline void machine_largest(struct machines *m)
 {
-	machine_hardware(m, MAX_NODES, ACPI_MAX_CPUS, 0x10000);
+	machine_hardware(m, MAX_NODES, MAX_VCPUS, 0x10000);
 	for (unsigned i = 0; i < ACPI_MAX_MEMORY; i++)
 		m->memory[i] =
 			(struct acpi_memory){i * (UINT64_C(1) << 40), 1 * GIB, i % MAX_NODES};

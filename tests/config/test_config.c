@@ -279,6 +279,29 @@ static void too_many_nodes_are_refused(void **state)
 	cluster_free(accept(text));
 }
 
+/* What each node may have, and all together may not: the largest cluster and one step beyond. */
+static void totals_are_bounded(void **state)
+{
+	const uint64_t largest = ALIGN_DOWN(MAX_MEMORY / 32, REGION_BYTES);
+	struct cluster_config *cfg = NULL;
+	struct err err = {0};
+
+	assert_int_equal(cluster_default(CLUSTER_LOCAL, 16, MIN_NODE_MEMORY, 64, &cfg, &err), 0);
+	cfg->nodes[15].vcpus++;
+	cfg->nodes[0].vcpus--;
+	assert_int_equal(cluster_check(cfg, "c", &err), -EINVAL); /* 65 on one node */
+	cluster_free(cfg);
+	assert_int_equal(cluster_default(CLUSTER_LOCAL, 17, MIN_NODE_MEMORY, 61, &cfg, &err),
+			 -EINVAL);
+	assert_non_null(strstr(err.text, "1037 vCPUs in all"));
+
+	assert_int_equal(cluster_default(CLUSTER_LOCAL, 32, largest, 1, &cfg, &err), 0);
+	cluster_free(cfg);
+	assert_int_equal(cluster_default(CLUSTER_LOCAL, 32, largest + REGION_BYTES, 1, &cfg, &err),
+			 -EINVAL);
+	assert_non_null(strstr(err.text, "of memory in all"));
+}
+
 static void what_is_no_file_is_refused(void **state)
 {
 	_cleanup_free_ char *big = malloc(2 * MIB);
@@ -347,6 +370,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(addresses_are_taken_apart),
 		cmocka_unit_test(bad_files_are_refused_in_one_line),
 		cmocka_unit_test(too_many_nodes_are_refused),
+		cmocka_unit_test(totals_are_bounded),
 		cmocka_unit_test(what_is_no_file_is_refused),
 		cmocka_unit_test(damaged_files_do_no_harm),
 		cmocka_unit_test(every_key_is_described),

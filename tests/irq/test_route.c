@@ -148,18 +148,18 @@ static void lowest_priority_takes_one(void **state)
 
 static void table_of_1024(void **state)
 {
-	struct irq_identity *cpus = calloc(ROUTE_VCPUS_MAX + 1, sizeof(*cpus));
+	struct irq_identity *cpus = calloc(MAX_VCPUS + 1, sizeof(*cpus));
 	struct irq_message m = {.dest = 1023};
 	struct route_set set;
 
 	assert_non_null(cpus);
-	for (unsigned i = 0; i < ROUTE_VCPUS_MAX; i++)
+	for (unsigned i = 0; i < MAX_VCPUS; i++)
 		cpus[i] = (struct irq_identity){.apic_id = i, .format = IRQ_FORMAT_X2APIC};
-	assert_int_equal(route_message(&m, ROUTE_DEVICE, cpus, ROUTE_VCPUS_MAX, &set), 1);
+	assert_int_equal(route_message(&m, ROUTE_DEVICE, cpus, MAX_VCPUS, &set), 1);
 	assert_int_equal(route_set_next(&set, 0), 1023);
 	assert_int_equal(route_set_next(&set, 1024), -1);
 	assert_false(route_set_has(&set, 1024));
-	assert_int_equal(route_message(&m, ROUTE_DEVICE, cpus, ROUTE_VCPUS_MAX + 1, &set), -EINVAL);
+	assert_int_equal(route_message(&m, ROUTE_DEVICE, cpus, MAX_VCPUS + 1, &set), -EINVAL);
 	free(cpus);
 }
 

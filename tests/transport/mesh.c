@@ -234,7 +234,7 @@ static void a_configuration_out_of_range_is_refused(void **state)
 
 		cfg.nodes = i == 0 ? 0 : i == 1 ? MAX_NODES + 1 : 2;
 		cfg.self = i == 2 ? 2 : 0;
-		cfg.shards = i == 3 ? 0 : i == 4 ? MESH_SHARDS_MAX + 1 : 1;
+		cfg.shards = i == 3 ? 0 : i == 4 ? MAX_SHARDS + 1 : 1;
 		assert_int_equal(mesh_connect(&cfg, &mesh, &n->err), -EINVAL);
 	}
 	c.addresses[0] = "nonsense";
