@@ -53,6 +53,8 @@ void vcpu_signal(struct vcpu *v, enum vcpu_event event, uint8_t vector)
 	if (event == VCPU_EVENT_SIPI)
 		atomic_store(&v->inbox.sipi, vector);
 	atomic_fetch_or(&v->inbox.events, event);
+	if (event == VCPU_EVENT_STOP)
+		vcpu_resume(v);
 	kick(v);
 }
 
@@ -282,6 +284,8 @@ static int run(struct vcpu *v)
 		int r = take_inbox(v);
 		if (r < 0)
 			return r;
+		if (vcpu_park(v))
+			continue; /* who knows what has come meanwhile */
 		if (v->state != VCPU_AWAY)
 			lapic_timer_expire(&v->lapic, guest_clock_now(v->clock));
 		if (must_sleep(v)) {
@@ -338,6 +342,7 @@ static void *vcpu_main(void *arg)
 		thread_run = NULL;
 		timer_delete(v->timer);
 	}
+	vcpu_ended(v);
 	if (r < 0 && r != -ECANCELED) {
 		snprintf(text, sizeof(text), "vCPU %u cannot run: %s", v->index, strerror(-r));
 		v->ops->failed(v->ctx, v, text);

@@ -19,6 +19,11 @@
  * INTERRUPTS. Without an in-kernel irqchip a vector is injected with KVM_INTERRUPT when the guest
  * can take it, else an interrupt window is asked for.
  *
+ * PAUSE. Any thread may ask for it; the vCPU's thread parks between two entries into the guest,
+ * when no exit is half done, also when it was asleep. Until it is resumed nothing of the vCPU
+ * changes but its inbox, which keeps what comes; a timer that is due fires after that. A STOP ends
+ * a pause.
+ *
  * MOVING. See cpu/vcpu_move.h.
  *
  * LIMITS. A thread that waits for a page inside KVM_RUN cannot be kicked out (userfaultfd): it sees
@@ -61,8 +66,10 @@ struct vcpu_ops {
 	void (*send)(void *ctx, struct vcpu *v, const struct irq_message *m);
 	/* Tell the IOAPIC that a level-triggered interrupt has ended. */
 	void (*eoi)(void *ctx, struct vcpu *v, uint8_t vector);
-	/* The vCPU goes to sleep until an interrupt, or wakes up. */
+	/* The vCPU goes to sleep until an interrupt or parks, or is awake again. */
 	void (*idle)(void *ctx, struct vcpu *v, bool idle);
+	/* A pause that was asked for has begun. May be NULL. */
+	void (*parked)(void *ctx, struct vcpu *v);
 	/* A lodger goes to its own node as @image; what still comes here for it is passed on. */
 	void (*leave)(void *ctx, struct vcpu *v, const struct vcpu_image *image);
 	void (*pass_on)(void *ctx, struct vcpu *v, enum irq_mode mode, uint8_t vector, bool level);
@@ -87,12 +94,14 @@ enum vcpu_event {
 	VCPU_EVENT_STOP = 8,
 	VCPU_EVENT_VECTOR = 16, /* `vector` is not empty */
 	VCPU_EVENT_ARRIVE = 32, /* `arrival` is complete */
+	VCPU_EVENT_PAUSE = 64,	/* look at `pause` */
 };
 
 struct vcpu_inbox {
 	_Atomic uint32_t events; /* enum vcpu_event */
 	_Atomic uint32_t mode;	 /* enum vcpu_mode; also the futex */
 	_Atomic uint32_t sipi;	 /* vector of the SIPI */
+	_Atomic uint32_t pause;	 /* see cpu/vcpu_pause.c; a futex */
 	_Atomic uint64_t vector[4], level[4];
 	struct vcpu_image *arrival; /* of an awaited vCPU; the thread takes it with its event */
 };
@@ -188,7 +197,40 @@ void vcpu_post(struct vcpu *v, uint8_t vector, bool level);
 /** vcpu_signal() - NMI, INIT, SIPI (@vector) or STOP. Any thread. */
 void vcpu_signal(struct vcpu *v, enum vcpu_event event, uint8_t vector);
 
+/**
+ * vcpu_pause() - ask the vCPU to park; does not wait
+ *
+ * A vCPU that waits for a page or a device parks when it has got that, one that was not started
+ * when it starts. Pauses do not nest. Any thread but the vCPU's.
+ */
+void vcpu_pause(struct vcpu *v);
+
+/** vcpu_resume() - end a pause, or one that was asked for; harmless without. Any thread. */
+void vcpu_resume(struct vcpu *v);
+
+/** vcpu_is_parked() - has the pause begun? Then it lasts until vcpu_resume() or a STOP. */
+bool vcpu_is_parked(const struct vcpu *v);
+
+/**
+ * vcpu_wait_parked() - wait until the pause that was asked for has begun
+ *
+ * Not for a thread whose work the vCPU may wait for: ops->parked is for that.
+ *
+ * Return: 0; -ECANCELED when it was resumed or none was asked for, or the vCPU's thread has ended.
+ */
+int vcpu_wait_parked(struct vcpu *v);
+
 /* ---- between cpu/vcpu*.c ---- */
+
+/**
+ * vcpu_park() - stay here while paused
+ *
+ * Between two entries into the guest, after the inbox was emptied. Return: was it paused?
+ */
+bool vcpu_park(struct vcpu *v);
+
+/** vcpu_ended() - the thread ends: nobody may wait for it to park. */
+void vcpu_ended(struct vcpu *v);
 
 /** vcpu_handle_exit() - act on run->exit_reason. Return: 0 to go on, negative to end the thread. */
 int vcpu_handle_exit(struct vcpu *v);
