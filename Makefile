@@ -11,7 +11,7 @@ ARGS :=
 CLUSTER := docs/cluster.example.yaml
 OUT := $(BUILD)/acpi
 
-.PHONY: help build test demo bench run-vmm run-acpi-gen integration-test check-kvm dev-setup lint \
+.PHONY: help build test test-long demo bench run-vmm run-acpi-gen integration-test check-kvm dev-setup lint \
 	format install clean
 
 help: ## this list
@@ -26,6 +26,10 @@ build: ## compile everything into build/
 test: build ## all tests, one line each; ARGS="--help" tells how to choose
 	@tools/setup.sh lab test
 	@tests/run --build $(BUILD) $(ARGS)
+
+test-long: build ## what is too long for every day
+	@tools/setup.sh lab test
+	@tests/run --build $(BUILD) --class long $(ARGS)
 
 demo: build ## boot one guest on two hosts and let it prove that they are one machine
 	@tools/setup.sh lab
