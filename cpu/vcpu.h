@@ -53,7 +53,7 @@ struct vcpu;
 struct vcpu_io {
 	uint64_t addr;
 	uint32_t count; /* more than 1 for string I/O on a port */
-	uint8_t size;	/* 1, 2, 4 or 8 */
+	uint8_t size;	/* a port: 1, 2 or 4; memory: 1 to 8, an access across pages is split */
 	bool write, mmio;
 	void *data; /* size * count bytes */
 };

@@ -37,16 +37,17 @@ static size_t encode(struct message *m, uint64_t cookie, const struct vcpu_io *i
 	return sizeof(m->head) + bytes_of(&m->head);
 }
 
-static void wait_for_answer(struct forward *f, struct forward_slot *slot)
+static void wait_for_end(struct forward_slot *slot)
 {
-	while (!atomic_load(&slot->answered) && !atomic_load(&f->cancelled))
-		syscall(SYS_futex, &slot->answered, FUTEX_WAIT_PRIVATE, 0, NULL, NULL, 0);
+	while (atomic_load(&slot->state) == FORWARD_WAITS)
+		syscall(SYS_futex, &slot->state, FUTEX_WAIT_PRIVATE, FORWARD_WAITS, NULL, NULL, 0);
 }
 
-static void wake(struct forward_slot *slot)
+/* Under the lock. The word changes first: whoever is about to wait for it does not. */
+static void end(struct forward_slot *slot, enum forward_state how)
 {
-	atomic_store(&slot->answered, 1);
-	syscall(SYS_futex, &slot->answered, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+	atomic_store(&slot->state, how);
+	syscall(SYS_futex, &slot->state, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 }
 
 /* One message's worth of an access. */
@@ -56,21 +57,25 @@ static int forward_part(struct forward *f, unsigned node, unsigned number, struc
 	struct message m;
 
 	pthread_mutex_lock(&f->lock);
+	if (f->cancelled) {
+		pthread_mutex_unlock(&f->lock);
+		return -ECANCELED;
+	}
 	uint64_t cookie = ++f->sequence << 8 | number;
 	slot->cookie = cookie;
 	slot->io = io;
-	atomic_store(&slot->answered, 0);
+	atomic_store(&slot->state, FORWARD_WAITS);
 	pthread_mutex_unlock(&f->lock);
 
 	size_t len = encode(&m, cookie, io, io->write);
 	link_send(&f->links[node], (struct wire_hdr){.type = WIRE_IO_REQUEST}, &m, len);
-	wait_for_answer(f, slot);
+	wait_for_end(slot);
 
 	pthread_mutex_lock(&f->lock);
 	slot->cookie = 0;
 	slot->io = NULL;
 	pthread_mutex_unlock(&f->lock);
-	return atomic_load(&slot->answered) ? 0 : -ECANCELED;
+	return atomic_load(&slot->state) == FORWARD_ANSWERED ? 0 : -ECANCELED;
 }
 
 int forward_io(struct forward *f, unsigned node, unsigned number, struct vcpu_io *io)
@@ -89,6 +94,14 @@ int forward_io(struct forward *f, unsigned node, unsigned number, struct vcpu_io
 	return 0;
 }
 
+/* Is this reply about @io, with as much data as that reads? */
+static bool answers(const struct wire_hdr *h, const struct wire_io *head, const struct vcpu_io *io)
+{
+	return head->addr == io->addr && head->count == io->count && head->size == io->size &&
+	       head->write == io->write && head->mmio == io->mmio && !head->reserved &&
+	       h->len == sizeof(*head) + (io->write ? 0 : bytes_of(head));
+}
+
 int forward_answer(struct forward *f, const struct wire_hdr *h, const void *payload)
 {
 	struct wire_io head;
@@ -101,25 +114,42 @@ int forward_answer(struct forward *f, const struct wire_hdr *h, const void *payl
 
 	struct forward_slot *slot = &f->slot[number];
 	pthread_mutex_lock(&f->lock);
-	if (head.cookie && slot->cookie == head.cookie) {
-		size_t len = slot->io->write ? 0 : (size_t)slot->io->size * slot->io->count;
-		if (h->len == sizeof(head) + len) {
-			memcpy(slot->io->data, (const uint8_t *)payload + sizeof(head), len);
-			slot->cookie = 0;
-			r = 0;
-			wake(slot);
-		}
+	if (head.cookie && slot->cookie == head.cookie && answers(h, &head, slot->io)) {
+		memcpy(slot->io->data, (const uint8_t *)payload + sizeof(head),
+		       h->len - sizeof(head));
+		slot->cookie = 0;
+		r = 0;
+		end(slot, FORWARD_ANSWERED);
 	}
-	pthread_mutex_unlock(&f->lock);
 	/* A vCPU that was told to stop does not wait for its answer: not the peer's fault. */
-	return atomic_load(&f->cancelled) ? 0 : r;
+	if (f->cancelled)
+		r = 0;
+	pthread_mutex_unlock(&f->lock);
+	return r;
 }
 
 void forward_cancel(struct forward *f)
 {
-	atomic_store(&f->cancelled, true);
-	for (unsigned i = 0; i < MAX_NODE_VCPUS; i++)
-		syscall(SYS_futex, &f->slot[i].answered, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+	pthread_mutex_lock(&f->lock);
+	f->cancelled = true;
+	for (unsigned i = 0; i < MAX_NODE_VCPUS; i++) {
+		if (!f->slot[i].cookie)
+			continue;
+		f->slot[i].cookie = 0;
+		end(&f->slot[i], FORWARD_CANCELLED);
+	}
+	pthread_mutex_unlock(&f->lock);
+}
+
+/* What KVM asks for: 1 to 8 bytes of memory, since an access that crosses pages comes in parts. */
+static bool is_access(const struct wire_io *head)
+{
+	if (head->write > 1 || head->mmio > 1 || head->reserved)
+		return false;
+	if (head->mmio)
+		return head->size >= 1 && head->size <= 8 && head->count == 1;
+	return (head->size == 1 || head->size == 2 || head->size == 4) && head->count >= 1 &&
+	       head->count <= WIRE_IO_DATA_MAX / head->size && head->addr <= UINT16_MAX;
 }
 
 int forward_decode(const struct wire_hdr *h, const void *payload, void *data, struct vcpu_io *ret)
@@ -127,11 +157,7 @@ int forward_decode(const struct wire_hdr *h, const void *payload, void *data, st
 	struct wire_io head;
 
 	memcpy(&head, payload, sizeof(head));
-	if ((head.size != 1 && head.size != 2 && head.size != 4 && head.size != 8) ||
-	    head.count == 0 || head.count > WIRE_IO_DATA_MAX / head.size || head.write > 1 ||
-	    head.mmio > 1 || (!head.mmio && (head.size > 4 || head.addr > UINT16_MAX)))
-		return -EPROTO;
-	if (h->len != sizeof(head) + (head.write ? bytes_of(&head) : 0))
+	if (!is_access(&head) || h->len != sizeof(head) + (head.write ? bytes_of(&head) : 0))
 		return -EPROTO;
 	if (head.write)
 		memcpy(data, (const uint8_t *)payload + sizeof(head), bytes_of(&head));

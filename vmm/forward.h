@@ -5,6 +5,9 @@
  *
  * A vCPU has one access under way at most, so the vCPU's number on its node is the request's place
  * and a sequence number makes the cookie unique: a late or forged answer finds nobody.
+ *
+ * The end of the VM ends a wait by the same word as an answer does, and under the same lock, so
+ * that no vCPU can begin to wait behind it.
  */
 #ifndef SSIHV_VMM_FORWARD_H
 #define SSIHV_VMM_FORWARD_H
@@ -13,18 +16,21 @@
 #include "cpu/vcpu.h"
 #include "vmm/link.h"
 
+enum forward_state { FORWARD_WAITS, FORWARD_ANSWERED, FORWARD_CANCELLED };
+
 struct forward_slot {
-	_Atomic uint32_t answered; /* futex */
-	uint64_t cookie;	   /* 0: no access is under way. Written under `lock` */
+	_Atomic uint32_t state; /* enum forward_state; the futex that the vCPU waits on */
+	uint64_t cookie;	/* 0: no access is under way. Written under `lock` */
 	struct vcpu_io *io;
 };
 
 struct forward {
-	pthread_mutex_t lock; /* of all slots' cookie and io */
+	pthread_mutex_t
+		lock; /* of `cancelled`, `sequence` and all slots, but for reading a state */
 	struct link *links;
 	struct forward_slot slot[MAX_NODE_VCPUS];
 	uint64_t sequence;
-	_Atomic bool cancelled;
+	bool cancelled;
 };
 
 void forward_init(struct forward *f, struct link *links);

@@ -136,7 +136,7 @@ struct wire_io {
 	uint64_t cookie; /* chosen by the requester, returned in the reply */
 	uint64_t addr;	 /* port or guest-physical address */
 	uint32_t count;	 /* string I/O: how many of `size`; data is size * count bytes */
-	uint8_t size;	 /* 1, 2, 4 or 8 */
+	uint8_t size;	 /* a port: 1, 2 or 4; memory: 1 to 8 */
 	uint8_t write;	 /* 0 read, 1 write */
 	uint8_t mmio;	 /* 0 port, 1 memory */
 	uint8_t reserved;
