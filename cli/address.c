@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <sys/socket.h>
 
+#include "base/address.h"
 #include "cli/run.h"
 
 #define PORT_FIRST 50051
@@ -41,7 +42,7 @@ static int check_own(const struct cluster_node *n, struct err *err)
 {
 	char host[sizeof(n->address)];
 	uint16_t port;
-	int r = cluster_address_split(n->address, host, sizeof(host), &port);
+	int r = address_split(n->address, host, sizeof(host), &port);
 
 	if (r == 0)
 		r = try_bind(host, port);
@@ -74,7 +75,7 @@ static bool port_given(const struct cluster_config *cfg, uint16_t port)
 
 	for (unsigned i = 0; i < cfg->nodes_count; i++)
 		if (cfg->nodes[i].address[0] &&
-		    cluster_address_split(cfg->nodes[i].address, host, sizeof(host), &other) == 0 &&
+		    address_split(cfg->nodes[i].address, host, sizeof(host), &other) == 0 &&
 		    other == port)
 			return true;
 	return false;

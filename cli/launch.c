@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <sys/pidfd.h>
 
+#include "base/file.h"
 #include "cli/run.h"
 
 static void child_exec(char *const *argv, int in, int out, int err)
@@ -93,55 +94,42 @@ static void put_word(FILE *f, const char *word)
 	fputs("' ", f);
 }
 
-static int read_text(const char *path, char *buf, size_t len)
-{
-	FILE *f = fopen(path, "re");
-	size_t n;
-
-	if (!f)
-		return -errno;
-	n = fread(buf, 1, len, f);
-	fclose(f);
-	if (n == len)
-		return -E2BIG;
-	buf[n] = '\0';
-	return 0;
-}
-
 /*
  * What the other host's shell runs: the cluster file from the command into a file of its own,
  * removed when the node ends, and the node. @args follow "--cluster FILE".
  */
-static int remote_command(const char *yaml, const char *program, char *const *args, char **ret)
+static int remote_command(const char *yaml, const char *program, char *const *args, char **ret,
+			  struct err *err)
 {
-	static const size_t text_max = 120 * KIB; /* Linux: 128 KiB for one argument */
-	_cleanup_free_ char *text = malloc(text_max), *script = NULL;
+	_cleanup_(file_free) struct file text = {0};
+	_cleanup_free_ char *script = NULL;
 	size_t len;
 	FILE *f;
-	int r = text ? read_text(yaml, text, text_max) : -ENOMEM;
+	/* Linux: 128 KiB for one argument. */
+	int r = file_read("cluster file", yaml, 120 * KIB, &text, err);
 
 	if (r < 0)
 		return r;
 	f = open_memstream(&script, &len);
 	if (!f)
-		return -ENOMEM;
+		return err_set(err, -ENOMEM, "out of memory");
 	fputs("f=$(mktemp) || exit 1; trap 'rm -f \"$f\"' EXIT; printf %s ", f);
-	put_word(f, text);
+	put_word(f, (const char *)text.data);
 	fputs(">\"$f\"; ", f);
 	put_word(f, program);
 	fputs("node --cluster \"$f\" ", f);
 	for (; *args; args++)
 		put_word(f, *args);
 	if (fclose(f))
-		return -ENOMEM;
+		return err_set(err, -ENOMEM, "out of memory");
 
 	/* Whatever the login shell there is, sh reads the script. */
 	f = open_memstream(ret, &len);
 	if (!f)
-		return -ENOMEM;
+		return err_set(err, -ENOMEM, "out of memory");
 	fputs("exec sh -c ", f);
 	put_word(f, script);
-	return fclose(f) ? -ENOMEM : 0;
+	return fclose(f) ? err_set(err, -ENOMEM, "out of memory") : 0;
 }
 
 /* Appends words to a NULL-terminated vector that is large enough. */
@@ -181,11 +169,11 @@ int node_start(struct run *run, unsigned index, struct err *err)
 		}
 
 	if (node->cfg->ssh[0]) {
-		int r = remote_command(yaml, run->opts->node_program ?: "ssihv", args, &remote);
+		int r = remote_command(yaml, run->opts->node_program ?: "ssihv", args, &remote,
+				       err);
 
 		if (r < 0)
-			return err_set(err, r, "%s: its command for ssh: %s", node->cfg->name,
-				       strerror(-r));
+			return r;
 		char *const ssh[] = {"ssh",  "-o", "BatchMode=yes", "--", (char *)node->cfg->ssh,
 				     remote, NULL};
 		return child_start(ssh, true, &node->child, err);

@@ -3,40 +3,9 @@
 #include <ctype.h>
 #include <stdio.h>
 
+#include "base/address.h"
 #include "base/size.h"
 #include "config/cluster.h"
-
-int cluster_address_split(const char *address, char *host, size_t len, uint16_t *port)
-{
-	const char *colon = strrchr(address, ':');
-	const char *start = address, *end = colon;
-	unsigned long number;
-	char *rest;
-
-	if (!colon || !isdigit((unsigned char)colon[1]) || strlen(address) >= len)
-		return -EINVAL;
-	number = strtoul(colon + 1, &rest, 10);
-	if (*rest || number < 1 || number > 65535)
-		return -EINVAL;
-	if (*start == '[') {
-		if (end[-1] != ']')
-			return -EINVAL;
-		start++;
-		end--;
-	}
-	if (end <= start)
-		return -EINVAL;
-	for (const char *p = start; p < end; p++) {
-		bool ok = isalnum((unsigned char)*p) || *p == '.' || *p == '-' || *p == '_' ||
-			  (start != address && (*p == ':' || *p == '%'));
-		if (!ok || *start == '-')
-			return -EINVAL;
-	}
-	memcpy(host, start, end - start);
-	host[end - start] = '\0';
-	*port = (uint16_t)number;
-	return 0;
-}
 
 static bool name_valid(const char *name)
 {
@@ -85,7 +54,7 @@ static int check_address(const struct cluster_config *cfg, const struct cluster_
 		return err_set(err, -EINVAL,
 			       "%s.address: missing; give host:port, or set placement: local", at);
 	}
-	if (cluster_address_split(n->address, host, sizeof(host), &port) < 0)
+	if (address_split(n->address, host, sizeof(host), &port) < 0 || port == 0)
 		return err_set(err, -EINVAL,
 			       "%s.address: '%s' is no address; give host:port, port 1..65535", at,
 			       n->address);

@@ -2,42 +2,13 @@
 /* From what the file says to a configuration: defaults, units, ranges. The rules are check.c. */
 #include "config/cluster.h"
 
-#include <fcntl.h>
 #include <stdio.h>
-#include <sys/stat.h>
 
+#include "base/file.h"
 #include "base/size.h"
 #include "config/schema.h"
 
 #define FILE_MAX MIB /* 64 nodes with all keys need some 40 KiB */
-
-/* The whole file as a string; its size is bounded, and it is no device that could block. */
-static int read_file(const char *path, char **ret, size_t *ret_len, struct err *err)
-{
-	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	_cleanup_free_ char *text = NULL;
-	size_t len = 0;
-	struct stat st;
-
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return err_set(err, -errno, "%s: %s; name a readable cluster file", path,
-			       strerror(errno));
-	if (!S_ISREG(st.st_mode))
-		return err_set(err, -EINVAL, "%s: not a regular file; name a cluster file", path);
-	text = malloc(FILE_MAX + 1);
-	if (!text)
-		return err_set(err, -ENOMEM, "%s: out of memory", path);
-	for (ssize_t n = 1; n; len += n) {
-		n = read(fd, text + len, FILE_MAX + 1 - len);
-		if (n < 0)
-			return err_set(err, -errno, "%s: %s", path, strerror(errno));
-	}
-	if (len > FILE_MAX)
-		return err_set(err, -EINVAL, "%s: larger than 1 MiB, no cluster file", path);
-	*ret = TAKE_PTR(text);
-	*ret_len = len;
-	return 0;
-}
 
 /* A path of the file is relative to the file, so that a cluster file can be used from anywhere. */
 static int resolve_path(const char *origin, const char *path, char **ret)
@@ -208,15 +179,14 @@ static int convert(const char *origin, const char *text, size_t len, struct clus
 int cluster_load(const char *path, struct cluster_config **ret, struct err *err)
 {
 	_cleanup_(cluster_freep) struct cluster_config *cfg = calloc(1, sizeof(*cfg));
-	_cleanup_free_ char *text = NULL;
-	size_t len = 0;
+	_cleanup_(file_free) struct file file = {0};
 	int r;
 
 	if (!cfg)
 		return err_set(err, -ENOMEM, "%s: out of memory", path);
-	r = read_file(path, &text, &len, err);
+	r = file_read("cluster file", path, FILE_MAX, &file, err);
 	if (r == 0)
-		r = convert(path, text, len, cfg, err);
+		r = convert(path, (const char *)file.data, file.len, cfg, err);
 	if (r == 0)
 		r = cluster_check(cfg, path, err);
 	if (r == 0)

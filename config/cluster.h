@@ -96,14 +96,6 @@ int cluster_digest(const struct cluster_config *cfg, uint64_t *ret);
 /** cluster_find() - the index of the node called @name, or -ENOENT. */
 int cluster_find(const struct cluster_config *cfg, const char *name);
 
-/**
- * cluster_address_split() - take "host:port" or "[ipv6]:port" apart
- * @host: at least strlen(@address) + 1 bytes
- *
- * Return: 0; -EINVAL when it is no such address or the port is not 1..65535.
- */
-int cluster_address_split(const char *address, char *host, size_t len, uint16_t *port);
-
 void cluster_free(struct cluster_config *cfg);
 static inline void cluster_freep(struct cluster_config **cfg)
 {

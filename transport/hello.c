@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "transport/hello.h"
 
+#include "base/text.h"
+
 void hello_encode(const struct wire_hello *hello, uint8_t ret[HELLO_BYTES])
 {
 	const struct wire_hdr h = {
@@ -82,13 +84,8 @@ int greeting_refusal(const struct greeting *g, char ret[WIRE_TEXT_MAX + 1])
 
 	if (h.type != WIRE_REFUSE || wire_check(&h, WIRE_CLASS_CONTROL) < 0)
 		return -EBADMSG;
-	for (size_t i = 0; i < h.len; i++) {
-		uint8_t byte = g->bytes[sizeof(h) + i];
-
-		/* It goes to a terminal: no control characters from another machine. */
-		ret[i] = byte >= ' ' && byte <= '~' ? (char)byte : '?';
-	}
-	ret[h.len] = '\0';
+	/* It goes to a terminal: no control characters from another machine. */
+	text_clean((const char *)g->bytes + sizeof(h), h.len, ret, WIRE_TEXT_MAX + 1);
 	return 0;
 }
 

@@ -7,8 +7,8 @@
  */
 #include <stdio.h>
 
+#include "base/file.h"
 #include "boot/bzimage.h"
-#include "boot/file.h"
 #include "vmm/machine.h"
 #include "vmm/vmm_acpi.h"
 
@@ -50,9 +50,9 @@ int node_boot(struct node *n, struct err *err)
 	struct boot_entry entry;
 	struct boot_source source = {.kernel = &image};
 
-	int r = file_read("kernel", n->options->kernel, &kernel, err);
+	int r = file_read("kernel", n->options->kernel, SIZE_MAX, &kernel, err);
 	if (r == 0 && n->options->initrd)
-		r = file_read("initrd", n->options->initrd, &initrd, err);
+		r = file_read("initrd", n->options->initrd, SIZE_MAX, &initrd, err);
 	if (r == 0)
 		r = bzimage_parse(kernel.data, kernel.len, n->options->kernel, &image, err);
 	if (r == 0)

@@ -7,7 +7,6 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-#include "boot/file.h"
 #include "tests/boot/image.h"
 
 /* Parses a copy of @len bytes that ends right before an inaccessible page. */
@@ -218,36 +217,6 @@ static void mutated_headers_stay_in_bounds(void **state)
 	assert_true(placed > 500);
 }
 
-static void files_are_read_or_named(void **state)
-{
-	char path[] = "/tmp/ssihv-boot-XXXXXX", fifo[64];
-	struct file file = {0};
-	struct err err;
-	int fd;
-
-	assert_int_equal(file_read("kernel", "/nonexistent/vmlinuz", &file, &err), -ENOENT);
-	assert_non_null(strstr(err.text, "kernel /nonexistent/vmlinuz"));
-	assert_int_equal(file_read("initrd", "/", &file, &err), -EINVAL);
-	assert_non_null(strstr(err.text, "regular"));
-	fd = mkstemp(path);
-	assert_true(fd >= 0);
-	snprintf(fifo, sizeof(fifo), "%s.fifo", path);
-	assert_int_equal(mkfifo(fifo, 0600), 0);
-	assert_int_equal(file_read("initrd", fifo, &file, &err), -EINVAL);
-	unlink(fifo);
-	assert_int_equal(file_read("initrd", path, &file, &err), -EINVAL);
-	assert_non_null(strstr(err.text, "empty"));
-	assert_null(file.data);
-	assert_int_equal(write(fd, "070701", 6), 6);
-	assert_int_equal(file_read("initrd", path, &file, &err), 0);
-	assert_int_equal(file.len, 6);
-	assert_memory_equal(file.data, "070701", 6);
-	file_free(&file);
-	file_free(&file);
-	close(fd);
-	unlink(path);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -255,7 +224,6 @@ int main(void)
 		cmocka_unit_test(every_truncation_is_refused),
 		cmocka_unit_test(wrong_images_are_named),
 		cmocka_unit_test(mutated_headers_stay_in_bounds),
-		cmocka_unit_test(files_are_read_or_named),
 	};
 
 	return cmocka_run_group_tests_name("bzimage", tests, NULL, NULL);

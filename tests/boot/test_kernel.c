@@ -4,8 +4,8 @@
 
 #include <stdio.h>
 
+#include "base/file.h"
 #include "boot/bzimage.h"
-#include "boot/file.h"
 
 static void a_real_kernel_is_loaded(void **state)
 {
@@ -21,7 +21,7 @@ static void a_real_kernel_is_loaded(void **state)
 
 	assert_int_equal(mem_layout_init(size, 2, &layout, &err), 0);
 	assert_int_equal(ram_new(&layout, &ram, &err), 0);
-	assert_int_equal(file_read("kernel", path, &file, &err), 0);
+	assert_int_equal(file_read("kernel", path, SIZE_MAX, &file, &err), 0);
 	assert_int_equal(bzimage_parse(file.data, file.len, path, &kernel, &err), 0);
 	assert_true(kernel.code_len > 1 * MIB);
 	assert_true(kernel.room > kernel.code_len);
