@@ -5,25 +5,11 @@
  * Runs in the main thread once all pagers run: memory of another node that it writes to is fetched
  * like for any other thread.
  */
-#include <stdio.h>
-
 #include "base/file.h"
 #include "boot/bzimage.h"
+#include "vmm/cmdline.h"
 #include "vmm/machine.h"
 #include "vmm/vmm_acpi.h"
-
-/*
- * Words that come first, so that the user's win. The console is the serial port; the TSC is the
- * cluster's own clock, which the guest need not test against slower ones; a kernel at a random
- * place would lie on any node, away from its boot CPU, and be moved there page by page.
- */
-#define BASE_CMDLINE "console=ttyS0 tsc=reliable nokaslr"
-
-/*
- * For a guest on several hosts: a CPU that has nothing to do does not fetch a task from another
- * node. Periodic balancing still moves them.
- */
-#define SPREAD_CMDLINE " relax_domain_level=3"
 
 static int write_acpi(struct node *n, uint64_t *rsdp, struct err *err)
 {
@@ -32,7 +18,7 @@ static int write_acpi(struct node *n, uint64_t *rsdp, struct err *err)
 
 	if (!tables)
 		return err_set(err, -ENOMEM, "acpi: out of memory");
-	int r = vmm_acpi_place(n->cfg, tables, &placed, err);
+	int r = vmm_acpi_place(n->cfg, &n->ram->layout, &n->topology, tables, &placed, err);
 	if (r < 0)
 		return r;
 	r = ram_write(n->ram, BOOT_ACPI_GPA, tables, placed.len);
@@ -57,11 +43,10 @@ int node_boot(struct node *n, struct err *err)
 		r = bzimage_parse(kernel.data, kernel.len, n->options->kernel, &image, err);
 	if (r == 0)
 		r = write_acpi(n, &source.rsdp_gpa, err);
+	if (r == 0)
+		r = guest_cmdline(n->nodes, n->options->append, &cmdline, err);
 	if (r < 0)
 		return r;
-	if (asprintf(&cmdline, "%s%s %s", BASE_CMDLINE, n->topology.nodes > 1 ? SPREAD_CMDLINE : "",
-		     n->options->append ? n->options->append : "") < 0)
-		return err_set(err, -ENOMEM, "command line: out of memory");
 	source.cmdline = cmdline;
 	source.initrd_name = n->options->initrd;
 	source.initrd = initrd.data;

@@ -6,11 +6,8 @@
 int up_memory(struct node *n, struct err *err)
 {
 	struct mem_layout layout;
-	uint64_t size[MAX_NODES];
+	int r = cluster_layout(n->cfg, &layout, err);
 
-	for (unsigned i = 0; i < n->nodes; i++)
-		size[i] = n->cfg->nodes[i].memory;
-	int r = mem_layout_init(size, n->nodes, &layout, err);
 	if (r == 0)
 		r = topology_init(n->cfg, &n->topology, err);
 	if (r == 0)

@@ -28,3 +28,12 @@ int topology_init(const struct cluster_config *cfg, struct topology *ret, struct
 	ret->first[cfg->nodes_count] = index;
 	return 0;
 }
+
+int cluster_layout(const struct cluster_config *cfg, struct mem_layout *ret, struct err *err)
+{
+	uint64_t size[MAX_NODES];
+
+	for (unsigned i = 0; i < cfg->nodes_count; i++)
+		size[i] = cfg->nodes[i].memory;
+	return mem_layout_init(size, cfg->nodes_count, ret, err);
+}

@@ -8,6 +8,7 @@
 #define SSIHV_VMM_TOPOLOGY_H
 
 #include "config/cluster.h"
+#include "mem/layout.h"
 
 struct topology {
 	unsigned nodes, vcpus;
@@ -19,5 +20,8 @@ struct topology {
 
 /** topology_init() - Return: 0; -E2BIG with @err for more than MAX_VCPUS vCPUs. */
 int topology_init(const struct cluster_config *cfg, struct topology *ret, struct err *err);
+
+/** cluster_layout() - where each node's memory is. Return: as mem_layout_init(). */
+int cluster_layout(const struct cluster_config *cfg, struct mem_layout *ret, struct err *err);
 
 #endif
