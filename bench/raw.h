@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The yardstick: a request of 24 bytes is answered with 24 + 4096 bytes over a TCP socket, by the
+ * The yardstick: a request of 32 bytes is answered with 32 + 4096 bytes over a TCP socket, by the
  * plainest loop there is. It waits as the pager does: epoll, polled for at most spin_ns while an
  * answer is due and then asleep; one recv() and one send() a message.
  */

@@ -254,7 +254,7 @@ int vcpu_reset_to_sipi(struct vcpu *v, uint8_t vector);
 /** vcpu_init_signal() - INIT: reset the APIC, wait for the SIPI. */
 void vcpu_init_signal(struct vcpu *v);
 
-/** vcpu_sync_tsc() - give KVM the offset of the clock, if it has changed. */
+/** vcpu_sync_tsc() - give KVM the offset of the clock, if it has changed, and let its step end. */
 int vcpu_sync_tsc(struct vcpu *v);
 
 #endif

@@ -186,17 +186,16 @@ void vcpu_init_signal(struct vcpu *v)
 
 int vcpu_sync_tsc(struct vcpu *v)
 {
-	int64_t offset = atomic_load_explicit(&v->clock->offset, memory_order_relaxed);
+	int64_t offset = atomic_load(&v->clock->offset);
 	struct kvm_device_attr attr = {
 		.group = KVM_VCPU_TSC_CTRL,
 		.attr = KVM_VCPU_TSC_OFFSET,
 		.addr = (uintptr_t)&offset,
 	};
 
-	if (offset == v->tsc_offset)
-		return 0;
-	if (ioctl(v->fd, KVM_SET_DEVICE_ATTR, &attr) < 0)
+	if (offset != v->tsc_offset && ioctl(v->fd, KVM_SET_DEVICE_ATTR, &attr) < 0)
 		return -errno;
 	v->tsc_offset = offset;
+	guest_clock_pass_floor(v->clock);
 	return 0;
 }

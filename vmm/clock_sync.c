@@ -11,7 +11,7 @@ void clock_sync_init(struct clock_sync *s, struct guest_clock *clock)
 
 void clock_sync_start_reference(struct clock_sync *s)
 {
-	atomic_store(&s->clock->offset, -(int64_t)__rdtsc());
+	guest_clock_set(s->clock, -(int64_t)guest_clock_at(s->clock, __rdtsc()));
 }
 
 int clock_sync_ping(struct conn *to)
@@ -24,7 +24,7 @@ int clock_sync_ping(struct conn *to)
 
 int clock_sync_answer(const struct clock_sync *s, struct conn *to, const struct wire_hdr *h)
 {
-	const struct wire_pong pong = {.guest_tsc = guest_clock_tsc(s->clock)};
+	const struct wire_pong pong = {.reference = guest_clock_running(s->clock) + s->paused};
 	const struct wire_hdr answer = {
 		.type = WIRE_PONG,
 		.from = to->self,
@@ -38,14 +38,14 @@ int clock_sync_answer(const struct clock_sync *s, struct conn *to, const struct 
 
 static void correct(struct clock_sync *s)
 {
-	int64_t error = s->best_offset - atomic_load(&s->clock->offset);
+	int64_t error = s->best_offset - (int64_t)s->paused - atomic_load(&s->clock->offset);
 	int64_t uncertain = (int64_t)(s->shortest_rtt / 2);
 	int64_t back = -(int64_t)(BACK_STEP_NS * s->clock->tsc_khz / 1000000);
 
 	/* Within what can be measured the clock is right: leave it alone. */
 	if (error >= -uncertain && error <= uncertain)
 		return;
-	atomic_fetch_add(&s->clock->offset, MAX(error, back));
+	guest_clock_move(s->clock, MAX(error, back));
 	s->corrections++;
 }
 
@@ -59,7 +59,7 @@ static void take(struct clock_sync *s, const struct wire_hdr *h, const void *pay
 	if (rtt >= s->best_rtt)
 		return;
 	s->best_rtt = rtt;
-	s->best_offset = (int64_t)(pong.guest_tsc + rtt / 2 - now);
+	s->best_offset = (int64_t)(pong.reference + rtt / 2 - now);
 	s->shortest_rtt = MIN(s->shortest_rtt, rtt);
 }
 
@@ -77,9 +77,20 @@ int clock_sync_settle(struct clock_sync *s)
 {
 	if (s->best_rtt == UINT64_MAX)
 		return -ENODATA;
-	atomic_store(&s->clock->offset, s->best_offset);
+	guest_clock_set(s->clock, s->best_offset);
 	s->settled = true;
 	s->samples = 0;
 	s->best_rtt = UINT64_MAX;
+	return 0;
+}
+
+int clock_sync_shift(struct clock_sync *s, uint64_t ticks)
+{
+	uint64_t stood = guest_clock_stood(s->clock);
+
+	if (!stood || (ticks > stood && ticks - stood >= GUEST_CLOCK_AHEAD_MS * s->clock->tsc_khz))
+		return -EPROTO;
+	s->paused += ticks;
+	guest_clock_go(s->clock, ticks);
 	return 0;
 }

@@ -36,6 +36,7 @@ struct clock_sync {
 	int64_t best_offset;
 	uint64_t shortest_rtt; /* ever, ticks */
 	uint64_t corrections;
+	uint64_t paused; /* ticks of all pauses of the guest */
 };
 
 void clock_sync_init(struct clock_sync *s, struct guest_clock *clock);
@@ -56,6 +57,18 @@ int clock_sync_answer(const struct clock_sync *s, struct conn *to, const struct 
  * correction.
  */
 void clock_sync_sample(struct clock_sync *s, const struct wire_hdr *h, const void *payload);
+
+/**
+ * clock_sync_shift() - the pause of the guest ends: all clocks go on where they stood
+ * @ticks: how long it was, by node 0's guest_clock_stood(); the same on all nodes
+ *
+ * In a phase of its own: after guest_clock_stop() on every node, before any vCPU runs again on any.
+ * Pings may be on their way meanwhile: the reference clock that nodes compare does not stop.
+ *
+ * Return: 0; -EPROTO when this node's pause was shorter by GUEST_CLOCK_AHEAD_MS or more, or when
+ * its clock was not stopped.
+ */
+int clock_sync_shift(struct clock_sync *s, uint64_t ticks);
 
 /** clock_sync_settle() - end of the first pings: take the best sample as it is. */
 int clock_sync_settle(struct clock_sync *s);

@@ -23,8 +23,10 @@ enum {
 	ACKS = 2,
 	TICKET = 4,
 	LENT = 8, /* `ticket_node` */
-	BOTH = NODE | ACKS,
+	STAMP = 16,
 	ASKS = NODE | TICKET,
+	SHOWN = NODE | STAMP,
+	GRANTS = NODE | ACKS | STAMP,
 	TURN = NODE | TICKET | LENT,
 	ALL = NODE | ACKS | TICKET | LENT,
 
@@ -62,15 +64,15 @@ static const struct rule rules[] = {
 	[WIRE_FWD_GETS]   = {"FWD_GETS",   PAGES,   ADDR_PAGE, TURN,   0, 0,         0, 0},
 	[WIRE_FWD_GETM]   = {"FWD_GETM",   PAGES,   ADDR_PAGE, ALL,    0, 0,         0, 0},
 	[WIRE_INV]        = {"INV",        PAGES,   ADDR_PAGE, TURN,   0, 0,         0, 0},
-	[WIRE_INV_ACK]    = {"INV_ACK",    PAGES,   ADDR_PAGE, NODE,   0, 0,         0, 0},
+	[WIRE_INV_ACK]    = {"INV_ACK",    PAGES,   ADDR_PAGE, SHOWN,  0, 0,         0, 0},
 	[WIRE_DONE]       = {"DONE",       PAGES,   ADDR_PAGE, NODE,   0, 0,         0, 0},
 	[WIRE_URGE]       = {"URGE",       PAGES,   ADDR_PAGE, TURN,   0, 0,         0, 0},
-	[WIRE_GRANT]      = {"GRANT",      PAGES,   ADDR_PAGE, BOTH,   0, GRANT_ALL, 0, PAGE},
-	[WIRE_IPI]        = {"IPI",        EVENT,   ADDR_ZERO, NODE,   0, 0,         IPI, IPI},
-	[WIRE_EOI]        = {"EOI",        EVENT,   ADDR_BYTE, 0,      0, 0,         0, 0},
-	[WIRE_IO_REQUEST] = {"IO_REQUEST", EVENT,   ADDR_ZERO, 0,      0, 0,         IO, PAGE},
-	[WIRE_IO_REPLY]   = {"IO_REPLY",   EVENT,   ADDR_ANY,  0,      0, 0,         IO, PAGE},
-	[WIRE_VCPU_STATE] = {"VCPU_STATE", EVENT,   ADDR_ANY,  0,      0, 0,         PART + 1, PAGE},
+	[WIRE_GRANT]      = {"GRANT",      PAGES,   ADDR_PAGE, GRANTS, 0, GRANT_ALL, 0, PAGE},
+	[WIRE_IPI]        = {"IPI",        EVENT,   ADDR_ZERO, SHOWN,  0, 0,         IPI, IPI},
+	[WIRE_EOI]        = {"EOI",        EVENT,   ADDR_BYTE, STAMP,  0, 0,         0, 0},
+	[WIRE_IO_REQUEST] = {"IO_REQUEST", EVENT,   ADDR_ZERO, STAMP,  0, 0,         IO, PAGE},
+	[WIRE_IO_REPLY]   = {"IO_REPLY",   EVENT,   ADDR_ANY,  STAMP,  0, 0,         IO, PAGE},
+	[WIRE_VCPU_STATE] = {"VCPU_STATE", EVENT,   ADDR_ANY,  STAMP,  0, 0,         PART + 1, PAGE},
 	[WIRE_VCPU_HOME]  = {"VCPU_HOME",  EVENT,   ADDR_ANY,  0,      0, 0,         0, 0},
 	[WIRE_JOIN]       = {"JOIN",       CONTROL, ADDR_ZERO, 0,      0, 0,         JOIN, JOIN},
 	[WIRE_START]      = {"START",      CONTROL, ADDR_ZERO, 0,      0, 0,         START, START},
@@ -126,7 +128,7 @@ int wire_check(const struct wire_hdr *h, enum wire_class class_)
 		return -EBADMSG;
 	if (h->acks >= ((r->fields & ACKS) ? MAX_NODES : 1))
 		return -EBADMSG;
-	if (h->ticket && !(r->fields & TICKET))
+	if ((h->ticket && !(r->fields & TICKET)) || (h->stamp && !(r->fields & STAMP)))
 		return -EBADMSG;
 	if (h->ticket_node >= ((r->fields & LENT) && h->ticket ? MAX_NODES : 1))
 		return -EBADMSG;

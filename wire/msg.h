@@ -8,6 +8,12 @@
  * type, so that no peer can make us read or keep more than WIRE_PAYLOAD_MAX bytes.
  *
  * What a type's generic fields mean stands beside its enumerator.
+ *
+ * STAMP. A message through which a vCPU can learn what another one did (a page, the leave to write
+ * one that others have read, an interrupt, the result of an access, a vCPU) carries the guest TSC
+ * of its sender, read after that was done. The receiver lets nobody see the message's effect before
+ * its own guest TSC has reached it, so a later reading is never smaller than an earlier one,
+ * however far the hosts' clocks are apart. 0: the sender has no clock (bench/, tests).
  */
 #ifndef SSIHV_WIRE_MSG_H
 #define SSIHV_WIRE_MSG_H
@@ -74,7 +80,7 @@ enum wire_type {
 	/* WIRE_CLASS_CONTROL */
 	WIRE_JOIN = 64, /* node -> node 0: what this host can do. Payload: struct wire_join */
 	WIRE_START,	/* node 0 -> all: what the cluster does. Payload: struct wire_start */
-	WIRE_PING,	/* addr = sender's clock, ns */
+	WIRE_PING,	/* addr = sender's host TSC */
 	WIRE_PONG,	/* addr = the ping's addr. Payload: struct wire_pong */
 	/* The VM ends. flags: WIRE_STOP_*; addr = the lost node + 1, or 0; payload: a line why */
 	WIRE_STOP,
@@ -105,9 +111,11 @@ struct wire_hdr {
 	uint8_t acks;	     /* by type, else 0 */
 	uint8_t ticket_node; /* demands: whose turn `ticket` is of; else 0 */
 	uint64_t addr;	     /* by type, else 0 */
+	uint64_t stamp;	     /* what the guest may learn from: sender's guest TSC, else 0 */
 };
-static_assert(sizeof(struct wire_hdr) == 24, "wire layout");
+static_assert(sizeof(struct wire_hdr) == 32, "wire layout");
 static_assert(offsetof(struct wire_hdr, addr) == 16, "wire layout");
+static_assert(offsetof(struct wire_hdr, stamp) == 24, "wire layout");
 
 struct wire_hello {
 	uint32_t magic;	  /* WIRE_MAGIC */
@@ -169,7 +177,7 @@ struct wire_start {
 static_assert(sizeof(struct wire_start) == 152, "wire layout");
 
 struct wire_pong {
-	uint64_t guest_tsc; /* the answering node's guest TSC when it answered */
+	uint64_t reference; /* node 0's clock when it answered: guest TSC, pauses counted in */
 };
 static_assert(sizeof(struct wire_pong) == 8, "wire layout");
 

@@ -235,11 +235,11 @@ static void start_clock(struct tiny *t)
 		.addr = (uintptr_t)&kept,
 	};
 
-	atomic_store(&t->clock.offset, -(int64_t)__rdtsc());
+	guest_clock_set(&t->clock, -(int64_t)__rdtsc());
 	assert_int_equal(vcpu_sync_tsc(t->vcpu[0]), 0);
 	assert_int_equal(ioctl(t->vcpu[0]->fd, KVM_GET_DEVICE_ATTR, &attr), 0);
 	if (kept != atomic_load(&t->clock.offset))
-		atomic_store(&t->clock.offset, 0);
+		guest_clock_set(&t->clock, 0);
 }
 
 static struct tiny *new_rig(void)

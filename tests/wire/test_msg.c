@@ -17,6 +17,7 @@ static const struct type_case {
 	uint64_t bad_addr;	 /* 0: any is good */
 	uint8_t flags, bad_flags;
 	bool lent; /* a ticket has a node */
+	bool stamp;
 } types[] = {
 	{WIRE_HELLO, "HELLO", ANY_CLASS, 32, 32, false, false, false, 0, 1, 0, 1},
 	{WIRE_REFUSE, "REFUSE", ANY_CLASS, 1, 512, false, false, false, 0, 1, 0, 1},
@@ -27,26 +28,28 @@ static const struct type_case {
 	{WIRE_FWD_GETM, "FWD_GETM", WIRE_CLASS_PAGE, 0, 0, true, true, true, 0x7000, 0x6fff, 0, 1,
 	 true},
 	{WIRE_INV, "INV", WIRE_CLASS_PAGE, 0, 0, true, false, true, 0x7000, 0x7001, 0, 1, true},
-	{WIRE_INV_ACK, "INV_ACK", WIRE_CLASS_PAGE, 0, 0, true, false, false, 0x7000, 0x7001, 0,
-	 128},
+	{WIRE_INV_ACK, "INV_ACK", WIRE_CLASS_PAGE, 0, 0, true, false, false, 0x7000, 0x7001, 0, 128,
+	 false, true},
 	{WIRE_DONE, "DONE", WIRE_CLASS_PAGE, 0, 0, true, false, false, 0x7000, 0x7001, 0, 2},
 	{WIRE_URGE, "URGE", WIRE_CLASS_PAGE, 0, 0, true, false, true, 0x7000, 0x7001, 0, 1, true},
 	{WIRE_GRANT, "GRANT", WIRE_CLASS_PAGE, 0, 0, true, true, false, 0x7000, 0x7001,
-	 WIRE_GRANT_WRITE, WIRE_GRANT_WRITE | 8},
+	 WIRE_GRANT_WRITE, WIRE_GRANT_WRITE | 8, false, true},
 	{WIRE_GRANT, "GRANT", WIRE_CLASS_PAGE, 4096, 4096, true, true, false, 0x7000, 0x7001,
-	 WIRE_GRANT_WRITE | WIRE_GRANT_DATA, WIRE_GRANT_WRITE | WIRE_GRANT_DATA | WIRE_GRANT_ZERO},
+	 WIRE_GRANT_WRITE | WIRE_GRANT_DATA, WIRE_GRANT_WRITE | WIRE_GRANT_DATA | WIRE_GRANT_ZERO,
+	 false, true},
 	{WIRE_GRANT, "GRANT", WIRE_CLASS_PAGE, 4096, 4096, true, false, false, 0x7000, 0x7001,
-	 WIRE_GRANT_DATA, WIRE_GRANT_DATA | WIRE_GRANT_ZERO},
+	 WIRE_GRANT_DATA, WIRE_GRANT_DATA | WIRE_GRANT_ZERO, false, true},
 	{WIRE_GRANT, "GRANT", WIRE_CLASS_PAGE, 0, 0, true, true, false, 0x7000, 0x7001,
-	 WIRE_GRANT_WRITE | WIRE_GRANT_ZERO, WIRE_GRANT_DATA},
-	{WIRE_IPI, "IPI", WIRE_CLASS_EVENT, 16, 16, true, false, false, 0, 1, 0, 1},
-	{WIRE_EOI, "EOI", WIRE_CLASS_EVENT, 0, 0, false, false, false, 0xff, 0x100, 0, 1},
-	{WIRE_IO_REQUEST, "IO_REQUEST", WIRE_CLASS_EVENT, 24, 4096, false, false, false, 0, 1, 0,
-	 1},
+	 WIRE_GRANT_WRITE | WIRE_GRANT_ZERO, WIRE_GRANT_DATA, false, true},
+	{WIRE_IPI, "IPI", WIRE_CLASS_EVENT, 16, 16, true, false, false, 0, 1, 0, 1, false, true},
+	{WIRE_EOI, "EOI", WIRE_CLASS_EVENT, 0, 0, false, false, false, 0xff, 0x100, 0, 1, false,
+	 true},
+	{WIRE_IO_REQUEST, "IO_REQUEST", WIRE_CLASS_EVENT, 24, 4096, false, false, false, 0, 1, 0, 1,
+	 false, true},
 	{WIRE_IO_REPLY, "IO_REPLY", WIRE_CLASS_EVENT, 24, 4096, false, false, false, 0xabcdef, 0, 0,
-	 1},
+	 1, false, true},
 	{WIRE_VCPU_STATE, "VCPU_STATE", WIRE_CLASS_EVENT, 9, 4096, false, false, false, 1023, 0, 0,
-	 1},
+	 1, false, true},
 	{WIRE_VCPU_HOME, "VCPU_HOME", WIRE_CLASS_EVENT, 0, 0, false, false, false, 1023, 0, 0, 1},
 	{WIRE_JOIN, "JOIN", WIRE_CLASS_CONTROL, 136, 136, false, false, false, 0, 1, 0, 1},
 	{WIRE_START, "START", WIRE_CLASS_CONTROL, 152, 152, false, false, false, 0, 1, 0, 1},
@@ -98,6 +101,7 @@ static void good_headers_pass(void **state)
 		h.acks = t->acks ? MAX_NODES - 1 : 0;
 		h.ticket = t->ticket ? UINT8_MAX : 0;
 		h.ticket_node = t->lent ? MAX_NODES - 1 : 0;
+		h.stamp = t->stamp ? UINT64_MAX : 0;
 		expect(t, h, 0, "everything at its end");
 	}
 }
@@ -137,6 +141,9 @@ static void each_single_violation_is_refused(void **state)
 		h.ticket = 0;
 		h.ticket_node = 1;
 		expect(t, h, -EBADMSG, "ticket_node without a ticket");
+		h = good(t);
+		h.stamp = 1;
+		expect(t, h, t->stamp ? 0 : -EBADMSG, "stamp");
 		h = good(t);
 		h.flags = t->bad_flags;
 		expect(t, h, -EBADMSG, "flags");
