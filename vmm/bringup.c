@@ -3,11 +3,6 @@
 #include "base/clock.h"
 #include "vmm/machine.h"
 
-static int up_boot(struct node *n, struct err *err)
-{
-	return n->self == 0 ? node_boot(n, err) : 0;
-}
-
 static int up_run(struct node *n, struct err *err)
 {
 	n->run_ns = clock_now_ns();
@@ -25,11 +20,17 @@ static const struct stage {
 	const char *phase;
 	int (*up)(struct node *n, struct err *err);
 } stages[] = {
-	{"reserving guest memory", up_memory}, {"opening KVM", up_kvm},
-	{"connecting", up_connections},	       {"agreeing on CPU features", up_agreement},
-	{"agreeing on time", up_clock},	       {"starting the pager", up_pager},
-	{"creating vCPUs", up_vcpus},	       {"waiting for all nodes", up_ready},
-	{"loading the guest", up_boot},	       {"running", up_run},
+	{"reserving guest memory", up_memory},
+	{"opening KVM", up_kvm},
+	{"reading the guest", up_input},
+	{"connecting", up_connections},
+	{"agreeing on CPU features", up_agreement},
+	{"agreeing on time", up_clock},
+	{"starting the pager", up_pager},
+	{"creating vCPUs", up_vcpus},
+	{"waiting for all nodes", up_ready},
+	{"loading the guest", up_boot},
+	{"running", up_run},
 };
 
 int node_up(struct node *n)

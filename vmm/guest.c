@@ -2,11 +2,9 @@
 /*
  * Node 0 puts the guest into memory: ACPI tables, kernel, initrd, command line.
  *
- * Runs in the main thread once all pagers run: memory of another node that it writes to is fetched
- * like for any other thread.
+ * Files are read before any peer is there: a disk may take its time, and a main thread that waits
+ * for one answers nobody. What is written later all goes to node 0's own memory (boot/bzimage.h).
  */
-#include "base/file.h"
-#include "boot/bzimage.h"
 #include "vmm/cmdline.h"
 #include "vmm/machine.h"
 #include "vmm/vmm_acpi.h"
@@ -28,32 +26,49 @@ static int write_acpi(struct node *n, uint64_t *rsdp, struct err *err)
 	return 0;
 }
 
-int node_boot(struct node *n, struct err *err)
+int up_input(struct node *n, struct err *err)
 {
-	_cleanup_(file_free) struct file kernel = {0}, initrd = {0};
-	_cleanup_free_ char *cmdline = NULL;
-	struct bzimage image;
-	struct boot_entry entry;
-	struct boot_source source = {.kernel = &image};
+	struct guest_input *in = &n->input;
 
-	int r = file_read("kernel", n->options->kernel, SIZE_MAX, &kernel, err);
+	if (n->self != 0)
+		return 0;
+	int r = file_read("kernel", n->options->kernel, SIZE_MAX, &in->kernel, err);
+	if (r == 0)
+		r = bzimage_parse(in->kernel.data, in->kernel.len, n->options->kernel, &in->image,
+				  err);
 	if (r == 0 && n->options->initrd)
-		r = file_read("initrd", n->options->initrd, SIZE_MAX, &initrd, err);
-	if (r == 0)
-		r = bzimage_parse(kernel.data, kernel.len, n->options->kernel, &image, err);
-	if (r == 0)
-		r = write_acpi(n, &source.rsdp_gpa, err);
-	if (r == 0)
-		r = guest_cmdline(n->nodes, n->options->append, &cmdline, err);
+		r = file_read("initrd", n->options->initrd, SIZE_MAX, &in->initrd, err);
 	if (r < 0)
 		return r;
-	source.cmdline = cmdline;
-	source.initrd_name = n->options->initrd;
-	source.initrd = initrd.data;
-	source.initrd_len = initrd.len;
-	r = boot_load(n->ram, &source, &entry, err);
+	return guest_cmdline(n->nodes, n->options->append, &in->cmdline, err);
+}
+
+void guest_input_free(struct guest_input *in)
+{
+	file_free(&in->kernel);
+	file_free(&in->initrd);
+	free(TAKE_PTR(in->cmdline));
+}
+
+int up_boot(struct node *n, struct err *err)
+{
+	struct boot_source source = {
+		.kernel = &n->input.image,
+		.cmdline = n->input.cmdline,
+		.initrd_name = n->options->initrd,
+		.initrd = n->input.initrd.data,
+		.initrd_len = n->input.initrd.len,
+	};
+	struct boot_entry entry;
+
+	if (n->self != 0)
+		return 0;
+	int r = write_acpi(n, &source.rsdp_gpa, err);
+	if (r == 0)
+		r = boot_load(n->ram, &source, &entry, err);
 	if (r < 0)
 		return r;
+	guest_input_free(&n->input);
 
 	const struct vcpu_entry start = {
 		.rip = entry.rip,

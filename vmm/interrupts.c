@@ -118,9 +118,20 @@ bool interrupts_send(struct interrupts *irq, uint32_t sender, const struct irq_m
 	return remote;
 }
 
+/* Does it hold what a node may ask for? Lowest priority was resolved where it was sent. */
+static bool is_ipi(const struct wire_ipi *ipi)
+{
+	static const uint8_t zero[sizeof(ipi->reserved)];
+
+	if (memcmp(ipi->reserved, zero, sizeof(zero)) != 0 || ipi->level > 1)
+		return false;
+	return ipi->mode == IRQ_FIXED || ipi->mode == IRQ_NMI || ipi->mode == IRQ_INIT ||
+	       ipi->mode == IRQ_SIPI;
+}
+
 int interrupts_receive(struct interrupts *irq, unsigned node, const struct wire_ipi *ipi)
 {
-	if (node >= irq->topology->nodes)
+	if (node >= irq->topology->nodes || !is_ipi(ipi))
 		return -EPROTO;
 
 	unsigned first = irq->topology->first[node], count = irq->topology->first[node + 1] - first;

@@ -3,6 +3,8 @@
 #ifndef SSIHV_VMM_MACHINE_H
 #define SSIHV_VMM_MACHINE_H
 
+#include "base/file.h"
+#include "boot/bzimage.h"
 #include "cpu/cpuid.h"
 #include "dsm/pager.h"
 #include "transport/mesh.h"
@@ -23,6 +25,13 @@ struct stop {
 	char text[WIRE_TEXT_MAX + 1];
 };
 
+/* Node 0: what the guest is made of, from the start until it is in memory. */
+struct guest_input {
+	struct file kernel, initrd;
+	struct bzimage image;
+	char *cmdline;
+};
+
 struct node {
 	const struct node_options *options;
 	const struct cluster_config *cfg;
@@ -33,6 +42,7 @@ struct node {
 	int wake;    /* eventfd: something for the main thread */
 	int signals; /* signalfd */
 
+	struct guest_input input;
 	struct topology topology;
 	struct ram *ram;
 	struct kvm kvm;
@@ -130,6 +140,7 @@ int agreement_join(struct node *n, unsigned peer, const struct wire_join *join);
 int agreement_start(struct node *n, unsigned peer, const struct wire_start *start);
 
 /* Stages of node_up(), in its order. Return: 0; negative with @err, or with n->stop set. */
+int up_input(struct node *n, struct err *err);
 int up_memory(struct node *n, struct err *err);
 int up_kvm(struct node *n, struct err *err);
 int up_connections(struct node *n, struct err *err);
@@ -138,9 +149,10 @@ int up_clock(struct node *n, struct err *err);
 int up_pager(struct node *n, struct err *err);
 int up_vcpus(struct node *n, struct err *err);
 int up_ready(struct node *n, struct err *err);
+int up_boot(struct node *n, struct err *err);
 
-/** node_boot() - node 0: ACPI tables, kernel and initrd to memory, entry state to vCPU 0. */
-int node_boot(struct node *n, struct err *err);
+/** guest_input_free() - give back what is not in guest memory yet; harmless twice. */
+void guest_input_free(struct guest_input *in);
 
 /** node_report() - this node's statistics for the "report" event. */
 json_t *node_report(struct node *n);

@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What peers say on control and event connections, by type. Threads: the main thread. */
 #include "base/clock.h"
+#include "base/text.h"
 #include "vmm/machine.h"
 
-static int on_stop(struct node *n, unsigned peer, const struct wire_hdr *h, const char *text)
+static int on_stop(struct node *n, unsigned peer, const struct wire_hdr *h, const void *payload)
 {
 	int culprit = (int)h->addr - 1;
+	char text[WIRE_TEXT_MAX + 1];
 
 	if (culprit >= (int)n->nodes)
 		return -EPROTO;
 	n->stopped |= UINT64_C(1) << peer;
-	node_stop(n, h->flags, culprit, "%.*s", (int)h->len, text);
+	text_clean(payload, h->len, text, sizeof(text));
+	node_stop(n, h->flags, culprit, "%s", text);
 	return 0;
 }
 

@@ -71,7 +71,7 @@ int moving_state(struct moving *m, unsigned from, const struct wire_hdr *h, cons
 	struct vcpu_image **image = &m->arriving[number].image;
 	size_t *had = &m->arriving[number].len;
 	memcpy(&head, payload, sizeof(head));
-	if (head.offset != *had || len > sizeof(**image) - *had)
+	if (head.offset != *had || head.reserved || len > sizeof(**image) - *had)
 		return -EPROTO;
 	if (!*image && !(*image = malloc(sizeof(**image))))
 		return -ENOMEM;

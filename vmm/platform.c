@@ -43,25 +43,41 @@ static void on_reset(void *ctx)
 	p->power(p->ctx, true);
 }
 
+/*
+ * Room for one more byte? What was taken leaves a gap in front. It is closed only when what has to
+ * move is no longer than what was taken, so that a byte costs the same however much waits.
+ */
+static bool make_room(struct printed *out)
+{
+	if (out->start + out->len < out->room)
+		return true;
+	if (out->start >= out->len && out->start > 0) {
+		memcpy(out->data, out->data + out->start, out->len);
+		out->start = 0;
+		return true;
+	}
+	if (out->room >= CONSOLE_OUTPUT_MAX)
+		return false;
+	size_t room = out->room ? 2 * out->room : 4096;
+	char *data = realloc(out->data, room);
+	if (!data)
+		return false;
+	out->data = data;
+	out->room = room;
+	return true;
+}
+
 static void serial_transmit(void *ctx, uint8_t byte)
 {
 	struct platform *p = ctx;
-	struct console *c = &p->console;
+	struct printed *out = &p->printed;
 	const uint64_t one = 1;
 
-	if (c->len == c->room && c->room < CONSOLE_OUTPUT_MAX) {
-		size_t room = c->room ? 2 * c->room : 4096;
-		char *data = realloc(c->data, room);
-		if (data) {
-			c->data = data;
-			c->room = room;
-		}
-	}
-	if (c->len == c->room) {
-		c->lost++;
+	if (!make_room(out)) {
+		out->lost++;
 		return;
 	}
-	c->data[c->len++] = (char)byte;
+	out->data[out->start + out->len++] = (char)byte;
 	/* The main thread also looks now and then: it is woken for lines, not for characters. */
 	if (byte == '\n' && write(p->wake, &one, sizeof(one)) < 0)
 		return;
@@ -138,8 +154,8 @@ int platform_init(struct platform *p, struct interrupts *irq, int wake, uint64_t
 
 void platform_free(struct platform *p)
 {
-	free(p->console.data);
-	p->console = (struct console){0};
+	free(p->printed.data);
+	p->printed = (struct printed){0};
 }
 
 enum platform_where platform_where(const struct platform *p, const struct vcpu_io *io)
@@ -195,14 +211,14 @@ size_t platform_input(struct platform *p, const char *data, size_t len)
 
 size_t platform_output(struct platform *p, char *data, size_t len)
 {
-	struct console *c = &p->console;
+	struct printed *out = &p->printed;
 
 	pthread_mutex_lock(&p->lock);
-	len = MIN(len, c->len);
+	len = MIN(len, out->len);
 	if (len) {
-		memcpy(data, c->data, len);
-		c->len -= len;
-		memmove(c->data, c->data + len, c->len);
+		memcpy(data, out->data + out->start, len);
+		out->len -= len;
+		out->start = out->len ? out->start + len : 0;
 	}
 	pthread_mutex_unlock(&p->lock);
 	return len;

@@ -28,10 +28,10 @@
 #define CONSOLE_OUTPUT_MAX (16 * MIB)
 
 /* Console bytes that the guest wrote and nobody has taken yet. */
-struct console {
+struct printed {
 	char *data;
-	size_t len, room;
-	uint64_t lost; /* bytes that did not fit CONSOLE_OUTPUT_MAX */
+	size_t start, len, room; /* data[start] is the oldest byte */
+	uint64_t lost;		 /* bytes that did not fit CONSOLE_OUTPUT_MAX */
 };
 
 struct platform {
@@ -44,7 +44,7 @@ struct platform {
 	struct pit pit;
 	struct acpi_pm pm;
 	struct reset reset;
-	struct console console;
+	struct printed printed;
 	struct interrupts *irq;
 	int wake; /* eventfd of the main thread: console output waits */
 	void (*power)(void *ctx, bool reset);

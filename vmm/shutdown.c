@@ -92,9 +92,9 @@ static void emit_end(struct node *n)
 	if (body && n->stop.culprit >= 0)
 		json_object_set_new(body, "culprit",
 				    json_string(n->cfg->nodes[n->stop.culprit].name));
-	if (n->platform.console.lost)
+	if (n->platform.printed.lost)
 		events_log(&n->ev, "warning", "%llu bytes of console output were not taken in time",
-			   (unsigned long long)n->platform.console.lost);
+			   (unsigned long long)n->platform.printed.lost);
 	if (n->report)
 		events_emit(&n->ev, "report", json_pack("{s:o}", "report", n->report));
 	events_emit(&n->ev, "stopped", body);
@@ -115,6 +115,7 @@ void node_down(struct node *n)
 	mesh_close(&n->mesh);
 	kvm_close(&n->kvm);
 	ram_free(n->ram);
+	guest_input_free(&n->input);
 	closep(&n->listen_fd);
 	closep(&n->signals);
 	closep(&n->wake);
