@@ -40,6 +40,8 @@ static int check_capabilities(const struct kvm *kvm, struct err *err)
 		{KVM_CAP_X86_MSR_FILTER, "KVM_CAP_X86_MSR_FILTER"},
 		{KVM_CAP_EXT_CPUID, "KVM_CAP_EXT_CPUID"},
 		{KVM_CAP_GET_TSC_KHZ, "KVM_CAP_GET_TSC_KHZ"},
+		{KVM_CAP_DEBUGREGS, "KVM_CAP_DEBUGREGS"},
+		{KVM_CAP_VCPU_EVENTS, "KVM_CAP_VCPU_EVENTS"},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(needed); i++)
@@ -89,7 +91,7 @@ static int read_tsc_khz(struct kvm *kvm, struct err *err)
 
 static void note_limits(struct kvm *kvm)
 {
-	const int saving[] = {KVM_CAP_XSAVE, KVM_CAP_XCRS, KVM_CAP_DEBUGREGS, KVM_CAP_VCPU_EVENTS};
+	const int saving[] = {KVM_CAP_XSAVE, KVM_CAP_XCRS};
 	/* A kernel that does not tell takes four (api.rst, 4.7). */
 	int vcpus = ioctl(kvm->sys, KVM_CHECK_EXTENSION, KVM_CAP_MAX_VCPUS);
 

@@ -207,14 +207,17 @@ static int enter(struct vcpu *v)
 	if (r < 0)
 		return r;
 	arm_timer(v);
-	v->run->cr8 = lapic_cr8_read(&v->lapic);
+	uint64_t cr8 = lapic_cr8_read(&v->lapic);
+	v->run->cr8 = cr8;
 	atomic_store(&v->inbox.mode, VCPU_IN_GUEST);
 	if (atomic_load(&v->inbox.events))
 		v->run->immediate_exit = 1;
 	r = ioctl(v->fd, KVM_RUN, 0) < 0 ? -errno : 1;
 	atomic_store(&v->inbox.mode, VCPU_OUTSIDE);
 	v->run->immediate_exit = 0;
-	lapic_cr8_write(&v->lapic, v->run->cr8);
+	/* Only if the guest wrote it: that clears the lower half of the TPR. */
+	if (v->run->cr8 != cr8)
+		lapic_cr8_write(&v->lapic, v->run->cr8);
 	if (r == -EINTR || r == -EAGAIN) {
 		v->exits[VCPU_EXIT_KICK]++;
 		return 0;

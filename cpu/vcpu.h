@@ -73,6 +73,8 @@ struct vcpu_ops {
 	/* A lodger goes to its own node as @image; what still comes here for it is passed on. */
 	void (*leave)(void *ctx, struct vcpu *v, const struct vcpu_image *image);
 	void (*pass_on)(void *ctx, struct vcpu *v, enum irq_mode mode, uint8_t vector, bool level);
+	/* The guest asked for a reset by a triple fault; @text says where. The thread ends. */
+	void (*reset)(void *ctx, struct vcpu *v, const char *text);
 	/* The vCPU cannot go on; @text names why. Its thread ends. */
 	void (*failed)(void *ctx, struct vcpu *v, const char *text);
 };
@@ -144,6 +146,8 @@ struct vcpu {
 	bool has_timer;
 	struct kvm_sregs reset_sregs;
 	struct kvm_regs reset_regs;
+	struct kvm_debugregs reset_debugregs;
+	struct kvm_vcpu_events reset_events;
 	struct vcpu_msrs *msrs;		 /* of a lodger: as they were at first */
 	uint64_t exits[VCPU_EXIT_KINDS]; /* others may read, a count behind */
 	pthread_t thread;
@@ -248,7 +252,11 @@ void vcpu_apply(struct vcpu *v, const struct lapic_effects *fx);
  */
 int vcpu_access_msr(const struct vcpu *v, unsigned long request, struct kvm_msr_entry *entry);
 
-/** vcpu_reset_to_sipi() - registers after INIT + SIPI: real mode at @vector << 12. */
+/**
+ * vcpu_reset_to_sipi() - state after INIT + SIPI: real mode at @vector << 12
+ *
+ * What an INIT resets, and no more: the FPU, XCR0 and the MSRs stay (SDM vol. 3, table 9-1).
+ */
 int vcpu_reset_to_sipi(struct vcpu *v, uint8_t vector);
 
 /** vcpu_init_signal() - INIT: reset the APIC, wait for the SIPI. */

@@ -14,7 +14,9 @@ void vcpu_apply(struct vcpu *v, const struct lapic_effects *fx)
 		v->ops->eoi(v->ctx, v, fx->eoi_vector);
 }
 
-static int fail(struct vcpu *v, const char *what, uint64_t detail)
+typedef void tell_fn(void *ctx, struct vcpu *v, const char *text);
+
+static int end_with(struct vcpu *v, tell_fn *tell, const char *what, uint64_t detail)
 {
 	struct kvm_regs regs = {0};
 	char text[160];
@@ -22,8 +24,13 @@ static int fail(struct vcpu *v, const char *what, uint64_t detail)
 	ioctl(v->fd, KVM_GET_REGS, &regs);
 	snprintf(text, sizeof(text), "vCPU %u: %s (%#" PRIx64 ") at rip %#" PRIx64, v->index, what,
 		 detail, (uint64_t)regs.rip);
-	v->ops->failed(v->ctx, v, text);
+	tell(v->ctx, v, text);
 	return -ECANCELED;
+}
+
+static int fail(struct vcpu *v, const char *what, uint64_t detail)
+{
+	return end_with(v, v->ops->failed, what, detail);
 }
 
 static int handle_io(struct vcpu *v)
@@ -161,8 +168,8 @@ int vcpu_handle_exit(struct vcpu *v)
 		return 0;
 	case KVM_EXIT_SET_TPR: /* the new CR8 was taken over already */
 		return 0;
-	case KVM_EXIT_SHUTDOWN:
-		return fail(v, "the guest triple-faulted", 0);
+	case KVM_EXIT_SHUTDOWN: /* Linux's last way to reboot */
+		return end_with(v, v->ops->reset, "the guest triple-faulted", 0);
 	case KVM_EXIT_FAIL_ENTRY:
 		return fail(v, "the CPU refused to enter the guest",
 			    v->run->fail_entry.hardware_entry_failure_reason);

@@ -41,10 +41,11 @@ int vcpu_leave(struct vcpu *v)
 
 	if (r < 0)
 		return r;
-	v->ops->leave(v->ctx, v, image);
+	/* All of it before anybody is told. */
 	vcpu_lodger_awake(v, false);
 	v->state = VCPU_AWAY;
 	v->lodges = false;
+	v->ops->leave(v->ctx, v, image);
 	return 0;
 }
 

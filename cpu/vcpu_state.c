@@ -9,6 +9,7 @@
 #define MSR_MISC_ENABLE	  0x1a0
 #define MSR_MTRR_DEF_TYPE 0x2ff
 #define MTRR_ENABLE_WB	  0x806 /* MTRRs on, default type write-back (SDM vol. 3, 11.11.2.1) */
+#define CR0_CACHE	  UINT64_C(0x60000000) /* CD and NW: an INIT leaves them as they are */
 
 int vcpu_access_msr(const struct vcpu *v, unsigned long request, struct kvm_msr_entry *entry)
 {
@@ -66,7 +67,9 @@ static int set_up(struct vcpu *v, const struct vcpu_config *cfg)
 		return -errno;
 	if (ioctl(v->fd, KVM_SET_CPUID2, table) < 0 ||
 	    ioctl(v->fd, KVM_GET_SREGS, &v->reset_sregs) < 0 ||
-	    ioctl(v->fd, KVM_GET_REGS, &v->reset_regs) < 0)
+	    ioctl(v->fd, KVM_GET_REGS, &v->reset_regs) < 0 ||
+	    ioctl(v->fd, KVM_GET_DEBUGREGS, &v->reset_debugregs) < 0 ||
+	    ioctl(v->fd, KVM_GET_VCPU_EVENTS, &v->reset_events) < 0)
 		return -errno;
 	r = start_apic(v, cfg->topology.apic_id, cfg->bsp, phys_bits(table));
 	if (r == 0)
@@ -164,14 +167,20 @@ int vcpu_set_entry(struct vcpu *v, const struct vcpu_entry *entry)
 
 int vcpu_reset_to_sipi(struct vcpu *v, uint8_t vector)
 {
-	struct kvm_sregs sregs = v->reset_sregs;
+	struct kvm_sregs sregs = v->reset_sregs, old;
 	struct kvm_regs regs = v->reset_regs;
 
+	if (ioctl(v->fd, KVM_GET_SREGS, &old) < 0)
+		return -errno;
+	sregs.cr0 = (sregs.cr0 & ~CR0_CACHE) | (old.cr0 & CR0_CACHE);
 	sregs.apic_base = v->lapic.apic_base;
 	sregs.cs.selector = (uint16_t)(vector << 8);
 	sregs.cs.base = (uint64_t)vector << 12;
 	regs.rip = 0;
-	if (ioctl(v->fd, KVM_SET_SREGS, &sregs) < 0 || ioctl(v->fd, KVM_SET_REGS, &regs) < 0)
+	/* The last one takes back what KVM was given to inject, and unmasks NMIs. */
+	if (ioctl(v->fd, KVM_SET_SREGS, &sregs) < 0 || ioctl(v->fd, KVM_SET_REGS, &regs) < 0 ||
+	    ioctl(v->fd, KVM_SET_DEBUGREGS, &v->reset_debugregs) < 0 ||
+	    ioctl(v->fd, KVM_SET_VCPU_EVENTS, &v->reset_events) < 0)
 		return -errno;
 	v->state = VCPU_RUNNING;
 	return 0;

@@ -93,8 +93,12 @@ static void on_idle(void *ctx, struct vcpu *v, bool idle)
 {
 }
 
-static const struct vcpu_ops ops = {
-	.io = on_io, .send = on_send, .eoi = on_eoi, .idle = on_idle, .failed = on_failed};
+static const struct vcpu_ops ops = {.io = on_io,
+				    .send = on_send,
+				    .eoi = on_eoi,
+				    .idle = on_idle,
+				    .reset = on_failed,
+				    .failed = on_failed};
 
 static int write_guest(struct ram *ram)
 {

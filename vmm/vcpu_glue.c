@@ -75,6 +75,11 @@ static void vcpu_pass(void *ctx, struct vcpu *v, enum irq_mode mode, uint8_t vec
 	interrupts_pass_on(&n->irq, v->index, mode, vector, level);
 }
 
+static void vcpu_reset(void *ctx, struct vcpu *v, const char *text)
+{
+	node_stop(ctx, WIRE_STOP_RESET, -1, "the guest reset itself: %s", text);
+}
+
 static void vcpu_failed(void *ctx, struct vcpu *v, const char *text)
 {
 	node_stop(ctx, WIRE_STOP_FAILED, -1, "%s", text);
@@ -87,6 +92,7 @@ static const struct vcpu_ops vcpu_ops = {
 	.idle = vcpu_idle,
 	.leave = vcpu_left,
 	.pass_on = vcpu_pass,
+	.reset = vcpu_reset,
 	.failed = vcpu_failed,
 };
 

@@ -6,10 +6,12 @@
 #include "tests/check.h"
 
 #include <stdio.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "tests/kvm/tiny.h"
 
+#define CR0_CACHE	  0x60000000 /* CD and NW */
 #define MSEC_TICKS(t, ms) ((t)->clock.tsc_khz * (ms))
 
 static int new_rig(void **state)
@@ -107,11 +109,12 @@ static void mmio_carries_values(void **state)
 
 /* ---- MSRs ---- */
 
-/* Its own id; TPR written and read back; an IPI to APIC id 1, fixed, vector 0x55. */
+/* Its own id; TPR written and read back twice; an IPI to APIC id 1, fixed, vector 0x55. */
 TINY_CODE(x2apic, ".code64",
 	  "mov $0x500, %ebx\n"
 	  "mov $0x802, %ecx\n rdmsr\n mov %ebx, %edx\n out %eax, (%dx)\n"
-	  "mov $0x808, %ecx\n mov $0x20, %eax\n xor %edx, %edx\n wrmsr\n"
+	  "mov $0x808, %ecx\n mov $0x25, %eax\n xor %edx, %edx\n wrmsr\n"
+	  "xor %eax, %eax\n rdmsr\n mov %ebx, %edx\n out %eax, (%dx)\n"
 	  "xor %eax, %eax\n rdmsr\n mov %ebx, %edx\n out %eax, (%dx)\n"
 	  "mov $0x830, %ecx\n mov $1, %edx\n mov $0x4055, %eax\n wrmsr\n"
 	  "0: hlt\n jmp 0b");
@@ -122,12 +125,30 @@ static void x2apic_registers_are_msrs(void **state)
 
 	TINY_RUN(t, x2apic);
 	tiny_expect(t, TINY_OUT, 0x500, 0);
-	tiny_expect(t, TINY_OUT, 0x500, 0x20);
+	tiny_expect(t, TINY_OUT, 0x500, 0x25);
+	tiny_expect(t, TINY_OUT, 0x500, 0x25);
 	struct tiny_entry ipi = tiny_next(t, TINY_SEND);
 	assert_int_equal(ipi.message.dest, 1);
 	assert_int_equal(ipi.message.vector, 0x55);
 	assert_int_equal(ipi.message.mode, 0);
 	assert_int_equal(ipi.message.shorthand, IRQ_TO_DEST);
+}
+
+/* CR8 is the upper half of the TPR; writing it clears the lower (SDM vol. 3, 10.8.6.1). */
+TINY_CODE(cr8, ".code64",
+	  "mov $0x808, %ecx\n mov $0x25, %eax\n xor %edx, %edx\n wrmsr\n"
+	  "mov %cr8, %rax\n mov $0x500, %edx\n out %eax, (%dx)\n"
+	  "mov $3, %eax\n mov %rax, %cr8\n"
+	  "xor %eax, %eax\n rdmsr\n mov $0x500, %edx\n out %eax, (%dx)\n"
+	  "0: hlt\n jmp 0b");
+
+static void cr8_is_the_upper_half_of_the_tpr(void **state)
+{
+	struct tiny *t = *state;
+
+	TINY_RUN(t, cr8);
+	tiny_expect(t, TINY_OUT, 0x500, 2);
+	tiny_expect(t, TINY_OUT, 0x500, 0x30);
 }
 
 /* RDMSR and WRMSR of what does not exist, WRMSR of the read-only APIC id: three #GP. */
@@ -326,6 +347,79 @@ static void init_and_sipi_start_the_second_vcpu(void **state)
 	next_of_second(t);
 }
 
+/* What an interrupted handler leaves behind, and a breakpoint. */
+static void leave_things_pending(struct vcpu *v)
+{
+	struct kvm_vcpu_events events;
+	struct kvm_debugregs debug;
+	struct kvm_sregs sregs;
+
+	assert_int_equal(ioctl(v->fd, KVM_GET_VCPU_EVENTS, &events), 0);
+	events.interrupt.injected = 1;
+	events.interrupt.nr = 0x77;
+	events.interrupt.shadow = KVM_X86_SHADOW_INT_STI;
+	events.nmi.masked = 1;
+	events.flags |= KVM_VCPUEVENT_VALID_SHADOW;
+	assert_int_equal(ioctl(v->fd, KVM_SET_VCPU_EVENTS, &events), 0);
+	assert_int_equal(ioctl(v->fd, KVM_GET_DEBUGREGS, &debug), 0);
+	debug.db[0] = 0x5000;
+	debug.dr7 |= 1;
+	assert_int_equal(ioctl(v->fd, KVM_SET_DEBUGREGS, &debug), 0);
+	assert_int_equal(ioctl(v->fd, KVM_GET_SREGS, &sregs), 0);
+	sregs.cr0 &= ~CR0_CACHE;
+	assert_int_equal(ioctl(v->fd, KVM_SET_SREGS, &sregs), 0);
+}
+
+/* SDM vol. 3, table 9-1: the column INIT. */
+static void expect_init_state(struct vcpu *v)
+{
+	struct kvm_vcpu_events events;
+	struct kvm_debugregs debug;
+	struct kvm_sregs sregs;
+	struct kvm_fpu fpu;
+
+	assert_int_equal(ioctl(v->fd, KVM_GET_VCPU_EVENTS, &events), 0);
+	assert_int_equal(events.interrupt.injected, 0);
+	assert_int_equal(events.interrupt.shadow, 0);
+	assert_int_equal(events.nmi.masked, 0);
+	assert_int_equal(ioctl(v->fd, KVM_GET_DEBUGREGS, &debug), 0);
+	assert_int_equal(debug.db[0], 0);
+	assert_int_equal(debug.dr7, 0x400);
+	/* Unchanged: the caches' bits of CR0, the FPU. */
+	assert_int_equal(ioctl(v->fd, KVM_GET_SREGS, &sregs), 0);
+	assert_int_equal(sregs.cr0 & CR0_CACHE, 0);
+	assert_int_equal(ioctl(v->fd, KVM_GET_FPU, &fpu), 0);
+	assert_int_equal(fpu.fcw, 0x27f);
+}
+
+static void an_init_leaves_nothing_pending(void **state)
+{
+	struct tiny *t = *state;
+	struct vcpu *v = t->vcpu[1];
+	struct kvm_fpu fpu;
+
+	tiny_load(t, TINY_AP_GPA, tiny_real_mode, tiny_real_mode_end);
+	TINY_RUN(t, starter);
+	tiny_next(t, TINY_SEND);
+	tiny_next(t, TINY_SEND);
+	next_of_second(t);
+	next_of_second(t);
+	vcpu_pause(v);
+	assert_int_equal(vcpu_wait_parked(v), 0);
+	leave_things_pending(v);
+	assert_int_equal(ioctl(v->fd, KVM_GET_FPU, &fpu), 0);
+	fpu.fcw = 0x27f;
+	assert_int_equal(ioctl(v->fd, KVM_SET_FPU, &fpu), 0);
+	vcpu_signal(v, VCPU_EVENT_INIT, 0);
+	vcpu_signal(v, VCPU_EVENT_SIPI, 7);
+	vcpu_resume(v);
+	assert_int_equal(next_of_second(t).value, 0x700);
+	next_of_second(t);
+	vcpu_pause(v);
+	assert_int_equal(vcpu_wait_parked(v), 0);
+	expect_init_state(v);
+}
+
 /* ---- the end ---- */
 
 static void stop_within(struct tiny *t, uint64_t limit_ns)
@@ -359,15 +453,15 @@ static void a_running_vcpu_stops(void **state)
 	stop_within(t, NSEC_PER_SEC);
 }
 
-/* Without an IDT an invalid instruction is a triple fault. */
+/* Without an IDT an invalid instruction is a triple fault: a PC's last way to reset itself. */
 TINY_CODE(broken, ".code64", "ud2");
 
-static void a_triple_fault_is_told(void **state)
+static void a_triple_fault_is_a_reset(void **state)
 {
 	struct tiny *t = *state;
 
 	TINY_RUN(t, broken);
-	tiny_next(t, TINY_FAILED);
+	assert_int_equal(tiny_next(t, TINY_RESET).vcpu, 0);
 	assert_non_null(strstr(t->failure, "vCPU 0: the guest triple-faulted"));
 }
 
@@ -379,6 +473,7 @@ int main(void)
 		CASE(strings_go_through_a_port),
 		CASE(mmio_carries_values),
 		CASE(x2apic_registers_are_msrs),
+		CASE(cr8_is_the_upper_half_of_the_tpr),
 		CASE(a_wrong_msr_is_a_protection_fault),
 		CASE(an_interrupt_ends_a_halt),
 		CASE(the_end_of_a_level_interrupt_is_told),
@@ -389,9 +484,10 @@ int main(void)
 		CASE(the_deadline_timer_interrupts_a_running_vcpu),
 		CASE(the_guest_reads_the_clusters_tsc),
 		CASE(init_and_sipi_start_the_second_vcpu),
+		CASE(an_init_leaves_nothing_pending),
 		CASE(a_halted_and_a_waiting_vcpu_stop),
 		CASE(a_running_vcpu_stops),
-		CASE(a_triple_fault_is_told),
+		CASE(a_triple_fault_is_a_reset),
 	};
 	struct err err;
 

@@ -106,6 +106,14 @@ static void on_failed(void *ctx, struct vcpu *v, const char *text)
 	record(t, &(struct tiny_entry){.kind = TINY_FAILED, .vcpu = v->index});
 }
 
+static void on_reset(void *ctx, struct vcpu *v, const char *text)
+{
+	struct tiny *t = ctx;
+
+	snprintf(t->failure, sizeof(t->failure), "%s", text);
+	record(t, &(struct tiny_entry){.kind = TINY_RESET, .vcpu = v->index});
+}
+
 static void on_idle(void *ctx, struct vcpu *v, bool idle)
 {
 }
@@ -134,6 +142,7 @@ static const struct vcpu_ops ops = {
 	.idle = on_idle,
 	.leave = on_leave,
 	.pass_on = on_pass,
+	.reset = on_reset,
 	.failed = on_failed,
 };
 

@@ -53,6 +53,7 @@ enum tiny_kind {
 	TINY_EOI,
 	TINY_LEFT,
 	TINY_PASSED, /* addr: vector, value: delivery mode, size: 1 for level */
+	TINY_RESET,
 	TINY_FAILED,
 };
 
