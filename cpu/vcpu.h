@@ -166,7 +166,7 @@ struct vcpu_config {
 	enum vcpu_start start;
 	int host_cpu;
 	struct cpuid_topology topology;
-	const uint32_t *cpuid_words; /* CPUID_WORDS, common to all hosts */
+	const struct cpu_identity *identity; /* common to all hosts */
 };
 
 /* First state of the boot processor: 64-bit mode, flat segments, the GDT in guest memory. */

@@ -41,6 +41,20 @@ static unsigned phys_bits(const struct kvm_cpuid2 *table)
 	return 36;
 }
 
+/* What the guest reads of the CPU's abilities, the same on all hosts. */
+static int set_feature_msrs(const struct vcpu *v, const struct cpu_identity *id)
+{
+	for (unsigned i = 0; i < CPU_IDENTITY_MSRS; i++) {
+		/* One that no host has, or that CPUID hides, stays as it is: absent. */
+		if (!id->msr[i])
+			continue;
+		int r = set_msr(v, cpu_msr_rules[i].index, id->msr[i]);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
 /* The APIC as firmware hands it over: enabled, in x2APIC mode. */
 static int start_apic(struct vcpu *v, uint32_t apic_id, bool bsp, unsigned bits)
 {
@@ -58,7 +72,7 @@ static int start_apic(struct vcpu *v, uint32_t apic_id, bool bsp, unsigned bits)
 static int set_up(struct vcpu *v, const struct vcpu_config *cfg)
 {
 	_cleanup_free_ struct kvm_cpuid2 *table = NULL;
-	int r = cpuid_build(cfg->kvm, cfg->cpuid_words, &cfg->topology, &table);
+	int r = cpuid_build(cfg->identity, &cfg->topology, &table);
 
 	if (r < 0)
 		return r;
@@ -76,6 +90,8 @@ static int set_up(struct vcpu *v, const struct vcpu_config *cfg)
 		r = set_msr(v, MSR_MTRR_DEF_TYPE, MTRR_ENABLE_WB);
 	if (r == 0)
 		r = set_msr(v, MSR_MISC_ENABLE, 1); /* fast string operations */
+	if (r == 0)
+		r = set_feature_msrs(v, cfg->identity);
 	if (r == 0 && cfg->start == VCPU_LODGES)
 		r = vcpu_image_prepare(v);
 	return r;

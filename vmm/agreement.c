@@ -15,15 +15,35 @@
 
 /* ---- what peers say ---- */
 
+static_assert(WIRE_CPU_WORDS == CPU_IDENTITY_WORDS && WIRE_CPU_MSRS == CPU_IDENTITY_MSRS,
+	      "an identity fits its message");
+
+static struct wire_cpu cpu_to_wire(const struct cpu_identity *id)
+{
+	struct wire_cpu cpu = {0};
+
+	memcpy(cpu.word, id->word, sizeof(cpu.word));
+	memcpy(cpu.msr, id->msr, sizeof(cpu.msr));
+	return cpu;
+}
+
+static struct cpu_identity cpu_from_wire(const struct wire_cpu *cpu)
+{
+	struct cpu_identity id;
+
+	memcpy(id.word, cpu->word, sizeof(id.word));
+	memcpy(id.msr, cpu->msr, sizeof(id.msr));
+	return id;
+}
+
 int agreement_join(struct node *n, unsigned peer, const struct wire_join *join)
 {
 	uint64_t bit = UINT64_C(1) << peer;
 
-	if (n->self != 0 || (n->joined & bit))
+	if (n->self != 0 || (n->joined & bit) || join->cpu.reserved)
 		return -EPROTO;
-	for (unsigned i = 0; i < CPUID_WORDS; i++)
-		n->cpuid_common[i] &= join->cpuid[i];
-	if (!cpuid_vendor_agrees(n->cpuid_own, n->cpuid_common))
+	const struct cpu_identity theirs = cpu_from_wire(&join->cpu);
+	if (cpu_identity_join(&n->cpu_common, &theirs) < 0)
 		node_stop(n, WIRE_STOP_FAILED, -1,
 			  "%s and %s have CPUs of different vendors: one guest cannot run on both",
 			  n->cfg->nodes[0].name, n->cfg->nodes[peer].name);
@@ -34,9 +54,12 @@ int agreement_join(struct node *n, unsigned peer, const struct wire_join *join)
 int agreement_start(struct node *n, unsigned peer, const struct wire_start *start)
 {
 	if (peer != 0 || n->started || start->tsc_khz == 0 || start->tsc_khz > UINT32_MAX ||
-	    start->together > 1 || start->reserved)
+	    start->together > 1 || start->reserved || start->cpu.reserved)
 		return -EPROTO;
-	memcpy(n->cpuid_common, start->cpuid, sizeof(n->cpuid_common));
+	n->cpu_common = cpu_from_wire(&start->cpu);
+	/* A guest must not be promised what this host does not have. */
+	if (!cpu_identity_covers(&n->cpu_own, &n->cpu_common))
+		return -EPROTO;
 	n->clock.tsc_khz = start->tsc_khz;
 	n->clock.unix_ns = start->unix_ns;
 	n->together = start->together;
@@ -87,6 +110,19 @@ static bool start_together(const struct node *n)
 	return false;
 }
 
+/* Client CPUs address less than servers: some 39 bits, 512 GiB. */
+static int check_width(const struct node *n, struct err *err)
+{
+	unsigned bits = cpu_identity_phys_bits(&n->cpu_common);
+
+	if (bits >= 64 || mem_end(&n->ram->layout) <= UINT64_C(1) << bits)
+		return 0;
+	return err_set(err, -E2BIG,
+		       "the guest's memory ends above %u bits of address, which is all that one of "
+		       "the hosts' CPUs has; give the guest less memory",
+		       bits);
+}
+
 /*
  * Node 0 decides for all: the instruction set that every host has, the TSC's frequency, where
  * vCPUs start.
@@ -95,7 +131,7 @@ int up_agreement(struct node *n, struct err *err)
 {
 	int r;
 
-	memcpy(n->cpuid_common, n->cpuid_own, sizeof(n->cpuid_own));
+	n->cpu_common = n->cpu_own;
 	n->clock.tsc_khz = n->kvm.tsc_khz;
 	clock_sync_init(&n->sync, &n->clock);
 	if (n->self == 0) {
@@ -105,18 +141,21 @@ int up_agreement(struct node *n, struct err *err)
 		clock_sync_start_reference(&n->sync);
 		n->clock.unix_ns = unix_now_ns();
 		n->together = start_together(n);
-		struct wire_start start = {.tsc_khz = n->clock.tsc_khz,
+		r = check_width(n, err);
+		if (r < 0)
+			return r;
+		struct wire_start start = {.cpu = cpu_to_wire(&n->cpu_common),
+					   .tsc_khz = n->clock.tsc_khz,
 					   .unix_ns = n->clock.unix_ns,
 					   .together = n->together};
-		memcpy(start.cpuid, n->cpuid_common, sizeof(start.cpuid));
 		for (unsigned i = 1; i < n->nodes; i++)
 			control_send(n, i, (struct wire_hdr){.type = WIRE_START}, &start,
 				     sizeof(start));
 		return 0;
 	}
 
-	struct wire_join join = {.tsc_khz = n->kvm.tsc_khz};
-	memcpy(join.cpuid, n->cpuid_own, sizeof(join.cpuid));
+	const struct wire_join join = {.cpu = cpu_to_wire(&n->cpu_own), .tsc_khz = n->kvm.tsc_khz};
+
 	control_send(n, 0, (struct wire_hdr){.type = WIRE_JOIN}, &join, sizeof(join));
 	while (!n->started) {
 		r = control_step(n, 100);

@@ -48,7 +48,7 @@ struct node {
 	struct kvm kvm;
 	struct guest_clock clock;
 	struct clock_sync sync;
-	uint32_t cpuid_own[CPUID_WORDS], cpuid_common[CPUID_WORDS];
+	struct cpu_identity cpu_own, cpu_common; /* of this host; of all hosts */
 
 	int listen_fd;
 	struct mesh mesh;

@@ -129,7 +129,7 @@ static int run_guest(struct probe *p, const struct kvm *kvm, struct ram *ram, st
 		.ds = BOOT_DS,
 	};
 	struct guest_clock clock = {.tsc_khz = kvm->tsc_khz};
-	uint32_t words[CPUID_WORDS];
+	struct cpu_identity identity;
 	struct vcpu_config cfg = {.kvm = kvm,
 				  .clock = &clock,
 				  .ram = ram,
@@ -138,10 +138,10 @@ static int run_guest(struct probe *p, const struct kvm *kvm, struct ram *ram, st
 				  .bsp = true,
 				  .host_cpu = -1,
 				  .topology = {.node_vcpus = 1, .tsc_khz = clock.tsc_khz},
-				  .cpuid_words = words};
+				  .identity = &identity};
 	struct vcpu *v;
 
-	int r = cpuid_words(kvm, words);
+	int r = cpu_identity_read(kvm, &identity);
 	if (r < 0)
 		return err_set(err, r, "/dev/kvm: cannot read the supported CPUID: %s",
 			       strerror(-r));

@@ -23,7 +23,7 @@ int up_kvm(struct node *n, struct err *err)
 		r = kvm_map_ram(&n->kvm, n->ram, err);
 	if (r < 0)
 		return r;
-	r = cpuid_words(&n->kvm, n->cpuid_own);
+	r = cpu_identity_read(&n->kvm, &n->cpu_own);
 	if (r < 0)
 		return err_set(err, r, "/dev/kvm: cannot read the supported CPUID: %s",
 			       strerror(-r));

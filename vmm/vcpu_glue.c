@@ -124,7 +124,7 @@ static int add_vcpu(struct node *n, unsigned index, enum vcpu_start start, struc
 			     .node_shift = n->topology.node_shift,
 			     .node_vcpus = node->vcpus,
 			     .tsc_khz = n->clock.tsc_khz},
-		.cpuid_words = n->cpuid_common,
+		.identity = &n->cpu_common,
 	};
 	int r = vcpu_new(&cfg, &n->vcpu[index], err);
 

@@ -160,21 +160,30 @@ struct wire_part {
 static_assert(sizeof(struct wire_part) == 8, "wire layout");
 #define WIRE_PART_MAX (WIRE_PAYLOAD_MAX - sizeof(struct wire_part))
 
-#define WIRE_CPUID_WORDS 32
-struct wire_join {
-	uint32_t cpuid[WIRE_CPUID_WORDS]; /* feature words that are ANDed over all hosts */
-	uint64_t tsc_khz;
-};
-static_assert(sizeof(struct wire_join) == 136, "wire layout");
-
-struct wire_start {
-	uint32_t cpuid[WIRE_CPUID_WORDS]; /* the words that all hosts have */
-	uint64_t tsc_khz;		  /* guest TSC frequency */
-	uint64_t unix_ns;		  /* wall clock at guest TSC 0 */
-	uint32_t together;		  /* 1: all vCPUs start on node 0 */
+/* What a CPU can do: one host's, or what all have in common. See cpu/identity.h. */
+#define WIRE_CPU_WORDS 75
+#define WIRE_CPU_MSRS  3
+struct wire_cpu {
+	uint64_t msr[WIRE_CPU_MSRS];
+	uint32_t word[WIRE_CPU_WORDS];
 	uint32_t reserved;
 };
-static_assert(sizeof(struct wire_start) == 152, "wire layout");
+static_assert(sizeof(struct wire_cpu) == 328, "wire layout");
+
+struct wire_join {
+	struct wire_cpu cpu; /* of the sender's host */
+	uint64_t tsc_khz;
+};
+static_assert(sizeof(struct wire_join) == 336, "wire layout");
+
+struct wire_start {
+	struct wire_cpu cpu; /* what all hosts have in common */
+	uint64_t tsc_khz;    /* guest TSC frequency */
+	uint64_t unix_ns;    /* wall clock at guest TSC 0 */
+	uint32_t together;   /* 1: all vCPUs start on node 0 */
+	uint32_t reserved;
+};
+static_assert(sizeof(struct wire_start) == 352, "wire layout");
 
 struct wire_pong {
 	uint64_t reference; /* node 0's clock when it answered: guest TSC, pauses counted in */

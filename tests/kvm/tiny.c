@@ -209,7 +209,7 @@ int tiny_usable(struct err *err)
 
 static void make_vcpu(struct tiny *t, unsigned index, enum vcpu_start start)
 {
-	uint32_t words[CPUID_WORDS];
+	struct cpu_identity identity;
 	const struct vcpu_config cfg = {
 		.kvm = &t->kvm,
 		.clock = &t->clock,
@@ -225,11 +225,11 @@ static void make_vcpu(struct tiny *t, unsigned index, enum vcpu_start start)
 			     .node_shift = 1,
 			     .node_vcpus = TINY_VCPUS,
 			     .tsc_khz = t->clock.tsc_khz},
-		.cpuid_words = words,
+		.identity = &identity,
 	};
 	struct err err = {""};
 
-	assert_int_equal(cpuid_words(&t->kvm, words), 0);
+	assert_int_equal(cpu_identity_read(&t->kvm, &identity), 0);
 	if (vcpu_new(&cfg, &t->vcpu[index], &err) < 0)
 		fail_msg("%s", err.text);
 }
