@@ -24,9 +24,9 @@ static void judge(const struct greeting *g)
 		fuzz_check(hello.config == 1 && hello.to == 1 && hello.epoch == 3);
 	if (greeting_refusal(g, text) == 0) {
 		fuzz_check(r == -EBADMSG);
-		fuzz_check(strnlen(text, sizeof(text)) >= 1);
+		fuzz_check(strnlen(text, sizeof(text)) < sizeof(text));
 		for (const char *c = text; *c; c++)
-			fuzz_check(*c >= ' ' && *c <= '~');
+			fuzz_check((uint8_t)*c >= ' ' && *c != 0x7f);
 	}
 }
 
