@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <sys/socket.h>
 
-#include "transport/bringup.h"
+#include "transport/accept.h"
 #include "transport/tcp.h"
 
 #define STRANGER_NS  (3 * NSEC_PER_SEC)
@@ -53,18 +53,11 @@ static struct slot *slot_of(struct bringup *b, const struct wire_hello *hello)
 	return NULL;
 }
 
-static bool hung_up(int fd)
-{
-	struct pollfd p = {.fd = fd, .events = POLLRDHUP};
-
-	return poll(&p, 1, 0) > 0;
-}
-
-static void refuse(struct bringup *b, struct stranger *s, const char *why)
+static void refuse(struct bringup *b, struct stranger *s, bool busy, const char *why)
 {
 	const struct mesh_config *cfg = b->cfg;
 	uint8_t bytes[sizeof(s->greeting.bytes)];
-	size_t len = hello_refuse((uint16_t)cfg->self, cfg->epoch, why, bytes);
+	size_t len = hello_refuse((uint16_t)cfg->self, cfg->epoch, busy, why, bytes);
 	struct err line;
 
 	(void)greeting_send(s->fd, bytes, len); /* it may be gone: then nobody wants to know */
@@ -83,12 +76,40 @@ static void remember_refusal(struct bringup *b, unsigned from, const char *why)
 	peer_trouble(b, from, "refused: %s", why);
 }
 
+/*
+ * Makes room for a hello of @instance. A process that dials a slot anew has given the old one up.
+ * Of another process it is believed that it has replaced the old one only when that one is dead.
+ */
+static int make_room(struct bringup *b, struct slot *slot, uint32_t instance, uint64_t now)
+{
+	struct peer *p = &b->peers[slot->peer];
+
+	if (p->up && p->instance != instance) {
+		if (!peer_hung_up(b, slot->peer))
+			return -EBUSY;
+		peer_down(b, slot->peer, now);
+	}
+	if (slot->state == SLOT_UP)
+		slot_died(b, slot, now);
+	return 0;
+}
+
+/* It fits: answers on the slot that it asks for. */
+static void welcome(struct bringup *b, struct stranger *s, struct slot *slot, uint32_t instance)
+{
+	const struct wire_hello ours = slot_hello(b, slot);
+	uint8_t bytes[HELLO_BYTES];
+
+	hello_encode(&ours, bytes);
+	if (greeting_send(s->fd, bytes, sizeof(bytes)) == 0)
+		slot_up(b, slot, TAKE_FD(s->fd), instance);
+}
+
 /* The greeting is complete: gives the socket to its slot, or leaves it to be dropped. */
-static void admit(struct bringup *b, struct stranger *s)
+static void admit(struct bringup *b, struct stranger *s, uint64_t now)
 {
 	const struct mesh_config *cfg = b->cfg;
 	struct wire_hello theirs, ours;
-	uint8_t bytes[HELLO_BYTES];
 	struct slot *slot;
 	char who[16];
 	struct err why;
@@ -101,7 +122,7 @@ static void admit(struct bringup *b, struct stranger *s)
 	ours = slot_hello(b, &(struct slot){.peer = theirs.from});
 	if (hello_compare(&ours, &theirs, cfg->name[cfg->self], their_name, &why) < 0) {
 		remember_refusal(b, theirs.from, why.text);
-		refuse(b, s, why.text);
+		refuse(b, s, false, why.text);
 		return;
 	}
 	slot = slot_of(b, &theirs);
@@ -109,29 +130,24 @@ static void admit(struct bringup *b, struct stranger *s)
 		err_set(&why, 0,
 			"%s expects no such connection from %s: check who runs as which node",
 			cfg->name[cfg->self], their_name);
-		refuse(b, s, why.text);
+		refuse(b, s, false, why.text);
 		return;
 	}
-	if (slot->state == SLOT_UP && !hung_up(slot->fd)) {
+	if (make_room(b, slot, theirs.instance, now) < 0) {
 		err_set(&why, 0, "%s is connected to %s already: is %s started twice?", their_name,
 			cfg->name[cfg->self], their_name);
-		refuse(b, s, why.text);
+		refuse(b, s, true, why.text);
 		return;
 	}
-	if (slot->state == SLOT_UP)
-		slot_down(b, slot, 0);
-	ours = slot_hello(b, slot);
-	hello_encode(&ours, bytes);
-	if (greeting_send(s->fd, bytes, sizeof(bytes)) == 0)
-		slot_up(b, slot, TAKE_FD(s->fd));
+	welcome(b, s, slot, theirs.instance);
 }
 
-void stranger_ready(struct bringup *b, struct stranger *s)
+void stranger_ready(struct bringup *b, struct stranger *s, uint64_t now)
 {
 	int r = greeting_read(s->fd, &s->greeting);
 
 	if (r > 0)
-		admit(b, s);
+		admit(b, s, now);
 	if (r)
 		stranger_drop(s);
 }
@@ -169,7 +185,7 @@ int accept_ready(struct bringup *b, uint64_t now)
 		s->fd = fd;
 		s->deadline = now + STRANGER_NS;
 		s->greeting.got = 0;
-		stranger_ready(b, s);
+		stranger_ready(b, s, now);
 	}
 	return 0;
 }

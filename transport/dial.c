@@ -9,10 +9,11 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
-#include "transport/bringup.h"
+#include "transport/dial.h"
 #include "transport/tcp.h"
 
-#define RETRY_NS (100 * NSEC_PER_MSEC)
+/* Longer than it takes to notice that a host has vanished (tcp.c). */
+#define BUSY_NS (6 * NSEC_PER_SEC)
 
 static int fatal(struct bringup *b, const struct slot *s, int code)
 {
@@ -114,8 +115,25 @@ static int not_ours(struct bringup *b, const struct slot *s)
 		       b->cfg->name[s->peer], b->cfg->address[s->peer]);
 }
 
+/*
+ * The peer has the connection already, of another process of ours that it holds to be alive. That
+ * may be one which died a moment ago, or whose host did; or we have been started twice.
+ */
+static int busy(struct bringup *b, struct slot *s, uint64_t now, const char *text)
+{
+	struct peer *p = &b->peers[s->peer];
+
+	if (!p->busy_since)
+		p->busy_since = now;
+	if (now - p->busy_since > BUSY_NS)
+		return err_set(b->err, -EPROTO, "%s at %s refused: %s", b->cfg->name[s->peer],
+			       b->cfg->address[s->peer], text);
+	try_again(b, s, now, text);
+	return 0;
+}
+
 /* The answer is complete. */
-static int answered(struct bringup *b, struct slot *s)
+static int answered(struct bringup *b, struct slot *s, uint64_t now)
 {
 	const struct mesh_config *cfg = b->cfg;
 	const struct wire_hello ours = slot_hello(b, s);
@@ -123,7 +141,10 @@ static int answered(struct bringup *b, struct slot *s)
 	struct wire_hello theirs;
 	struct err why;
 
-	if (greeting_refusal(&s->greeting, text) == 0)
+	int r = greeting_refusal(&s->greeting, text);
+	if (r == -EAGAIN)
+		return busy(b, s, now, text);
+	if (r == 0)
 		return err_set(b->err, -EPROTO, "%s at %s refused: %s", cfg->name[s->peer],
 			       cfg->address[s->peer], text);
 	if (greeting_hello(&s->greeting, &theirs) == -EBADMSG)
@@ -133,7 +154,10 @@ static int answered(struct bringup *b, struct slot *s)
 			       cfg->address[s->peer], why.text);
 	if (theirs.from != s->peer || theirs.class_ != s->class_ || theirs.shard != s->shard)
 		return not_ours(b, s);
-	slot_up(b, s, s->fd);
+	/* It was started again: what is up leads to its former process. */
+	if (theirs.instance != b->peers[s->peer].instance)
+		peer_down(b, s->peer, now);
+	slot_up(b, s, s->fd, theirs.instance);
 	return 0;
 }
 
@@ -155,5 +179,5 @@ int dial_ready(struct bringup *b, struct slot *s, uint64_t now)
 		try_again(b, s, now, "it hung up without an answer");
 		return 0;
 	}
-	return answered(b, s);
+	return answered(b, s, now);
 }

@@ -16,12 +16,13 @@ void hello_encode(const struct wire_hello *hello, uint8_t ret[HELLO_BYTES])
 	memcpy(ret + sizeof(h), hello, sizeof(*hello));
 }
 
-size_t hello_refuse(uint16_t self, uint32_t epoch, const char *text,
+size_t hello_refuse(uint16_t self, uint32_t epoch, bool busy, const char *text,
 		    uint8_t ret[sizeof(struct wire_hdr) + WIRE_TEXT_MAX])
 {
 	const struct wire_hdr h = {
 		.len = (uint32_t)strnlen(text, WIRE_TEXT_MAX),
 		.type = WIRE_REFUSE,
+		.flags = busy,
 		.from = self,
 		.epoch = epoch,
 	};
@@ -45,6 +46,8 @@ ssize_t greeting_missing(const struct greeting *g)
 
 	if (g->got < sizeof(h))
 		return (ssize_t)(sizeof(h) - g->got);
+	if (h.type == WIRE_MESHED)
+		return h.len ? -EBADMSG : 0;
 	if (h.type != WIRE_HELLO && h.type != WIRE_REFUSE)
 		return -EBADMSG;
 	/* Not yet the length of this version's hello: another version's may differ. */
@@ -72,7 +75,7 @@ int greeting_hello(const struct greeting *g, struct wire_hello *ret)
 		return -EPROTO;
 	}
 	if (wire_check(&h, WIRE_CLASS_CONTROL) < 0 || hello.from != h.from ||
-	    hello.epoch != h.epoch || hello.reserved || hello.class_ >= WIRE_CLASSES)
+	    hello.epoch != h.epoch || hello.class_ >= WIRE_CLASSES)
 		return -EBADMSG;
 	*ret = hello;
 	return 0;
@@ -86,7 +89,20 @@ int greeting_refusal(const struct greeting *g, char ret[WIRE_TEXT_MAX + 1])
 		return -EBADMSG;
 	/* It goes to a terminal: no control characters from another machine. */
 	text_clean((const char *)g->bytes + sizeof(h), h.len, ret, WIRE_TEXT_MAX + 1);
-	return 0;
+	return h.flags ? -EAGAIN : 0;
+}
+
+struct wire_hdr hello_meshed(uint16_t self, uint32_t epoch)
+{
+	return (struct wire_hdr){.type = WIRE_MESHED, .from = self, .epoch = epoch};
+}
+
+bool greeting_meshed(const struct greeting *g, uint16_t from, uint32_t epoch)
+{
+	struct wire_hdr h = header_of(g);
+
+	return h.type == WIRE_MESHED && h.from == from && h.epoch == epoch &&
+	       wire_check(&h, WIRE_CLASS_CONTROL) == 0;
 }
 
 int hello_compare(const struct wire_hello *ours, const struct wire_hello *theirs,

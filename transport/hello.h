@@ -4,8 +4,9 @@
  *
  * The connector sends its hello; the acceptor answers with its own, or with WIRE_REFUSE and a line
  * that says why, and closes. Both look at the other's hello with hello_compare(), whose line reads
- * right on either side because it names both nodes. Exactly the greeting's bytes are read from a
- * socket, so that messages behind it stay there for the connection.
+ * right on either side because it names both nodes. On control WIRE_MESHED follows, both ways, when
+ * all connections are up (slots.h). Exactly the greeting's bytes are read from a socket, so that
+ * messages behind it stay there for the connection.
  *
  * Versions: what is laid out alike in all of them is said at WIRE_HELLO.
  */
@@ -26,8 +27,13 @@ struct greeting {
 /** hello_encode() - header and payload that say @hello. */
 void hello_encode(const struct wire_hello *hello, uint8_t ret[HELLO_BYTES]);
 
-/** hello_refuse() - header and payload that refuse with @text, cut to fit. Return: their length. */
-size_t hello_refuse(uint16_t self, uint32_t epoch, const char *text,
+/**
+ * hello_refuse() - header and payload that refuse with @text, cut to fit
+ * @busy: it may fit later
+ *
+ * Return: their length.
+ */
+size_t hello_refuse(uint16_t self, uint32_t epoch, bool busy, const char *text,
 		    uint8_t ret[sizeof(struct wire_hdr) + WIRE_TEXT_MAX]);
 
 /**
@@ -48,9 +54,15 @@ int greeting_hello(const struct greeting *g, struct wire_hello *ret);
 /**
  * greeting_refusal() - the text of a complete greeting that refuses, printable whatever was sent
  *
- * Return: 0; -EBADMSG when it is no refusal.
+ * Return: 0; -EAGAIN when it may fit later; -EBADMSG when it is no refusal.
  */
 int greeting_refusal(const struct greeting *g, char ret[WIRE_TEXT_MAX + 1]);
+
+/** hello_meshed() - the header that says WIRE_MESHED. */
+struct wire_hdr hello_meshed(uint16_t self, uint32_t epoch);
+
+/** greeting_meshed() - is a complete greeting the WIRE_MESHED of node @from? */
+bool greeting_meshed(const struct greeting *g, uint16_t from, uint32_t epoch);
 
 /**
  * hello_compare() - do both sides belong to the same run of the same cluster?

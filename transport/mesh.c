@@ -4,133 +4,27 @@
  *
  * Every connection to be is a slot. A slot to a lower node is dialled by us (dial.c), one to a
  * higher node waits for a stranger that says the right hello (accept.c). The loop ends when all
- * slots are up, at the deadline, when cancelled, or at an error that waiting cannot heal.
+ * slots are up and all peers have said that theirs are, too (slots.h), at the deadline, when
+ * cancelled, or at an error that waiting cannot heal.
  *
  * A slot that is up is still watched for a hang-up: the peer may end and be started again while
- * others are awaited. Only its end is looked at, never its data: messages that follow the hello
- * wait in the socket for the connection that is made of it.
+ * others are awaited. Else only MESHED is read from it: messages that follow the greeting wait in
+ * the socket for the connection that is made of it.
  *
  * LIMITS. Per iteration the loop does bounded work per socket. Memory: about 600 bytes a slot and
  * a stranger, given back at the end.
  */
 #include <limits.h>
-#include <stdarg.h>
 #include <stdio.h>
-#include <sys/socket.h>
+#include <sys/random.h>
 
 #include "base/clock.h"
+#include "transport/accept.h"
 #include "transport/address.h"
-#include "transport/bringup.h"
+#include "transport/dial.h"
 #include "transport/tcp.h"
 
 enum { POLL_LISTEN, POLL_CANCEL, POLL_SLOTS };
-
-void peer_trouble(struct bringup *b, unsigned peer, const char *fmt, ...)
-{
-	struct peer *p = &b->peers[peer];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(p->trouble, sizeof(p->trouble), fmt, ap);
-	va_end(ap);
-}
-
-struct wire_hello slot_hello(const struct bringup *b, const struct slot *s)
-{
-	return (struct wire_hello){
-		.magic = WIRE_MAGIC,
-		.version = WIRE_VERSION,
-		.config = b->cfg->config_digest,
-		.from = (uint16_t)b->cfg->self,
-		.to = s->peer,
-		.class_ = (uint16_t)s->class_,
-		.shard = s->shard,
-		.epoch = b->cfg->epoch,
-	};
-}
-
-int greeting_read(int fd, struct greeting *g)
-{
-	for (;;) {
-		ssize_t missing = greeting_missing(g), n;
-
-		if (missing <= 0)
-			return missing < 0 ? (int)missing : 1;
-		n = recv(fd, g->bytes + g->got, (size_t)missing, MSG_DONTWAIT);
-		if (n == 0)
-			return -ECONNRESET;
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return errno == EAGAIN || errno == EWOULDBLOCK ? 0 : -errno;
-		g->got += (size_t)n;
-	}
-}
-
-/* A fresh socket takes a greeting whole; one that does not is of no use. */
-int greeting_send(int fd, const void *bytes, size_t len)
-{
-	ssize_t n = send(fd, bytes, len, MSG_NOSIGNAL | MSG_DONTWAIT);
-
-	if (n < 0)
-		return -errno;
-	return (size_t)n == len ? 0 : -EIO;
-}
-
-void slot_up(struct bringup *b, struct slot *s, int fd)
-{
-	const struct mesh_config *cfg = b->cfg;
-	struct peer *p = &b->peers[s->peer];
-
-	s->fd = fd;
-	s->state = SLOT_UP;
-	p->refused = false;
-	if (++p->up < b->slots_per_peer)
-		return;
-	b->complete++;
-	if (cfg->progress)
-		cfg->progress(cfg->progress_ctx, s->peer, b->complete, cfg->nodes - 1);
-}
-
-void slot_down(struct bringup *b, struct slot *s, uint64_t retry_at)
-{
-	struct peer *p = &b->peers[s->peer];
-
-	if (s->state == SLOT_UP && p->up-- == b->slots_per_peer)
-		b->complete--;
-	if (s->fd >= 0)
-		close(s->fd);
-	s->fd = -1;
-	s->state = SLOT_DOWN;
-	s->retry_at = retry_at;
-}
-
-static int slots_init(struct bringup *b)
-{
-	const struct mesh_config *cfg = b->cfg;
-	unsigned slots;
-
-	b->slots_per_peer = 2 + cfg->shards;
-	slots = (cfg->nodes - 1) * b->slots_per_peer;
-	b->slots = calloc(slots + 1, sizeof(*b->slots)); /* a lone node has none */
-	b->poll = calloc(POLL_SLOTS + slots + STRANGERS_MAX, sizeof(*b->poll));
-	if (!b->slots || !b->poll)
-		return err_set(b->err, -ENOMEM, "out of memory");
-	for (unsigned peer = 0; peer < cfg->nodes; peer++) {
-		for (unsigned i = 0; peer != cfg->self && i < b->slots_per_peer; i++) {
-			static const enum wire_class of[] = {WIRE_CLASS_CONTROL, WIRE_CLASS_EVENT,
-							     WIRE_CLASS_PAGE};
-
-			b->slots[b->slot_count++] = (struct slot){
-				.peer = (uint16_t)peer,
-				.shard = (uint16_t)(i < 2 ? 0 : i - 2),
-				.class_ = of[MIN(i, 2U)],
-				.fd = -1,
-			};
-		}
-	}
-	return 0;
-}
 
 static int peers_init(struct bringup *b)
 {
@@ -150,6 +44,18 @@ static int peers_init(struct bringup *b)
 	return 0;
 }
 
+static int bringup_init(struct bringup *b)
+{
+	if (getrandom(&b->instance, sizeof(b->instance), 0) != sizeof(b->instance))
+		return err_set(b->err, -errno, "no random numbers: %s", strerror(errno));
+	if (slots_init(b) < 0)
+		return err_set(b->err, -ENOMEM, "out of memory");
+	b->poll = calloc(POLL_SLOTS + b->slot_count + STRANGERS_MAX, sizeof(*b->poll));
+	if (!b->poll)
+		return err_set(b->err, -ENOMEM, "out of memory");
+	return peers_init(b);
+}
+
 static int dial_due(struct bringup *b, uint64_t now)
 {
 	int r = 0;
@@ -163,20 +69,32 @@ static int dial_due(struct bringup *b, uint64_t now)
 	return r;
 }
 
+/* More may follow MESHED: that is not ours to read. */
+static bool awaits_meshed(const struct bringup *b, const struct slot *s)
+{
+	return s->class_ == WIRE_CLASS_CONTROL && !b->peers[s->peer].heard;
+}
+
 static int fill_poll(struct bringup *b)
 {
 	static const short events[] = {
 		[SLOT_CONNECTING] = POLLOUT,
 		[SLOT_GREETING] = POLLIN,
-		[SLOT_UP] = POLLRDHUP,
 	};
 	unsigned n = POLL_SLOTS;
 
 	b->poll[POLL_LISTEN] = (struct pollfd){.fd = b->cfg->listen_fd, .events = POLLIN};
 	b->poll[POLL_CANCEL] = (struct pollfd){.fd = b->cfg->cancel_fd, .events = POLLIN};
-	for (unsigned i = 0; i < b->slot_count; i++, n++)
-		b->poll[n] =
-			(struct pollfd){.fd = b->slots[i].fd, .events = events[b->slots[i].state]};
+	for (unsigned i = 0; i < b->slot_count; i++, n++) {
+		const struct slot *s = &b->slots[i];
+
+		b->poll[n] = (struct pollfd){
+			.fd = s->fd,
+			.events = s->state != SLOT_UP	? events[s->state]
+				  : awaits_meshed(b, s) ? POLLRDHUP | POLLIN
+							: POLLRDHUP,
+		};
+	}
 	for (unsigned i = 0; i < b->stranger_count; i++, n++)
 		b->poll[n] = (struct pollfd){.fd = b->strangers[i].fd, .events = POLLIN};
 	return (int)n;
@@ -197,24 +115,73 @@ static int patience(const struct bringup *b, uint64_t now, uint64_t deadline)
 	return (int)MIN((until - now + NSEC_PER_MSEC - 1) / NSEC_PER_MSEC, (uint64_t)INT_MAX);
 }
 
+/* A slot that is up has an event: MESHED, or its end. */
+static void up_ready(struct bringup *b, struct slot *s, uint64_t now)
+{
+	int r = awaits_meshed(b, s) ? greeting_read(s->fd, &s->greeting) : 0;
+
+	if (r > 0 && greeting_meshed(&s->greeting, s->peer, b->cfg->epoch))
+		b->peers[s->peer].heard = true;
+	if (r < 0 || (r > 0 && !b->peers[s->peer].heard) || slot_hung_up(s))
+		slot_died(b, s, now);
+}
+
 static int handle_slots(struct bringup *b, uint64_t now)
 {
 	for (unsigned i = 0; i < b->slot_count; i++) {
 		struct slot *s = &b->slots[i];
 		int r = 0;
 
-		if (!b->poll[POLL_SLOTS + i].revents)
+		/* Not what has been closed by the fate of another since. */
+		if (!b->poll[POLL_SLOTS + i].revents || s->fd != b->poll[POLL_SLOTS + i].fd)
 			continue;
-		if (s->state != SLOT_UP) {
+		if (s->state == SLOT_UP)
+			up_ready(b, s, now);
+		else
 			r = dial_ready(b, s, now);
-		} else {
-			peer_trouble(b, s->peer, "it went away again");
-			slot_down(b, s, now);
-		}
 		if (r < 0)
 			return r;
 	}
 	return 0;
+}
+
+/* Are all slots up? Looks: what poll() has told may be old by now. */
+static bool is_complete(struct bringup *b)
+{
+	unsigned peers = b->cfg->nodes - 1;
+
+	for (unsigned i = 0; i < b->slot_count && b->complete == peers; i++)
+		if (slot_hung_up(&b->slots[i]))
+			slot_died(b, &b->slots[i], clock_now_ns());
+	return b->complete == peers;
+}
+
+/* To those who do not know it yet. */
+static void tell_meshed(struct bringup *b, uint64_t now)
+{
+	const struct wire_hdr h = hello_meshed((uint16_t)b->cfg->self, b->cfg->epoch);
+
+	if (!is_complete(b))
+		return;
+	for (unsigned i = 0; i < b->slot_count; i++) {
+		struct slot *s = &b->slots[i];
+
+		if (s->class_ != WIRE_CLASS_CONTROL || s->state != SLOT_UP ||
+		    b->peers[s->peer].told)
+			continue;
+		if (greeting_send(s->fd, &h, sizeof(h)) < 0)
+			slot_died(b, s, now);
+		else
+			b->peers[s->peer].told = true;
+	}
+}
+
+static bool is_meshed(struct bringup *b)
+{
+	for (unsigned i = 0; i < b->cfg->nodes; i++)
+		if (i != b->cfg->self && (!b->peers[i].told || !b->peers[i].heard))
+			return false;
+	return is_complete(b);
 }
 
 /* One round: wait, then handle what is ready. */
@@ -240,9 +207,12 @@ static int step(struct bringup *b, uint64_t deadline)
 	/* Before new ones come: accept_ready() may move the strangers. */
 	for (unsigned i = 0; i < strangers; i++)
 		if (b->poll[POLL_SLOTS + b->slot_count + i].revents)
-			stranger_ready(b, &b->strangers[i]);
+			stranger_ready(b, &b->strangers[i], now);
 	strangers_expire(b, now);
-	return b->poll[POLL_LISTEN].revents ? accept_ready(b, now) : 0;
+	r = b->poll[POLL_LISTEN].revents ? accept_ready(b, now) : 0;
+	if (r == 0)
+		tell_meshed(b, now);
+	return r;
 }
 
 static int timed_out(struct bringup *b)
@@ -255,13 +225,16 @@ static int timed_out(struct bringup *b)
 	for (unsigned peer = 0; peer < cfg->nodes && len < sizeof(list); peer++) {
 		const struct peer *p = &b->peers[peer];
 
-		if (peer == cfg->self || p->up == b->slots_per_peer)
+		if (peer == cfg->self || p->heard ||
+		    (p->up == b->slots_per_peer && b->complete < cfg->nodes - 1))
 			continue;
 		if (p->refused)
 			code = -EPROTO;
 		len += (size_t)snprintf(list + len, sizeof(list) - len, "%s%s at %s (%s)",
 					len ? ", " : "", cfg->name[peer], cfg->address[peer],
-					p->trouble);
+					p->up == b->slots_per_peer
+						? "it is not connected to all others yet"
+						: p->trouble);
 	}
 	return err_set(b->err, code, "no connection within %u.%u s to %s", cfg->timeout_ms / 1000,
 		       cfg->timeout_ms / 100 % 10, list);
@@ -313,16 +286,13 @@ static int build(struct bringup *b, struct mesh *ret)
 
 static void bringup_free(struct bringup *b)
 {
-	for (unsigned i = 0; b->slots && i < b->slot_count; i++)
-		if (b->slots[i].fd >= 0)
-			close(b->slots[i].fd);
 	for (unsigned i = 0; i < b->stranger_count; i++)
 		if (b->strangers[i].fd >= 0)
 			close(b->strangers[i].fd);
 	for (unsigned i = 0; i < MAX_NODES; i++)
 		if (b->peers[i].addresses)
 			freeaddrinfo(b->peers[i].addresses);
-	free(b->slots);
+	slots_free(b);
 	free(b->poll);
 	free(b);
 }
@@ -348,10 +318,8 @@ int mesh_connect(const struct mesh_config *cfg, struct mesh *ret, struct err *er
 			       cfg->self, cfg->nodes, cfg->shards, MAX_NODES, MAX_SHARDS);
 	b->cfg = cfg;
 	b->err = err;
-	r = slots_init(b);
-	if (r == 0)
-		r = peers_init(b);
-	while (r == 0 && b->complete < cfg->nodes - 1)
+	r = bringup_init(b);
+	while (r == 0 && !is_meshed(b))
 		r = clock_now_ns() < deadline ? step(b, deadline) : timed_out(b);
 	return r < 0 ? r : build(b, ret);
 }

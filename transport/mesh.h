@@ -2,8 +2,9 @@
 /*
  * Brings up all connections between this node and its peers: node i connects to every node j < i
  * and accepts from every node j > i, one connection for control, one for events and, per shard,
- * one for pages. Each starts with a hello in both directions; what does not
- * fit (version, configuration, epoch, node number) is refused with a line that names the peer.
+ * one for pages. Each starts with a hello in both directions; what does not fit (version,
+ * configuration, epoch, node number) is refused with a line that names the peer. Nobody is done
+ * before all are: each tells the others when it has all its connections.
  *
  * Runs in one thread before the VM starts, bounded by a deadline; peers may come in any order, and
  * a connection refused by the peer's kernel is tried again until the deadline (it has not started
@@ -11,7 +12,8 @@
  *
  * Who is refused gives up at once and tells its user why. Who refuses tells refused() and keeps
  * waiting: the other may come again with the right file, and no stranger can end the bring-up. A
- * peer that goes away before all is complete is waited for again, so a node may be restarted.
+ * peer that goes away before all are connected is waited for again, so a node may be restarted at
+ * any moment; slots.h says how. After that its end is an error of its connections.
  */
 #ifndef SSIHV_TRANSPORT_MESH_H
 #define SSIHV_TRANSPORT_MESH_H

@@ -61,7 +61,7 @@ static inline int conn_check(const struct conn *c, const struct wire_hdr *h, uin
 {
 	if (h->from != from || h->epoch != c->epoch)
 		return -EBADMSG;
-	if (h->type == WIRE_HELLO || h->type == WIRE_REFUSE) /* over before the connection exists */
+	if (h->type <= WIRE_MESHED) /* the greeting is over before the connection exists */
 		return -EBADMSG;
 	return wire_check(h, c->class_);
 }

@@ -58,7 +58,8 @@ struct rule {
 static const struct rule rules[] = {
 	/* type              name          class    addr       fields  flags         payload */
 	[WIRE_HELLO]      = {"HELLO",      ANY,     ADDR_ZERO, 0,      0, 0,         HELLO, HELLO},
-	[WIRE_REFUSE]     = {"REFUSE",     ANY,     ADDR_ZERO, 0,      0, 0,         1, TEXT},
+	[WIRE_REFUSE]     = {"REFUSE",     ANY,     ADDR_ZERO, 0,      0, 1,         1, TEXT},
+	[WIRE_MESHED]     = {"MESHED",     CONTROL, ADDR_ZERO, 0,      0, 0,         0, 0},
 	[WIRE_GETS]       = {"GETS",       PAGES,   ADDR_PAGE, ASKS,   0, 0,         0, 0},
 	[WIRE_GETM]       = {"GETM",       PAGES,   ADDR_PAGE, ASKS,   0, 0,         0, 0},
 	[WIRE_FWD_GETS]   = {"FWD_GETS",   PAGES,   ADDR_PAGE, TURN,   0, 0,         0, 0},

@@ -40,8 +40,13 @@ enum wire_type {
 	 * versions, so that any two can tell their users that they differ.
 	 */
 	WIRE_HELLO = 1,
-	/* First answer when the hello is refused. Payload: a line for the user, not empty. */
+	/*
+	 * First answer when the hello is refused. flags: 1 when it may fit later (come again), else
+	 * 0. Payload: a line for the user, not empty.
+	 */
 	WIRE_REFUSE,
+	/* Control, last of the greeting: the sender has all its connections, to all nodes. */
+	WIRE_MESHED,
 
 	/*
 	 * WIRE_CLASS_PAGE; addr = guest-physical address of the page, everywhere below.
@@ -126,7 +131,7 @@ struct wire_hello {
 	uint16_t class_;  /* enum wire_class */
 	uint16_t shard;	  /* of WIRE_CLASS_PAGE, else 0 */
 	uint32_t epoch;
-	uint32_t reserved;
+	uint32_t instance; /* a random number of the sender's process */
 };
 static_assert(sizeof(struct wire_hello) == 32, "wire layout");
 

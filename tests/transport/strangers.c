@@ -1,77 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Who does not fit is told why; who is no node at all is dropped and stalls nobody. */
-#include "tests/check.h"
-
-#include <poll.h>
-
-#include "tests/transport/cluster.h"
-#include "tests/transport/loopback.h"
-#include "transport/hello.h"
-
-static struct wire_hello hello_of(uint16_t from, uint16_t to)
-{
-	return (struct wire_hello){
-		.magic = WIRE_MAGIC,
-		.version = WIRE_VERSION,
-		.config = CONFIG,
-		.from = from,
-		.to = to,
-		.class_ = WIRE_CLASS_EVENT,
-		.epoch = EPOCH,
-	};
-}
-
-static void send_all(int fd, const void *bytes, size_t len)
-{
-	assert_int_equal(send(fd, bytes, len, MSG_NOSIGNAL), len);
-}
-
-static int say_hello(const struct cluster *c, unsigned to, const struct wire_hello *hello)
-{
-	uint8_t bytes[HELLO_BYTES];
-	int fd = loopback_connect(node_port(c, to));
-
-	hello_encode(hello, bytes);
-	send_all(fd, bytes, sizeof(bytes));
-	return fd;
-}
-
-/* Reads the greeting that must come. */
-static void read_greeting(int fd, struct greeting *g)
-{
-	ssize_t missing;
-
-	*g = (struct greeting){0};
-	while ((missing = greeting_missing(g)) > 0) {
-		ssize_t n = recv(fd, g->bytes + g->got, (size_t)missing, 0);
-
-		assert_true(n > 0);
-		g->got += (size_t)n;
-	}
-	assert_int_equal(missing, 0);
-}
-
-static void expect_refusal(int fd, const char *words)
-{
-	char text[WIRE_TEXT_MAX + 1];
-	struct greeting g;
-
-	read_greeting(fd, &g);
-	assert_int_equal(greeting_refusal(&g, text), 0);
-	print_message("# %s\n", text);
-	assert_non_null(strstr(text, words));
-	assert_int_equal(recv(fd, text, sizeof(text), 0), 0);
-	close(fd);
-}
-
-static void expect_dropped(int fd)
-{
-	char byte;
-
-	/* An end or a reset, but no answer. */
-	assert_true(recv(fd, &byte, 1, 0) <= 0);
-	close(fd);
-}
+#include "tests/transport/greet.h"
 
 static const struct misfit {
 	const char *what, *words;
@@ -109,7 +38,7 @@ static void a_misfit_is_told_why_and_the_right_one_still_comes(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(misfits); i++) {
 		struct wire_hello h = misfit_hello(&misfits[i]);
 
-		expect_refusal(say_hello(&c, 0, &h), misfits[i].words);
+		expect_refusal(say_hello(&c, 0, &h), false, misfits[i].words);
 	}
 	node_start(&c, 1);
 	assert_int_equal(node_join(&c, 0), 0);
@@ -211,39 +140,13 @@ static void an_acceptor_that_does_not_fit_is_named(void **state)
 	text = connect_to_impostor(&c, bytes, HELLO_BYTES);
 	assert_non_null(strstr(text, "check the address"));
 
-	size_t len = hello_refuse(0, EPOCH, "because\n\033[31mred", bytes);
+	size_t len = hello_refuse(0, EPOCH, false, "because\n\033[31mred", bytes);
 
 	text = connect_to_impostor(&c, bytes, len);
 	assert_non_null(strstr(text, "refused: because??[31mred"));
 
 	text = connect_to_impostor(&c, "HTTP/1.1 400 Bad Request\r\n\r\n", 28);
 	assert_non_null(strstr(text, "is no node of this cluster"));
-}
-
-static void a_connection_exists_once(void **state)
-{
-	struct wire_hello h = hello_of(1, 0);
-	struct wire_hello theirs;
-	struct greeting g;
-	struct cluster c;
-
-	cluster_listen(&c, 2);
-	node_start(&c, 0);
-	int first = say_hello(&c, 0, &h);
-
-	read_greeting(first, &g);
-	assert_int_equal(greeting_hello(&g, &theirs), 0);
-	assert_int_equal(theirs.from, 0);
-	assert_int_equal(theirs.to, 1);
-	assert_int_equal(theirs.class_, WIRE_CLASS_EVENT);
-	expect_refusal(say_hello(&c, 0, &h), "connected to alpha already");
-	/* Once it has gone, its place is free: the real one gets in. */
-	close(first);
-	node_start(&c, 1);
-	assert_int_equal(node_join(&c, 1), 0);
-	assert_int_equal(node_join(&c, 0), 0);
-	check_mesh(&c);
-	cluster_close(&c);
 }
 
 static void strangers_are_dropped_and_stall_nobody(void **state)
@@ -302,7 +205,6 @@ int main(void)
 		cmocka_unit_test(another_epoch_is_told_to_both),
 		cmocka_unit_test(the_deadline_remembers_a_refusal),
 		cmocka_unit_test(an_acceptor_that_does_not_fit_is_named),
-		cmocka_unit_test(a_connection_exists_once),
 		cmocka_unit_test(strangers_are_dropped_and_stall_nobody),
 		cmocka_unit_test(a_silent_stranger_does_not_stay),
 	};

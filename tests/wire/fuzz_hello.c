@@ -22,8 +22,10 @@ static void judge(const struct greeting *g)
 		fuzz_check(hello_compare(&ours, &hello, "a", "b", &why) == -EPROTO);
 	if (r == 0 && hello_compare(&ours, &hello, "a", "b", &why) == 0)
 		fuzz_check(hello.config == 1 && hello.to == 1 && hello.epoch == 3);
-	if (greeting_refusal(g, text) == 0) {
-		fuzz_check(r == -EBADMSG);
+	if (greeting_meshed(g, 2, 3))
+		fuzz_check(r == -EBADMSG && g->got == sizeof(struct wire_hdr));
+	if (greeting_refusal(g, text) != -EBADMSG) {
+		fuzz_check(r == -EBADMSG && !greeting_meshed(g, 2, 3));
 		fuzz_check(strnlen(text, sizeof(text)) < sizeof(text));
 		for (const char *c = text; *c; c++)
 			fuzz_check((uint8_t)*c >= ' ' && *c != 0x7f);
@@ -58,8 +60,15 @@ size_t fuzz_seed(uint64_t *random, uint8_t *data, size_t room)
 {
 	struct wire_hello hello = ours;
 
+	if (fuzz_random(random) % 4 == 0) {
+		const struct wire_hdr meshed = hello_meshed(2, 3);
+
+		memcpy(data, &meshed, sizeof(meshed));
+		return sizeof(meshed);
+	}
 	if (fuzz_random(random) % 2)
-		return hello_refuse(1, 3, "it has another configuration", data);
+		return hello_refuse(1, 3, fuzz_random(random) & 1, "it has another configuration",
+				    data);
 	hello.from = 2;
 	hello.to = (uint16_t)(fuzz_random(random) % 2);
 	hello.version = 1 + fuzz_random(random) % 2;

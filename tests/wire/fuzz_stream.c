@@ -24,7 +24,7 @@ static int reference_next(const struct reference *r, struct wire_hdr *h)
 	if ((size_t)(r->end - r->at) < sizeof(*h))
 		return 0;
 	memcpy(h, r->at, sizeof(*h));
-	if (h->from != PEER || h->epoch != EPOCH || h->type <= WIRE_REFUSE ||
+	if (h->from != PEER || h->epoch != EPOCH || h->type <= WIRE_MESHED ||
 	    wire_check(h, r->class_) < 0)
 		return -EBADMSG;
 	return (size_t)(r->end - r->at) - sizeof(*h) >= h->len;

@@ -20,7 +20,8 @@ static const struct type_case {
 	bool stamp;
 } types[] = {
 	{WIRE_HELLO, "HELLO", ANY_CLASS, 32, 32, false, false, false, 0, 1, 0, 1},
-	{WIRE_REFUSE, "REFUSE", ANY_CLASS, 1, 512, false, false, false, 0, 1, 0, 1},
+	{WIRE_REFUSE, "REFUSE", ANY_CLASS, 1, 512, false, false, false, 0, 1, 1, 2},
+	{WIRE_MESHED, "MESHED", WIRE_CLASS_CONTROL, 0, 0, false, false, false, 0, 1, 0, 1},
 	{WIRE_GETS, "GETS", WIRE_CLASS_PAGE, 0, 0, true, false, true, 0x7000, 0x7001, 0, 1},
 	{WIRE_GETM, "GETM", WIRE_CLASS_PAGE, 0, 0, true, false, true, 0x7000, 0x7800, 0, 1},
 	{WIRE_FWD_GETS, "FWD_GETS", WIRE_CLASS_PAGE, 0, 0, true, false, true, 0x7000, 0x7008, 0, 1,

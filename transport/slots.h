@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The connections to be, while a node comes up: what dial.c and accept.c work on, and mesh.c
+ * drives.
+ *
+ * A slot is up at the accepting side when its hello is out, at the dialling side when that hello is
+ * in. So the accepting side may be up alone, for a dialler that has given up or died meanwhile.
+ * What makes that harmless:
+ *
+ * - INSTANCE. Each process draws a number, which its hellos carry. All slots of a peer that are up
+ *   are of one instance. Another one's hello means that the peer was started again: the old slots
+ *   are given up once they are seen to be dead (the accepting side; until then the new one is told
+ *   to come again) or at once (the dialling side: who answers at the address is the one that
+ * lives).
+ * - MESHED. With all its slots up a node says so to every peer, on control. Nobody leaves the
+ *   bring-up before it has heard this from all. So each connection is up at both ends by then, and
+ * a node may end and be started again at any time before without anyone having left on its account.
+ * - DEATH. A slot that is up is watched for a hang-up. Once a peer has said MESHED the death of one
+ *   slot takes all of that peer's with it, so that what was said holds for the sockets there are.
+ */
+#ifndef SSIHV_TRANSPORT_SLOTS_H
+#define SSIHV_TRANSPORT_SLOTS_H
+
+#include <netdb.h>
+#include <poll.h>
+
+#include "transport/hello.h"
+#include "transport/mesh.h"
+
+#define STRANGERS_MAX 64
+#define RETRY_NS      (100 * NSEC_PER_MSEC)
+
+enum slot_state {
+	SLOT_DOWN,	 /* no socket. To dial: at retry_at; else the peer has to come */
+	SLOT_CONNECTING, /* connect(2) under way */
+	SLOT_GREETING,	 /* our hello is out, the answer is not in */
+	SLOT_UP,
+};
+
+/* One connection to be. */
+struct slot {
+	enum slot_state state;
+	uint16_t peer, shard;
+	enum wire_class class_;
+	int fd;
+	uint64_t retry_at;
+	const struct addrinfo *next; /* address to dial next; NULL: from the first */
+	struct greeting greeting;    /* the hello; on control, then MESHED */
+};
+
+/* An accepted socket that has not said who it is. */
+struct stranger {
+	int fd;
+	uint64_t deadline;
+	struct greeting greeting;
+};
+
+struct peer {
+	struct addrinfo *addresses; /* of those that we dial */
+	unsigned up;		    /* of its slots */
+	uint32_t instance;	    /* whose they are, while any is up */
+	bool told, heard;	    /* MESHED */
+	bool refused;
+	uint64_t busy_since; /* it tells us to come again; 0: it does not */
+	char trouble[256];   /* why it is not here yet */
+};
+
+struct bringup {
+	const struct mesh_config *cfg;
+	struct err *err;
+	uint32_t instance;
+	struct slot *slots;
+	unsigned slot_count, slots_per_peer;
+	unsigned complete; /* peers that have all slots up */
+	struct peer peers[MAX_NODES];
+	struct stranger strangers[STRANGERS_MAX];
+	unsigned stranger_count;
+	struct pollfd *poll;
+};
+
+/* The lower number accepts. */
+static inline bool slot_dials(const struct bringup *b, const struct slot *s)
+{
+	return s->peer < b->cfg->self;
+}
+
+/** slots_init() - one slot for each connection. Return: 0; -ENOMEM. */
+int slots_init(struct bringup *b);
+
+void slots_free(struct bringup *b);
+
+/** slot_up() - the greeting is over; @fd now belongs to @s. @instance: the peer's. */
+void slot_up(struct bringup *b, struct slot *s, int fd, uint32_t instance);
+
+/** slot_down() - close it; a slot that we dial is dialled again at @retry_at. */
+void slot_down(struct bringup *b, struct slot *s, uint64_t retry_at);
+
+/** slot_died() - @s was up, and its peer has let go of it. */
+void slot_died(struct bringup *b, struct slot *s, uint64_t now);
+
+/** slot_hung_up() - has the peer let go of @s, which is up? */
+bool slot_hung_up(const struct slot *s);
+
+/** peer_hung_up() - has it let go of all its slots that are up? */
+bool peer_hung_up(const struct bringup *b, unsigned peer);
+
+/** peer_down() - close all slots of @peer that are up. */
+void peer_down(struct bringup *b, unsigned peer, uint64_t now);
+
+/** peer_trouble() - note why @peer is not here yet, for the deadline's line. */
+void peer_trouble(struct bringup *b, unsigned peer, const char *fmt, ...) _printf_(3, 4);
+
+/** slot_hello() - what we say on @s. */
+struct wire_hello slot_hello(const struct bringup *b, const struct slot *s);
+
+/** greeting_read() - read what is there. Return: 1 complete, 0 not yet, negative errno. */
+int greeting_read(int fd, struct greeting *g);
+
+/** greeting_send() - a fresh socket takes a greeting whole. Return: 0; negative errno. */
+int greeting_send(int fd, const void *bytes, size_t len);
+
+#endif
