@@ -44,12 +44,14 @@ ssize_t greeting_missing(const struct greeting *g)
 {
 	struct wire_hdr h = header_of(g);
 
+	/* As early as that, since another program may say less than a header, and wait. */
+	if (g->got > offsetof(struct wire_hdr, type) &&
+	    (h.type < WIRE_HELLO || h.type > WIRE_MESHED))
+		return -EBADMSG;
 	if (g->got < sizeof(h))
 		return (ssize_t)(sizeof(h) - g->got);
 	if (h.type == WIRE_MESHED)
 		return h.len ? -EBADMSG : 0;
-	if (h.type != WIRE_HELLO && h.type != WIRE_REFUSE)
-		return -EBADMSG;
 	/* Not yet the length of this version's hello: another version's may differ. */
 	if (h.len == 0 || h.len > sizeof(g->bytes) - sizeof(h))
 		return -EBADMSG;
