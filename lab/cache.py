@@ -56,7 +56,7 @@ class Cache:
         with self._locked():
             if not all((self.path / kind / "version").exists() for kind in ("host", "guest")):
                 run(["sh", HERE / "kernels.sh", self.path])
-            modules = self._modules()
+            modules = self.modules(MODULES)
             key = self._key(modules)
             stamp = self.path / "initramfs.key"
             if stamp.exists() and stamp.read_text(encoding="ascii") == key:
@@ -71,12 +71,12 @@ class Cache:
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield
 
-    def _modules(self):
+    def modules(self, names):
         """Files of the modules and all they depend on, in the order in which to load them."""
         root = self.path / "host"
         version = (root / "version").read_text(encoding="ascii").strip()
         files = []
-        for module in MODULES:
+        for module in names:
             shown = run(["/sbin/modprobe", "-d", root, "-S", version, "--show-depends", module],
                         capture_output=True, text=True).stdout
             for line in shown.splitlines():
