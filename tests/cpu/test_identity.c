@@ -85,7 +85,9 @@ static void a_guest_of_two_hosts_sees_what_it_saw_before(void **state)
 {
 	check_pair("amd-epyc", "amd-milan");
 	check_pair("amd-epyc", "amd-made-up");
+	check_pair("amd-epyc", "amd-turin");
 	check_pair("intel-made-up", "intel-made-up");
+	check_pair("intel-haswell", "intel-skylake");
 }
 
 /* ---- rules ---- */
