@@ -68,7 +68,7 @@ int greeting_hello(const struct greeting *g, struct wire_hello *ret)
 	memcpy(&hello, g->bytes + sizeof(h), MIN(h.len, sizeof(hello)));
 	if (hello.magic != WIRE_MAGIC)
 		return -EBADMSG;
-	if (hello.version != WIRE_VERSION) {
+	if (hello.version != wire_version()) {
 		*ret = (struct wire_hello){
 			.magic = hello.magic,
 			.version = hello.version,
@@ -112,8 +112,8 @@ int hello_compare(const struct wire_hello *ours, const struct wire_hello *theirs
 {
 	if (theirs->version != ours->version)
 		return err_set(why, -EPROTO,
-			       "%s speaks protocol version %u, %s speaks version %u: install the "
-			       "same release on both",
+			       "%s speaks version %08x of the protocol, %s speaks version %08x: "
+			       "install the same release on both",
 			       our_name, ours->version, their_name, theirs->version);
 	if (theirs->config != ours->config)
 		return err_set(why, -EPROTO,

@@ -118,7 +118,7 @@ struct wire_hello slot_hello(const struct bringup *b, const struct slot *s)
 {
 	return (struct wire_hello){
 		.magic = WIRE_MAGIC,
-		.version = WIRE_VERSION,
+		.version = wire_version(),
 		.config = b->cfg->config_digest,
 		.from = (uint16_t)b->cfg->self,
 		.to = s->peer,

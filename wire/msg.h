@@ -21,7 +21,6 @@
 #include "base/base.h"
 
 #define WIRE_MAGIC	 UINT32_C(0x56485353) /* "SSHV" */
-#define WIRE_VERSION	 1
 #define WIRE_PAYLOAD_MAX PAGE_BYTES
 #define WIRE_TEXT_MAX	 512 /* a line for the user: not terminated, no newline */
 
@@ -124,7 +123,7 @@ static_assert(offsetof(struct wire_hdr, stamp) == 24, "wire layout");
 
 struct wire_hello {
 	uint32_t magic;	  /* WIRE_MAGIC */
-	uint32_t version; /* WIRE_VERSION */
+	uint32_t version; /* wire_version() */
 	uint64_t config;  /* digest of the cluster's configuration, config_digest() */
 	uint16_t from;	  /* sender's node number */
 	uint16_t to;	  /* whom the sender thinks it talks to */
@@ -205,6 +204,14 @@ static_assert(sizeof(struct wire_pong) == 8, "wire layout");
  * Return: 0; -EBADMSG.
  */
 int wire_check(const struct wire_hdr *h, enum wire_class class_);
+
+/**
+ * wire_version() - the messages' version: a hash of all that this folder says
+ *
+ * Made by the build (tools/wire_version.py): two builds whose messages differ anywhere have
+ * different ones. Return: not 0.
+ */
+uint32_t wire_version(void);
 
 /** wire_type_name() - "GETS" for WIRE_GETS; "?" for what is none. */
 const char *wire_type_name(uint8_t type);

@@ -20,7 +20,7 @@ static inline struct wire_hello hello_of(uint16_t from, uint16_t to)
 {
 	return (struct wire_hello){
 		.magic = WIRE_MAGIC,
-		.version = WIRE_VERSION,
+		.version = wire_version(),
 		.config = CONFIG,
 		.from = from,
 		.to = to,
