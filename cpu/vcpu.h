@@ -43,6 +43,7 @@
 #include "cpu/kvm.h"
 #include "cpu/pvclock.h"
 #include "cpu/vcpu_image.h"
+#include "cpu/vcpu_msrs.h"
 #include "irq/lapic.h"
 
 #define VCPU_KICK_SIGNAL SIGUSR1
@@ -148,7 +149,7 @@ struct vcpu {
 	struct kvm_regs reset_regs;
 	struct kvm_debugregs reset_debugregs;
 	struct kvm_vcpu_events reset_events;
-	struct vcpu_msrs *msrs;		 /* of a lodger: as they were at first */
+	struct vcpu_msrs *msrs;		 /* as they were at first */
 	uint64_t exits[VCPU_EXIT_KINDS]; /* others may read, a count behind */
 	pthread_t thread;
 	bool started;
@@ -244,13 +245,6 @@ uint64_t vcpu_take_vectors(struct vcpu *v, unsigned word, uint64_t *level);
 
 /** vcpu_apply() - do what an access to the APIC asks for. */
 void vcpu_apply(struct vcpu *v, const struct lapic_effects *fx);
-
-/**
- * vcpu_access_msr() - KVM_GET_MSRS or KVM_SET_MSRS (@request) for one MSR
- *
- * Return: 0; -EIO for one that KVM does not know or a value that it refuses; negative errno.
- */
-int vcpu_access_msr(const struct vcpu *v, unsigned long request, struct kvm_msr_entry *entry);
 
 /**
  * vcpu_reset_to_sipi() - state after INIT + SIPI: real mode at @vector << 12

@@ -5,10 +5,6 @@
  * INVARIANT. The image is taken and put in between two instructions of the guest: no exit is half
  * done (cpu/vcpu.c, finish()), so everything that counts is in KVM's registers and in struct vcpu.
  *
- * MSRs. Only those are in the image that differ from what a new vCPU has: what a guest never
- * touched need not exist on the other host. Clocks are not in it: the TSC is the cluster's, and the
- * KVM clock is served by us (cpu/pvclock.h).
- *
  * LIMITS. Hosts agree on CPUID before; the layout of the extended state is that of
  * CPUID leaf 0xd, which CPUs of one vendor share for what may be used here. Nested virtualization,
  * SMM and debugging by the host do not exist in this machine.
@@ -22,7 +18,8 @@
 
 #include "irq/lapic.h"
 
-#define VCPU_IMAGE_MSRS 64
+/* Linux writes one for each of KVM's 32 machine check banks, and up to 28 of memory types. */
+#define VCPU_IMAGE_MSRS 192
 
 struct vcpu;
 
@@ -40,23 +37,10 @@ struct vcpu_image {
 	struct kvm_msr_entry msr[VCPU_IMAGE_MSRS];
 	uint32_t xsave[1024]; /* struct kvm_xsave */
 };
-static_assert(sizeof(struct vcpu_image) == 6392, "wire layout");
-
-/* MSRs that KVM can save, with what they hold in a new vCPU. */
-struct vcpu_msrs {
-	uint32_t count;
-	struct kvm_msr_entry entry[];
-};
+static_assert(sizeof(struct vcpu_image) == 8440, "wire layout");
 
 /**
- * vcpu_image_prepare() - note the MSRs of a new vCPU, to be able to save it later
- *
- * Return: 0; negative errno.
- */
-int vcpu_image_prepare(struct vcpu *v);
-
-/**
- * vcpu_image_save() - read the state of a vCPU that vcpu_image_prepare() was called for
+ * vcpu_image_save() - read the state of a vCPU
  *
  * Return: 0; -E2BIG when the guest changed more MSRs than an image holds; another negative errno
  * of KVM.

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Making a vCPU and setting its registers: power-up, 64-bit entry, INIT and SIPI, TSC. */
-#include <stdalign.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 
@@ -11,26 +10,11 @@
 #define MTRR_ENABLE_WB	  0x806 /* MTRRs on, default type write-back (SDM vol. 3, 11.11.2.1) */
 #define CR0_CACHE	  UINT64_C(0x60000000) /* CD and NW: an INIT leaves them as they are */
 
-int vcpu_access_msr(const struct vcpu *v, unsigned long request, struct kvm_msr_entry *entry)
-{
-	const struct kvm_msrs head = {.nmsrs = 1};
-	/* The entries follow the header: an array of unknown length in the kernel's struct. */
-	alignas(struct kvm_msrs) uint8_t msrs[sizeof(head) + sizeof(*entry)];
-
-	memcpy(msrs, &head, sizeof(head));
-	memcpy(msrs + sizeof(head), entry, sizeof(*entry));
-	int r = ioctl(v->fd, request, msrs);
-	if (r != 1)
-		return r < 0 ? -errno : -EIO;
-	memcpy(entry, msrs + sizeof(head), sizeof(*entry));
-	return 0;
-}
-
 static int set_msr(const struct vcpu *v, uint32_t index, uint64_t value)
 {
 	struct kvm_msr_entry entry = {.index = index, .data = value};
 
-	return vcpu_access_msr(v, KVM_SET_MSRS, &entry);
+	return vcpu_msr_access(v->fd, KVM_SET_MSRS, &entry);
 }
 
 static unsigned phys_bits(const struct kvm_cpuid2 *table)
@@ -92,8 +76,8 @@ static int set_up(struct vcpu *v, const struct vcpu_config *cfg)
 		r = set_msr(v, MSR_MISC_ENABLE, 1); /* fast string operations */
 	if (r == 0)
 		r = set_feature_msrs(v, cfg->identity);
-	if (r == 0 && cfg->start == VCPU_LODGES)
-		r = vcpu_image_prepare(v);
+	if (r == 0)
+		r = vcpu_msrs_note(v->kvm, v->fd, &v->msrs);
 	return r;
 }
 

@@ -122,6 +122,31 @@ static void registers_of_all_kinds_come_along(void **state)
 	expect_r8(p->home, 0x456000);
 }
 
+/* A memory type for 2 GiB and up, one for the first 64 KiB, the default one, a bank of the MCA. */
+#define WRITE_MSR(msr, high, low)                                                                  \
+	"mov $" #msr ", %ecx\n mov $" #low ", %eax\n mov $" #high ", %edx\n wrmsr\n"
+#define TELL_MSR(msr)                                                                              \
+	"mov $" #msr ", %ecx\n rdmsr\n shl $32, %rdx\n or %rdx, %rax\n mov %rax, %r8\n" TELL
+TINY_CODE(unlisted, ".code64",
+	  WRITE_MSR(0x200, 0, 0x80000000) WRITE_MSR(0x201, 0xf, 0x80000800)
+		  WRITE_MSR(0x250, 0x06060606, 0x06060606) WRITE_MSR(0x2ff, 0, 0xc06)
+			  WRITE_MSR(0x404, 0xffffffff, 0xffffffff) SPIN TELL_MSR(0x200)
+				  TELL_MSR(0x201) TELL_MSR(0x250) TELL_MSR(0x2ff) TELL_MSR(0x404)
+					  STOP);
+
+static void msrs_that_kvm_does_not_list_come_along(void **state)
+{
+	struct pair *p = *state;
+
+	LOAD(p, unlisted, 0);
+	move(p);
+	expect_r8(p->home, 0x80000000);
+	expect_r8(p->home, 0xf80000800);
+	expect_r8(p->home, 0x0606060606060606);
+	expect_r8(p->home, 0xc06);
+	expect_r8(p->home, UINT64_MAX);
+}
+
 /* CR4.OSFXSR first. */
 TINY_CODE(extended, ".code64",
 	  "mov %cr4, %rax\n or $0x200, %rax\n mov %rax, %cr4\n"
@@ -289,6 +314,7 @@ int main(void)
 		CASE(a_busy_vcpu_moves),
 		CASE(a_vcpu_with_user_code_moves_at_once),
 		CASE(registers_of_all_kinds_come_along),
+		CASE(msrs_that_kvm_does_not_list_come_along),
 		CASE(extended_state_comes_along_unless_kvm_emulates),
 		CASE(a_timer_goes_on),
 		CASE(what_is_pending_comes_along),

@@ -317,9 +317,12 @@ static void a_state_that_is_too_long_is_refused(void **state)
 {
 	struct world *w = *state;
 
-	send_part(w, 0, 2, 4, 0, WIRE_PART_MAX);
+	const size_t whole = sizeof(struct vcpu_image) / WIRE_PART_MAX * WIRE_PART_MAX;
+
+	for (size_t done = 0; done < whole; done += WIRE_PART_MAX)
+		send_part(w, 0, 2, 4, (uint32_t)done, WIRE_PART_MAX);
 	assert_int_equal(pump(w, 0, 2), 0);
-	send_part(w, 0, 2, 4, WIRE_PART_MAX, sizeof(struct vcpu_image) - WIRE_PART_MAX + 1);
+	send_part(w, 0, 2, 4, (uint32_t)whole, sizeof(struct vcpu_image) - whole + 1);
 	assert_int_equal(pump(w, 0, 2), -EPROTO);
 	assert_null(w->node[2].vcpu[4]->inbox.arrival);
 }
