@@ -11,8 +11,8 @@ ARGS :=
 CLUSTER := docs/cluster.example.yaml
 OUT := $(BUILD)/acpi
 
-.PHONY: help build test test-long demo bench run-vmm run-acpi-gen integration-test check-kvm dev-setup lint \
-	format install clean
+.PHONY: help build test test-long demo bench run-vmm run-acpi-gen integration-test check-kvm explore \
+	dev-setup lint format install clean
 
 help: ## this list
 	@echo "SSI-HV: one Linux guest on several hosts. Targets:"
@@ -47,6 +47,9 @@ run-acpi-gen: build ## the ACPI tables of CLUSTER=FILE.yaml into OUT=DIR
 integration-test: build ## only the tests that start emulated hosts and guests
 	@tools/setup.sh lab test
 	@tests/run --build $(BUILD) --only lab --only system $(ARGS)
+
+explore: build ## the protocol core's states for longer than the tests do: minutes, up to 2 GiB
+	@tests/dsm/explore.py $(BUILD)/tests/dsm/explore $(or $(CC),cc) --long
 
 check-kvm: build ## does /dev/kvm here run real 64-bit code?
 	@$(SSIHV) check-kvm

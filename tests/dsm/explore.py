@@ -1,0 +1,198 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Explores all states of small clusters of the C core, and that a broken core is noticed.
+
+Usage: explore.py EXPLORE CC [--long].  Prints TAP. EXPLORE is the program, CC the compiler.
+
+Each mutant is the core with one rule of the protocol broken in its source: one place, which must
+be there. It is compiled beside the rest of the explorer and must be caught by it.
+"""
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+CORE = ["directory", "hold", "pagehash", "pending", "proto", "proto_cache", "proto_home",
+        "requests"]
+SOURCES = [ROOT / "dsm" / f"{name}.c" for name in CORE] + [ROOT / "wire" / "msg.c"] + [
+    ROOT / "tests" / "dsm" / f"explore{part}.c"
+    for part in ("", "_check", "_core", "_search", "_step")]
+FLAGS = ["-std=gnu17", "-D_GNU_SOURCE", "-O1", "-fno-strict-aliasing", f"-I{ROOT}"]
+TIMEOUT = 1800       # of a long search
+MUTANT_TIMEOUT = 60
+
+# "all": the search must come to its end. Faults, prefetches and yields are not limited unless said.
+SEARCHES = [
+    ("two nodes, turns, all kinds of events", True,
+     "--turns --prefetches 255 --yields 255 --zeros --idle --states 1000000"),
+    ("two nodes, turns, one crashes", True, "--turns --zeros --crash --states 1000000"),
+    ("four nodes, no turns", True, "--nodes 4 --zeros --states 1000000"),
+    ("three nodes, no turns, one crashes", True, "--nodes 3 --zeros --crash --states 1000000"),
+    ("three nodes, two faults each, turns", True, "--nodes 3 --turns --faults 2 --states 2000000"),
+    ("three nodes, two faults each, turns, connections in order", True,
+     "--nodes 3 --turns --faults 2 --fifo --states 2000000"),
+    ("two nodes, two pages, one request at a time", True,
+     "--pages 2 --apart --pending 1 --zeros --states 1000000"),
+    ("two nodes, two pages of one home, three faults each, turns", True,
+     "--pages 2 --turns --faults 3 --states 2000000"),
+    ("two nodes, two pages of two homes, turns, a yield each", True,
+     "--pages 2 --apart --turns --faults 2 --yields 1 --states 1000000"),
+    ("three nodes, turns, from the start on", False, "--nodes 3 --turns --states 1500000"),
+    ("three nodes, two pages, from the start on", False,
+     "--nodes 3 --pages 2 --apart --states 500000"),
+]
+LONG = [
+    ("three nodes, two pages, no turns", True, "--nodes 3 --pages 2 --apart --states 32000000"),
+    ("three nodes, three faults each, turns", False,
+     "--nodes 3 --turns --faults 3 --states 32000000"),
+    ("four nodes, one fault each, turns", True, "--nodes 4 --turns --faults 1 --states 32000000"),
+    ("four nodes, turns, from the start on", False,
+     "--nodes 4 --turns --fifo --states 32000000"),
+    ("two nodes, two pages, turns, from the start on", False,
+     "--pages 2 --apart --turns --prefetches 255 --yields 255 --states 32000000"),
+    ("three nodes, two pages, one fault each, turns", False,
+     "--nodes 3 --pages 2 --apart --turns --faults 2 --yields 1 --states 32000000"),
+]
+MUTANT_SEARCH = "--nodes 3 --turns --faults 3 --prefetches 1 --states 1000000"
+
+TWO_PAGES = "--pages 2 --turns --faults 3 --states 2000000"
+
+# What is broken, in which file, what is replaced by what; the search, if it is another one.
+MUTANTS = [
+    ("demands that give way to older ones are forgotten", "hold",
+     "if (!list_empty(&t->due))\n\t\treturn first(&t->due);", "", TWO_PAGES),
+    ("a fault event is taken although no request can be made", "proto",
+     "if (p->pending.count == p->cfg.max_pending)\n\t\treturn -EAGAIN;",
+     "if (p->pending.count == p->cfg.max_pending)\n\t\treturn 0;",
+     "--pages 2 --pending 1"),
+    ("a sharer acknowledges but keeps its copy", "proto_cache",
+     "r = proto_act_on(p, DSM_DROP, h->addr);\n\treturn r < 0 ? r : proto_send(p, h->node, &ack);",
+     "r = 0;\n\treturn r < 0 ? r : proto_send(p, h->node, &ack);"),
+    ("a sharer does not acknowledge", "proto_cache",
+     "return r < 0 ? r : proto_send(p, h->node, &ack);", "(void)ack;\n\treturn r;"),
+    ("an owner stays writable beside a reader", "proto_cache",
+     "r = proto_act_on(p, DSM_PROTECT, h->addr);", "r = 0;"),
+    ("an owner forgets that it shares", "proto_cache",
+     "set_copy(p, h->addr, home, write ? DSM_NONE : DSM_SHARED);",
+     "set_copy(p, h->addr, home, write ? DSM_NONE : cache_copy(p, h->addr, home));"),
+    ("who gives its page away keeps it", "proto_cache",
+     "p->stats.invalidations++;\n\treturn proto_act_on(p, DSM_DROP, h->addr);",
+     "return 0;"),
+    ("a grant does not wait for acknowledgements", "proto_cache",
+     "return (unsigned)__builtin_popcountll(pend->acked) == pend->acks;",
+     "return pend->granted;"),
+    ("a grant waits for one acknowledgement less", "proto_cache",
+     "pend->acks = h->acks;", "pend->acks = h->acks ? (uint16_t)(h->acks - 1) : 0;"),
+    ("a read grant is mapped writable", "proto_cache",
+     ".map = {.data = data, .writable = writable}", ".map = {.data = data, .writable = true}"),
+    ("the requester does not say DONE", "proto_cache",
+     "return proto_send(p, home, &done);", "(void)done;\n\treturn 0;"),
+    ("a demand that waits for a turn is lost", "hold",
+     "\th->demand = *demand;\n\tlist_del(&h->link);",
+     "\th->demand = *demand;\n\tforget(t, h);\n\treturn true;\n\tlist_del(&h->link);"),
+    ("a demand is served and still waits", "hold",
+     "struct wire_hdr demand = h->demand;\n\n\tforget(t, h);",
+     "struct wire_hdr demand = h->demand;\n"),
+    ("a fault joins a prefetch and is not counted as waiting for", "proto",
+     "if (suffices(cache_copy(p, page, (unsigned)home), write)) {",
+     "if (suffices(cache_copy(p, page, (unsigned)home), write) || pending_find(&p->pending, page)) {"),
+    ("a shared copy is thought to be enough for a write", "proto",
+     "(copy == DSM_SHARED && !write);", "copy == DSM_SHARED;"),
+    ("the home begins although another transaction is under way", "proto_home",
+     "if (e->requester == NO_NODE)\n\t\treturn begin", "if (!e->queue)\n\t\treturn begin"),
+    ("the home forgets who waits", "proto_home",
+     "if (!requests_pop(&p->requests, &e->queue, &next))",
+     "if (1 || !requests_pop(&p->requests, &e->queue, &next))"),
+    ("the home asks nobody to give up a copy", "proto_home",
+     "return r < 0 ? r : invalidate(p, e, gpa, others);", "return r;"),
+    ("the home counts the giver among those that acknowledge", "proto_home",
+     "if (!upgrade)\n\t\tothers &= ~node_bit(source);",
+     "acks = (unsigned)__builtin_popcountll(others);\n"
+     "\tif (!upgrade)\n\t\tothers &= ~node_bit(source);\n"
+     "\telse"),
+    ("an owner is still one after it was read from", "proto_home",
+     "e->owner = NO_NODE;\n\te->sharers |=", "e->sharers |="),
+    ("a reader is not entered", "proto_home",
+     "e->sharers |= node_bit(req->node);", ""),
+    ("a writer that has lost its copy is granted an upgrade", "proto_home",
+     "bool upgrade = others != e->sharers;", "bool upgrade = e->sharers != 0;"),
+    ("a zero page has no owner", "proto_home",
+     "set_owner(e, req->node);\n\t\treturn grant(", "return grant("),
+    ("a queue loses all behind the first", "requests",
+     "if (first == *queue)\n", "if (first)\n"),
+]
+
+
+class Tap:
+    def __init__(self, count):
+        self.number, self.failed = 0, False
+        print(f"1..{count}", flush=True)
+
+    def case(self, good, name, output=""):
+        self.number += 1
+        self.failed |= not good
+        print(f"{'ok' if good else 'not ok'} {self.number} - {name}")
+        lines = output.splitlines()
+        print("".join(f"# {line.removeprefix('# ')}\n" for line in lines[-60:]), end="", flush=True)
+
+
+def run(program, arguments, timeout=TIMEOUT):
+    try:
+        done = subprocess.run([program, *arguments.split()], capture_output=True, text=True,
+                              timeout=timeout)
+    except subprocess.TimeoutExpired:
+        return -1, f"no end after {timeout} s"
+    return done.returncode, done.stdout + done.stderr
+
+
+def search(tap, program, name, complete, arguments):
+    status, output = run(program, arguments)
+    good = status == 0 and bool(re.search(r" states, all,", output) if complete else True)
+    tap.case(good, name, output)
+
+
+def compile_all(compiler, sources, folder):
+    subprocess.run([compiler, *FLAGS, "-c", *sources], cwd=folder, check=True, timeout=TIMEOUT)
+
+
+def mutant(tap, compiler, folder, case):
+    name, file, old, new, *search = case
+    text = (ROOT / "dsm" / f"{file}.c").read_text()
+    if text.count(old) != 1:
+        tap.case(False, f"noticed: {name}", f"dsm/{file}.c has not one place to break")
+        return
+    broken = folder / "broken"
+    broken.mkdir(exist_ok=True)
+    (broken / f"{file}.c").write_text(text.replace(old, new))
+    compile_all(compiler, [broken / f"{file}.c"], broken)
+    others = [folder / f"{source.stem}.o" for source in SOURCES if source.stem != file]
+    subprocess.run([compiler, "-o", broken / "explore", broken / f"{file}.o", *others],
+                   check=True, timeout=TIMEOUT)
+    status, output = run(broken / "explore", (search or [MUTANT_SEARCH])[0],
+                         MUTANT_TIMEOUT)
+    found = status == 1 and re.search(r"FAILURE: (.*)", output)
+    steps = output.count("\n") - 1
+    tap.case(bool(found), f"noticed: {name}",
+             f"after {steps} events: {found.group(1)}" if found else output)
+
+
+def main():
+    program, compiler = sys.argv[1:3]
+    searches = LONG if "--long" in sys.argv else SEARCHES
+    mutants = [] if "--long" in sys.argv else MUTANTS
+    tap = Tap(len(searches) + len(mutants))
+    for case in searches:
+        search(tap, program, *case)
+    if mutants:
+        with tempfile.TemporaryDirectory() as name:
+            folder = pathlib.Path(name)
+            compile_all(compiler, SOURCES, folder)
+            for case in mutants:
+                mutant(tap, compiler, folder, case)
+    return tap.failed
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A core as bytes, and back. Everything in struct dsm_proto that decides what it does next is here;
+ * what does not (statistics, free lists, addresses, the order of hash chains) is left out. Holds
+ * that protect nothing any more are left out as well: hold_defer() treats them as none.
+ */
+#include "tests/dsm/explore.h"
+
+#include "dsm/proto_impl.h"
+
+/* A turn began, or ran first, at LONG_AGO if it is over; the other times are near NOW. */
+#define LONG_AGO 1
+#define NOW	 (UINT64_C(1) << 50)
+#define LENGTH	 (UINT64_C(1) << 40)
+
+uint64_t xp_now(void)
+{
+	return NOW;
+}
+
+uint64_t xp_gpa(unsigned page)
+{
+	return page * REGION_BYTES + 3 * PAGE_BYTES;
+}
+
+unsigned xp_home(const struct explorer *x, unsigned page)
+{
+	return x->cfg.apart ? page % x->cfg.nodes : 0;
+}
+
+static int home_of(void *ctx, uint64_t gpa)
+{
+	const struct xp_core *c = ctx;
+
+	return (int)xp_home(c->x, (unsigned)(gpa >> REGION_SHIFT));
+}
+
+int xp_core_new(struct explorer *x, unsigned self, dsm_emit_fn emit, struct xp_core *ret)
+{
+	const struct dsm_proto_config cfg = {
+		.self = self,
+		.nodes = x->cfg.nodes,
+		.hold_ns = x->cfg.turns ? LENGTH : 0,
+		.max_pending = x->cfg.max_pending,
+		.home = home_of,
+		.emit = emit,
+		.ctx = ret,
+		.gpa_end = x->cfg.pages * REGION_BYTES,
+	};
+
+	*ret = (struct xp_core){.x = x, .self = self};
+	for (unsigned i = 0; i < x->cfg.pages; i++) {
+		ret->table[i] = calloc(REGION_PAGES, sizeof(struct home_entry));
+		if (!ret->table[i])
+			return -ENOMEM;
+	}
+	return dsm_proto_new(&cfg, &ret->proto);
+}
+
+void xp_core_free(struct xp_core *c)
+{
+	for (unsigned i = 0; i < XP_PAGES; i++) {
+		free(c->table[i]);
+		if (c->proto && i < c->x->cfg.pages)
+			c->proto->dir.region[i].home = NULL;
+	}
+	dsm_proto_free(c->proto);
+}
+
+static struct hold *find_hold(const struct hold_table *t, uint64_t gpa)
+{
+	struct page_node *n = page_hash_find(&t->hash, gpa);
+
+	return n ? container_of(n, struct hold, node) : NULL;
+}
+
+/* What an earlier state has left in the pools goes back. */
+static void clear(struct xp_core *c)
+{
+	struct dsm_proto *p = c->proto;
+
+	for (unsigned i = 0; i < c->x->cfg.pages; i++) {
+		struct pending *pend = pending_find(&p->pending, xp_gpa(i));
+		struct hold *h = find_hold(&p->hold, xp_gpa(i));
+		struct request r;
+
+		if (pend)
+			pending_del(&p->pending, pend);
+		if (h)
+			hold_take(&p->hold, h);
+		p->dir.region[i].home = c->table[i];
+		if (xp_home(c->x, i) != c->self)
+			continue;
+		while (requests_pop(&p->requests, &directory_home(&p->dir, xp_gpa(i))->queue, &r))
+			;
+	}
+	p->dead = 0;
+	p->has_to_self = false;
+}
+
+static void put_home(struct xp_core *c, unsigned page, const struct xp_page *from)
+{
+	struct dsm_proto *p = c->proto;
+	struct home_entry *e = directory_home(&p->dir, xp_gpa(page));
+
+	*e = (struct home_entry){.sharers = from->sharers,
+				 .owner = from->owner,
+				 .requester = from->requester,
+				 .copy = from->copy,
+				 .ticket = from->ticket};
+	for (unsigned i = 0; i < from->queued; i++)
+		requests_push(&p->requests, &e->queue,
+			      &(struct request){.node = from->queue[i].node,
+						.ticket = from->queue[i].ticket,
+						.write = from->queue[i].write});
+	if (!from->tracked)
+		p->dir.region[page].home = NULL;
+}
+
+static void put_pending(struct dsm_proto *p, unsigned page, const struct xp_page *from)
+{
+	struct pending *pend;
+
+	if (!from->pending)
+		return;
+	pend = pending_add(&p->pending, xp_gpa(page), from->pending & XP_ASKED_WRITE);
+	if (from->pending & XP_WANTED)
+		pending_want(&p->pending, pend);
+	pend->granted = from->pending & XP_GRANTED;
+	pend->acked = from->acked;
+	pend->acks = from->acks;
+}
+
+static void put_hold(struct dsm_proto *p, unsigned page, const struct xp_page *from)
+{
+	struct hold_table *t = &p->hold;
+	struct hold *h;
+
+	hold_begin(t, xp_gpa(page), from->granted_now ? NOW - 1 : t->began - 1);
+	if (from->hold == XP_QUIET)
+		return;
+	h = find_hold(t, xp_gpa(page));
+	h->waits = true;
+	h->demand = (struct wire_hdr){.type = from->type,
+				      .from = (uint16_t)p->cfg.home(p->cfg.ctx, xp_gpa(page)),
+				      .node = from->node,
+				      .acks = from->need,
+				      .ticket = from->dticket,
+				      .ticket_node = from->dticket_node,
+				      .addr = xp_gpa(page)};
+	list_del(&h->link);
+	list_add_tail(from->hold == XP_LOUD ? &t->loud : &t->due, &h->link);
+}
+
+static void put_turn(struct hold_table *t, const struct xp_node *n)
+{
+	t->ticket = n->ticket;
+	t->newest = n->newest;
+	t->idle = n->idle;
+	t->began = n->over ? LONG_AGO : NOW - 2;
+	t->first_ran = !n->first_ran ? 0 : n->over ? LONG_AGO : NOW - 1;
+	t->ran = n->ran ? NOW - 1 : 0;
+}
+
+void xp_core_put(struct xp_core *c, const struct xp_node *n)
+{
+	struct dsm_proto *p = c->proto;
+
+	clear(c);
+	put_turn(&p->hold, n);
+	for (unsigned i = 0; i < c->x->cfg.pages; i++) {
+		if (xp_home(c->x, i) == c->self)
+			put_home(c, i, &n->page[i]);
+		else
+			*directory_copy(&p->dir, xp_gpa(i)) = n->page[i].copy;
+		put_pending(p, i, &n->page[i]);
+	}
+	for (unsigned place = 0; place < c->x->cfg.pages; place++)
+		for (unsigned i = 0; i < c->x->cfg.pages; i++)
+			if (n->page[i].hold && n->page[i].place == place)
+				put_hold(p, i, &n->page[i]);
+}
+
+static void get_home(struct xp_core *c, unsigned page, struct xp_page *to)
+{
+	struct dsm_proto *p = c->proto;
+	struct home_entry *e = directory_home(&p->dir, xp_gpa(page));
+	struct request r;
+
+	to->copy = DSM_OWNED;
+	to->owner = to->requester = NO_NODE;
+	to->tracked = e != NULL;
+	if (!e)
+		return;
+	to->sharers = (uint8_t)e->sharers;
+	to->owner = e->owner;
+	to->requester = e->requester;
+	to->ticket = e->requester == NO_NODE ? 0 : e->ticket;
+	to->copy = e->copy;
+	while (requests_pop(&p->requests, &e->queue, &r)) {
+		to->queue[to->queued].node = r.node;
+		to->queue[to->queued].ticket = r.ticket;
+		to->queue[to->queued++].write = r.write;
+	}
+	if ((void *)e != (char *)c->table[page] + 3 * sizeof(*e)) { /* tracked by this event */
+		free(p->dir.region[page].home);
+		p->dir.region[page].home = c->table[page];
+	}
+}
+
+static void get_pending(const struct dsm_proto *p, unsigned page, struct xp_page *to)
+{
+	const struct pending *pend = pending_find(&p->pending, xp_gpa(page));
+
+	if (!pend)
+		return;
+	to->pending = (uint8_t)(XP_ASKED | (pend->write ? XP_ASKED_WRITE : 0) |
+				(pend->wanted ? XP_WANTED : 0) | (pend->granted ? XP_GRANTED : 0));
+	to->acked = (uint8_t)pend->acked;
+	to->acks = (uint8_t)pend->acks;
+}
+
+/* Places count from 0 in each list; of quiet ones the order does not matter: the table is large. */
+static void get_holds(const struct explorer *x, const struct hold_table *t, const struct list *list,
+		      enum xp_hold kind, struct xp_node *n)
+{
+	uint8_t place = 0;
+
+	list_for_each (l, list) {
+		const struct hold *h = container_of(l, struct hold, link);
+		struct xp_page *to = &n->page[h->node.gpa >> REGION_SHIFT];
+		bool now = t->ticket && h->granted >= t->began;
+
+		if (kind == XP_QUIET && !now)
+			continue;
+		to->hold = (uint8_t)kind;
+		to->granted_now = now;
+		to->place = kind == XP_QUIET ? 0 : place++;
+		if (kind == XP_QUIET)
+			continue;
+		to->type = h->demand.type;
+		to->node = h->demand.node;
+		to->need = h->demand.acks;
+		to->dticket = h->demand.ticket;
+		to->dticket_node = h->demand.ticket_node;
+	}
+}
+
+static void get_turn(const struct hold_table *t, struct xp_node *n)
+{
+	n->ticket = t->ticket;
+	n->newest = t->newest;
+	n->idle = t->idle;
+	n->ran = t->ran != 0;
+	n->first_ran = t->first_ran != 0;
+	n->over = t->ticket && (t->first_ran ? t->first_ran : t->began) == LONG_AGO;
+}
+
+void xp_core_get(struct xp_core *c, struct xp_node *n)
+{
+	struct dsm_proto *p = c->proto;
+
+	for (unsigned i = 0; i < c->x->cfg.pages; i++) {
+		struct xp_page *to = &n->page[i];
+
+		*to = (struct xp_page){.mapped = to->mapped, .waits = to->waits};
+		if (xp_home(c->x, i) == c->self)
+			get_home(c, i, to);
+		else
+			to->copy = *directory_copy(&p->dir, xp_gpa(i));
+		get_pending(p, i, to);
+	}
+	if (!c->x->cfg.turns)
+		return;
+	get_turn(&p->hold, n);
+	get_holds(c->x, &p->hold, &p->hold.quiet, XP_QUIET, n);
+	get_holds(c->x, &p->hold, &p->hold.loud, XP_LOUD, n);
+	get_holds(c->x, &p->hold, &p->hold.due, XP_DUE, n);
+}

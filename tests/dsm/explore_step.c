@@ -1,0 +1,508 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One event: a core is put into its state, does it, and its actions change mappings and network. */
+#include "tests/dsm/explore.h"
+
+#include <stdarg.h>
+
+#include "dsm/directory.h"
+
+#define GAP 2 /* kept between tickets when faults are not limited */
+
+int xp_fail(struct explorer *x, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (x->failure[0])
+		return -EIO;
+	va_start(ap, fmt);
+	vsnprintf(x->failure, sizeof(x->failure), fmt, ap);
+	va_end(ap);
+	return -EIO;
+}
+
+/* ---- actions of a core ---- */
+
+static int send(struct xp_core *c, unsigned page, const struct dsm_action *a)
+{
+	struct explorer *x = c->x;
+	struct xp_state *s = x->state;
+	const struct wire_hdr *h = &a->send.hdr;
+	uint8_t mapped = s->node[c->self].page[page].mapped;
+	bool data = h->flags & WIRE_GRANT_DATA;
+	struct xp_message m = {
+		.from = (uint8_t)c->self,
+		.to = (uint8_t)a->send.to,
+		.page = (uint8_t)page,
+		.type = h->type,
+		.flags = h->flags,
+		.node = h->node,
+		.ticket = h->ticket,
+		.acks = h->acks,
+		.ticket_node = h->ticket_node,
+		.fresh = data ? (mapped & XP_FRESH) != 0 : !s->written[page],
+	};
+
+	if (data && (!(mapped & XP_PRESENT) || (mapped & XP_WRITABLE)))
+		return xp_fail(x, "node %u sends page %u, which is not mapped read-only", c->self,
+			       page);
+	if (!data && !(h->flags & WIRE_GRANT_ZERO))
+		m.fresh = 0;
+	if (data && h->flags & WIRE_GRANT_WRITE)
+		x->must_drop = (int)page;
+	if (data && x->zero)
+		m.flags = (uint8_t)(m.flags ^ WIRE_GRANT_DATA ^ WIRE_GRANT_ZERO);
+	x->sent_page |= data;
+	if (s->node[m.to].crashed || (h->type == WIRE_URGE && !x->cfg.turns))
+		return 0;
+	if (s->messages == XP_MESSAGES)
+		return xp_fail(x, "more than %d messages", XP_MESSAGES);
+	s->message[s->messages++] = m;
+	return 0;
+}
+
+/* `fresh` of what is mapped now: set by take_message(). */
+static int map(struct xp_core *c, struct xp_page *p, unsigned page, const struct dsm_action *a)
+{
+	const bool *fresh = a->map.data;
+
+	if (p->mapped & XP_PRESENT)
+		return xp_fail(c->x, "node %u maps page %u, which is mapped", c->self, page);
+	p->mapped = (uint8_t)(XP_PRESENT | (a->map.writable ? XP_WRITABLE : 0));
+	if (fresh ? *fresh : !c->x->state->written[page])
+		p->mapped |= XP_FRESH;
+	p->waits = 0;
+	return 0;
+}
+
+static int track(struct xp_core *c, const struct dsm_action *a)
+{
+	unsigned page = (unsigned)(a->gpa >> REGION_SHIFT);
+
+	if (c->x->state->node[c->self].page[page].mapped & XP_PRESENT)
+		a->track.populated[0] |= UINT64_C(1) << (xp_gpa(page) >> PAGE_SHIFT) % 64;
+	return 0;
+}
+
+static int change(struct xp_core *c, unsigned page, const struct dsm_action *a)
+{
+	struct xp_page *p = &c->x->state->node[c->self].page[page];
+
+	if (a->type != DSM_MAP && !(p->mapped & XP_PRESENT))
+		return xp_fail(c->x, "node %u: action %d on page %u, which is not mapped", c->self,
+			       a->type, page);
+	switch (a->type) {
+	case DSM_MAP:
+		return map(c, p, page, a);
+	case DSM_UNPROTECT:
+		p->mapped |= XP_WRITABLE;
+		p->waits = 0;
+		return 0;
+	case DSM_PROTECT:
+		if (!(p->mapped & XP_WRITABLE))
+			return xp_fail(c->x, "node %u protects page %u twice", c->self, page);
+		p->mapped = (uint8_t)(p->mapped & ~XP_WRITABLE);
+		return 0;
+	case DSM_DROP:
+		p->mapped = 0;
+		return 0;
+	case DSM_WAKE:
+		p->waits = 0;
+		return 0;
+	default:
+		return -EINVAL;
+	}
+}
+
+int xp_emit(void *ctx, const struct dsm_action *a)
+{
+	struct xp_core *c = ctx;
+	struct explorer *x = c->x;
+	unsigned page = (unsigned)(a->gpa >> REGION_SHIFT);
+	int must_drop = x->must_drop;
+
+	if (a->type == DSM_TRACK)
+		return track(c, a);
+	if (page >= x->cfg.pages || a->gpa != xp_gpa(page))
+		return xp_fail(x, "node %u: an action on address %#llx", c->self,
+			       (unsigned long long)a->gpa);
+	if (must_drop >= 0 && (a->type != DSM_DROP || must_drop != (int)page))
+		return xp_fail(x, "node %u has sent page %d and does not drop it", c->self,
+			       must_drop);
+	x->must_drop = -1;
+	return a->type == DSM_SEND ? send(c, page, a) : change(c, page, a);
+}
+
+/* ---- events ---- */
+
+static int take_message(struct explorer *x, struct xp_core *c, unsigned index)
+{
+	static const bool fresh = true, old = false;
+	struct xp_state *s = x->state;
+	struct xp_message m = s->message[index];
+	const struct wire_hdr h = {
+		.type = m.type,
+		.from = m.from,
+		.node = m.node,
+		.flags = m.flags,
+		.ticket = m.ticket,
+		.acks = m.acks,
+		.ticket_node = m.ticket_node,
+		.addr = xp_gpa(m.page),
+		.len = m.flags & WIRE_GRANT_DATA ? PAGE_BYTES : 0,
+	};
+	uint8_t written = s->written[m.page];
+	int r;
+
+	s->messages--;
+	memmove(&s->message[index], &s->message[index + 1],
+		(s->messages - index) * sizeof(s->message[0]));
+	if (m.flags & WIRE_GRANT_ZERO) /* map() takes what it gets without data from here */
+		s->written[m.page] = !m.fresh;
+	r = dsm_proto_message(c->proto, &h, m.fresh ? &fresh : &old, xp_now());
+	s->written[m.page] = written;
+	return r < 0 ? xp_fail(x, "node %u: %s of page %u from node %u for node %u: %s", c->self,
+			       wire_type_name(m.type), m.page, m.from, m.node, strerror(-r))
+		     : 0;
+}
+
+static int fault(struct explorer *x, struct xp_core *c, struct xp_event e)
+{
+	struct xp_page *p = &x->state->node[e.node].page[e.at];
+	int r;
+
+	p->waits = 1;
+	r = dsm_proto_fault(c->proto, xp_gpa(e.at) + 8, e.mode & XP_WRITE, xp_now());
+	if (r == -EAGAIN) { /* the driver has not taken it yet */
+		p->waits = 0;
+		return 0;
+	}
+	if (r == 1 && p->waits)
+		return xp_fail(x, "node %u: a fault on page %u is served, nobody woken", e.node,
+			       e.at);
+	return r < 0 ? xp_fail(x, "node %u: a fault on page %u: %s", e.node, e.at, strerror(-r))
+		     : 0;
+}
+
+static void crash(struct xp_state *s, unsigned node)
+{
+	uint8_t kept = 0;
+
+	memset(&s->node[node], 0, sizeof(s->node[node]));
+	s->node[node].crashed = s->crashed = 1;
+	for (unsigned i = 0; i < s->messages; i++)
+		if (s->message[i].to != node)
+			s->message[kept++] = s->message[i];
+	s->messages = kept;
+}
+
+static void use(uint8_t *budget)
+{
+	if (*budget != XP_UNLIMITED)
+		--*budget;
+}
+
+static int happen(struct explorer *x, struct xp_core *c, struct xp_event e)
+{
+	struct xp_node *n = &x->state->node[e.node];
+	int r = 0;
+
+	switch ((enum xp_kind)e.kind) {
+	case XP_DELIVER:
+		return take_message(x, c, e.at);
+	case XP_TICK:
+		r = dsm_proto_tick(c->proto, xp_now());
+		break;
+	case XP_FAULT:
+		use(&n->faults);
+		return fault(x, c, e);
+	case XP_PREFETCH:
+		use(&n->prefetches);
+		r = dsm_proto_prefetch(c->proto, xp_gpa(e.at), e.mode & XP_WRITE, xp_now());
+		break;
+	case XP_YIELD:
+		use(&n->yields);
+		dsm_proto_yield(c->proto);
+		break;
+	case XP_IDLE:
+		dsm_proto_set_idle(c->proto, !n->idle);
+		break;
+	default:
+		return -EINVAL;
+	}
+	return r < 0 ? xp_fail(x, "node %u: event %u: %s", e.node, e.kind, strerror(-r)) : 0;
+}
+
+/* Who may write has written: every other copy is old from now on. */
+static void write_pages(const struct explorer *x, struct xp_state *s)
+{
+	for (unsigned i = 0; i < x->cfg.nodes; i++)
+		for (unsigned p = 0; p < x->cfg.pages; p++) {
+			if (!(s->node[i].page[p].mapped & XP_WRITABLE))
+				continue;
+			s->written[p] = 1;
+			for (unsigned k = 0; k < x->cfg.nodes; k++)
+				s->node[k].page[p].mapped &= (uint8_t)~XP_FRESH;
+			for (unsigned k = 0; k < s->messages; k++)
+				if (s->message[k].page == p)
+					s->message[k].fresh = 0;
+			s->node[i].page[p].mapped |= XP_FRESH;
+		}
+}
+
+/* ---- the canonical form ---- */
+
+/* Visits every ticket of the state. */
+static void each_ticket(const struct explorer *x, struct xp_state *s,
+			void (*fn)(uint8_t *ticket, uint8_t *table), uint8_t *table)
+{
+	for (unsigned i = 0; i < x->cfg.nodes; i++) {
+		struct xp_node *n = &s->node[i];
+
+		fn(&n->ticket, table);
+		fn(&n->newest, table);
+		for (unsigned p = 0; p < x->cfg.pages; p++) {
+			fn(&n->page[p].ticket, table);
+			fn(&n->page[p].dticket, table);
+			for (unsigned k = 0; k < n->page[p].queued; k++)
+				fn(&n->page[p].queue[k].ticket, table);
+		}
+	}
+	for (unsigned i = 0; i < s->messages; i++)
+		fn(&s->message[i].ticket, table);
+}
+
+static void note(uint8_t *ticket, uint8_t *seen)
+{
+	seen[*ticket] = 1;
+}
+
+static void rename_ticket(uint8_t *ticket, uint8_t *name)
+{
+	*ticket = name[*ticket];
+}
+
+static unsigned gap(const struct explorer *x, const struct xp_state *s)
+{
+	unsigned left = 1;
+
+	if (x->cfg.faults == XP_UNLIMITED)
+		return GAP;
+	for (unsigned i = 0; i < x->cfg.nodes; i++)
+		left += s->node[i].faults;
+	return left;
+}
+
+/* 0 is no ticket and keeps its name; it counts as one that others have a distance to. */
+static void rename_tickets(const struct explorer *x, struct xp_state *s)
+{
+	uint8_t seen[256] = {0}, name[256] = {0};
+	unsigned most = gap(x, s), last = 0, next = 0;
+	bool fresh = false;
+
+	if (!x->cfg.turns) { /* they mean nothing: all become 0 */
+		each_ticket(x, s, rename_ticket, name);
+		return;
+	}
+	each_ticket(x, s, note, seen);
+	for (unsigned i = 0; i < x->cfg.nodes; i++)
+		fresh |= !s->node[i].newest && !s->node[i].crashed;
+	for (unsigned t = 1; t < 256; t++) {
+		if (!seen[t])
+			continue;
+		next += next || fresh ? MIN(t - last, most) : 1;
+		name[t] = (uint8_t)next;
+		last = t;
+	}
+	each_ticket(x, s, rename_ticket, name);
+}
+
+static int compare(const struct explorer *x, const struct xp_message *a, const struct xp_message *b)
+{
+	return memcmp(a, b, x->cfg.fifo ? 2 : sizeof(*a));
+}
+static_assert(offsetof(struct xp_message, to) == 1, "from and to come first");
+
+/* Stable: what a connection carries stays in order. */
+static void sort_messages(const struct explorer *x, struct xp_state *s)
+{
+	for (unsigned i = 1; i < s->messages; i++) {
+		struct xp_message m = s->message[i];
+		unsigned at = i;
+
+		for (; at > 0 && compare(x, &s->message[at - 1], &m) > 0; at--)
+			s->message[at] = s->message[at - 1];
+		s->message[at] = m;
+	}
+}
+
+int xp_step(struct explorer *x, struct xp_state *s, struct xp_event e)
+{
+	struct xp_node *n = &s->node[e.node];
+	struct xp_core *c = &x->core[e.node];
+	int r = 0;
+
+	x->events++;
+	x->state = s;
+	x->must_drop = -1;
+	x->sent_page = false;
+	x->zero = e.mode & XP_ZERO;
+	if (e.kind == XP_CRASH) {
+		crash(s, e.node);
+	} else if (e.kind == XP_LOSE) {
+		s->messages--;
+		memmove(&s->message[e.at], &s->message[e.at + 1],
+			(s->messages - e.at) * sizeof(s->message[0]));
+	} else if (e.kind == XP_TOUCH) {
+		n->page[e.at].mapped = XP_PRESENT | XP_WRITABLE;
+	} else if (e.kind == XP_EXPIRE) {
+		n->over = 1;
+	} else {
+		xp_core_put(c, n);
+		r = happen(x, c, e);
+		xp_core_get(c, n);
+	}
+	if (r == 0 && x->must_drop >= 0)
+		r = xp_fail(x, "node %u has sent page %d and kept it", e.node, x->must_drop);
+	write_pages(x, s);
+	rename_tickets(x, s);
+	sort_messages(x, s);
+	return r;
+}
+
+/* ---- what may happen ---- */
+
+void xp_first(struct explorer *x, struct xp_state *ret)
+{
+	*ret = (struct xp_state){0};
+	for (unsigned i = 0; i < x->cfg.nodes; i++) {
+		struct xp_node *n = &ret->node[i];
+
+		n->faults = (uint8_t)x->cfg.faults;
+		n->prefetches = (uint8_t)x->cfg.prefetches;
+		n->yields = (uint8_t)x->cfg.yields;
+		for (unsigned p = 0; p < x->cfg.pages; p++) {
+			if (xp_home(x, p) != i)
+				continue;
+			n->page[p].owner = n->page[p].requester = NO_NODE;
+			n->page[p].copy = DSM_OWNED;
+		}
+	}
+}
+
+struct list_of_events {
+	struct xp_event *at;
+	unsigned count, max;
+};
+
+static void add(struct list_of_events *l, enum xp_kind kind, unsigned node, unsigned at,
+		unsigned mode)
+{
+	assert(l->count < l->max);
+	l->at[l->count++] = (struct xp_event){.kind = (uint8_t)kind,
+					      .node = (uint8_t)node,
+					      .at = (uint8_t)at,
+					      .mode = (uint8_t)mode};
+}
+
+static bool same_connection(const struct xp_message *a, const struct xp_message *b)
+{
+	return a->from == b->from && a->to == b->to;
+}
+
+static void add_network(const struct explorer *x, const struct xp_state *s,
+			struct list_of_events *l)
+{
+	for (unsigned i = 0; i < s->messages; i++) {
+		const struct xp_message *m = &s->message[i], *before = i ? m - 1 : NULL;
+
+		if (before &&
+		    (x->cfg.fifo ? same_connection(before, m) : memcmp(before, m, sizeof(*m)) == 0))
+			continue;
+		add(l, XP_DELIVER, m->to, i, 0);
+		if (x->cfg.zeros && (m->type == WIRE_FWD_GETS || m->type == WIRE_FWD_GETM ||
+				     m->type == WIRE_GETS || m->type == WIRE_GETM))
+			add(l, XP_DELIVER, m->to, i, XP_ZERO);
+		/* A connection that breaks has lost all that it had not delivered. */
+		if (s->node[m->from].crashed)
+			add(l, XP_LOSE, m->from, i, 0);
+	}
+}
+
+static void add_faults(const struct explorer *x, const struct xp_node *n, unsigned node,
+		       unsigned page, struct list_of_events *l)
+{
+	const struct xp_page *p = &n->page[page];
+
+	if (xp_home(x, page) == node && !p->tracked) {
+		if (!(p->mapped & XP_PRESENT))
+			add(l, XP_TOUCH, node, page, 0);
+		return;
+	}
+	/* A fault that the copy suffices for changes nothing: xp_check() sees to what is mapped. */
+	for (unsigned write = p->copy == DSM_SHARED; write <= (p->copy != DSM_OWNED); write++) {
+		if (p->copy == DSM_OWNED)
+			break;
+		if (n->faults)
+			add(l, XP_FAULT, node, page, write ? XP_WRITE : 0);
+		if (n->prefetches && !p->pending)
+			add(l, XP_PREFETCH, node, page, write ? XP_WRITE : 0);
+	}
+}
+
+static bool has_demand(const struct explorer *x, const struct xp_node *n, bool due)
+{
+	for (unsigned p = 0; p < x->cfg.pages; p++)
+		if (n->page[p].hold == XP_DUE ||
+		    (n->page[p].hold == XP_LOUD &&
+		     (!due || n->idle || !n->ticket || n->over || !n->page[p].granted_now)))
+			return true;
+	return false;
+}
+
+static void add_turns(const struct explorer *x, const struct xp_state *s, unsigned node,
+		      struct list_of_events *l)
+{
+	const struct xp_node *n = &s->node[node];
+
+	if (!x->cfg.turns)
+		return;
+	if (has_demand(x, n, true)) {
+		add(l, XP_TICK, node, 0, 0);
+		if (x->cfg.zeros)
+			add(l, XP_TICK, node, 0, XP_ZERO);
+	}
+	if (n->ticket && !n->over)
+		add(l, XP_EXPIRE, node, 0, 0);
+	if (n->ticket && n->yields)
+		add(l, XP_YIELD, node, 0, 0);
+	if (x->cfg.idle)
+		add(l, XP_IDLE, node, 0, 0);
+}
+
+unsigned xp_events(const struct explorer *x, const struct xp_state *s, struct xp_event *ret,
+		   unsigned max)
+{
+	struct list_of_events l = {.at = ret, .max = max};
+
+	add_network(x, s, &l);
+	for (unsigned i = 0; i < x->cfg.nodes; i++) {
+		if (s->node[i].crashed)
+			continue;
+		add_turns(x, s, i, &l);
+		for (unsigned p = 0; p < x->cfg.pages; p++)
+			add_faults(x, &s->node[i], i, p, &l);
+		if (x->cfg.crash && !s->crashed)
+			add(&l, XP_CRASH, i, 0, 0);
+	}
+	return l.count;
+}
+
+bool xp_at_rest(const struct explorer *x, const struct xp_state *s)
+{
+	if (s->messages)
+		return false;
+	for (unsigned i = 0; i < x->cfg.nodes; i++)
+		if (has_demand(x, &s->node[i], false))
+			return false;
+	return true;
+}
