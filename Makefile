@@ -11,8 +11,8 @@ ARGS :=
 CLUSTER := docs/cluster.example.yaml
 OUT := $(BUILD)/acpi
 
-.PHONY: help build test test-long demo bench run-vmm run-acpi-gen integration-test check-kvm explore \
-	dev-setup lint format install clean
+.PHONY: help build test test-long fuzz demo bench run-vmm run-acpi-gen \
+	integration-test check-kvm explore dev-setup lint format install clean
 
 help: ## this list
 	@echo "SSI-HV: one Linux guest on several hosts. Targets:"
@@ -30,6 +30,10 @@ test: build ## all tests, one line each; ARGS="--help" tells how to choose
 test-long: build ## what is too long for every day
 	@tools/setup.sh lab test
 	@tests/run --build $(BUILD) --class long $(ARGS)
+
+fuzz: build ## libFuzzer on each parser: make fuzz ARGS="--seconds 600 --only fuzz-proto"
+	@tools/setup.sh test
+	@tests/run --build $(BUILD) --class fuzz --seconds 300 $(ARGS)
 
 demo: build ## boot one guest on two hosts and let it prove that they are one machine
 	@tools/setup.sh lab
@@ -70,4 +74,4 @@ install: build ## into the system; DESTDIR is honoured
 
 clean: ## remove all build directories; the lab's kernels in build/lab-cache stay
 	@test ! -d $(BUILD) || find $(BUILD) -mindepth 1 -maxdepth 1 ! -name lab-cache -exec rm -r {} +
-	@rm -rf build-clang build-sanitize
+	@rm -rf build-clang build-sanitize build-tsan build-fuzz

@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The protocol core among hostile peers: whatever they send, it answers -EPROTO or goes on, every
+ * action stays inside of guest memory and legal on this node's mappings, and a refused message
+ * changes nothing.
+ *
+ * Input: one byte of configuration, then steps of STEP bytes: a fault, the passing of time, a
+ * message from nothing, or an answer to one of the last messages that the core has sent, so that
+ * peers get far.
+ */
+#include "dsm/proto.h"
+#include "tests/fuzz/fuzz.h"
+
+#define NODES	  4
+#define REGIONS	  NODES
+#define PAGES	  2 /* used of each region */
+#define SELF	  1
+#define RECENT	  8
+#define STEP	  12
+#define FIRST_BAD (REGIONS * REGION_BYTES)
+
+struct victim {
+	struct dsm_proto *p;
+	uint64_t now;
+	unsigned actions, sends;
+	struct wire_hdr sent[RECENT]; /* the last ones; [sends % RECENT] is the oldest */
+	bool tracked[REGIONS];
+	bool present[REGIONS][PAGES], writable[REGIONS][PAGES];
+};
+
+static int home_of(void *ctx, uint64_t gpa)
+{
+	return (int)((gpa >> REGION_SHIFT) % NODES);
+}
+
+static void on_page(struct victim *v, const struct dsm_action *a)
+{
+	uint64_t region = a->gpa >> REGION_SHIFT, page = (a->gpa >> PAGE_SHIFT) % REGION_PAGES;
+
+	fuzz_check(region < REGIONS && page < PAGES);
+	bool plain = region % NODES == SELF && !v->tracked[region];
+	bool *present = &v->present[region][page], *writable = &v->writable[region][page];
+
+	switch (a->type) {
+	case DSM_MAP:
+		fuzz_check(!*present);
+		*present = true;
+		*writable = a->map.writable;
+		break;
+	case DSM_UNPROTECT:
+		fuzz_check(*present);
+		*writable = true;
+		break;
+	case DSM_PROTECT:
+		fuzz_check(*present && *writable);
+		*writable = false;
+		break;
+	case DSM_DROP:
+		fuzz_check(*present && !*writable);
+		*present = false;
+		break;
+	default:
+		fuzz_check(*present || plain);
+	}
+}
+
+static int emit(void *ctx, const struct dsm_action *a)
+{
+	struct victim *v = ctx;
+
+	v->actions++;
+	if (a->type == DSM_TRACK) {
+		unsigned region = (unsigned)(a->gpa >> REGION_SHIFT);
+
+		fuzz_check(region < REGIONS && !v->tracked[region]);
+		v->tracked[region] = true;
+		v->present[region][0] = v->writable[region][0] = true;
+		a->track.populated[0] = 1;
+	} else if (a->type != DSM_SEND) {
+		on_page(v, a);
+	} else {
+		fuzz_check(a->send.to < NODES && a->send.to != SELF);
+		v->sent[v->sends++ % RECENT] = a->send.hdr;
+		if (a->send.hdr.flags & WIRE_GRANT_DATA)
+			on_page(v, a);
+	}
+	return 0;
+}
+
+/* Mostly one of few pages, now and then no page at all. */
+static uint64_t some_gpa(uint64_t dice)
+{
+	if (dice >= 252)
+		return dice & 1 ? UINT64_MAX - dice * PAGE_BYTES : FIRST_BAD + (dice & 2);
+	return dice % REGIONS * REGION_BYTES + dice / REGIONS % PAGES * PAGE_BYTES;
+}
+
+/* Mostly a node of the cluster. */
+static uint8_t some_node(uint64_t dice)
+{
+	return (uint8_t)(dice < 248 ? dice % NODES : dice);
+}
+
+static struct wire_hdr some_message(struct fuzz_input *in)
+{
+	static const uint8_t types[] = {WIRE_GETS, WIRE_GETM,	 WIRE_FWD_GETS, WIRE_FWD_GETM,
+					WIRE_INV,  WIRE_INV_ACK, WIRE_DONE,	WIRE_GRANT,
+					WIRE_URGE, WIRE_PING};
+	struct wire_hdr h = {
+		.type = types[fuzz_take(in, 1) % sizeof(types)],
+		.flags = (uint8_t)fuzz_take(in, 1),
+		.from = some_node(fuzz_take(in, 1)),
+		.epoch = 1,
+		.node = some_node(fuzz_take(in, 1)),
+		.ticket = (uint8_t)fuzz_take(in, 1),
+		.acks = some_node(fuzz_take(in, 1)),
+		.ticket_node = some_node(fuzz_take(in, 1)),
+		.addr = some_gpa(fuzz_take(in, 1)),
+	};
+
+	if (h.flags == 255)
+		h.epoch = 2;
+	h.len = h.flags & WIRE_GRANT_DATA ? PAGE_BYTES : 0;
+	return h;
+}
+
+/* What might come back for one of the last messages. */
+static struct wire_hdr some_answer(const struct victim *v, struct fuzz_input *in)
+{
+	struct wire_hdr sent = v->sent[fuzz_take(in, 1) % MIN(v->sends, (unsigned)RECENT)];
+	uint64_t dice = fuzz_take(in, 1);
+	bool asked =
+		sent.type == WIRE_GETS || sent.type == WIRE_GETM || (sent.node == SELF && dice & 1);
+	struct wire_hdr h = {
+		.type = WIRE_DONE,
+		.from = sent.node,
+		.epoch = 1,
+		.node = sent.node,
+		.addr = sent.addr,
+	};
+
+	if (!asked)
+		return h;
+	h.type = dice < 248 ? WIRE_GRANT : WIRE_INV_ACK;
+	h.flags = h.type == WIRE_GRANT ? fuzz_take(in, 1) & 7 : 0;
+	h.len = h.flags & WIRE_GRANT_DATA ? PAGE_BYTES : 0;
+	h.acks = (uint8_t)(h.type == WIRE_GRANT ? fuzz_take(in, 1) % NODES : 0);
+	h.from = some_node(fuzz_take(in, 1));
+	return h;
+}
+
+static void check_same(const struct dsm_page_info *a, const struct dsm_page_info *b)
+{
+	fuzz_check(a->copy == b->copy && a->tracked == b->tracked && a->busy == b->busy);
+	fuzz_check(a->zero == b->zero && a->owner == b->owner && a->sharers == b->sharers);
+}
+
+/* Return: false when the core has died, which a hostile peer may achieve: the VM stops. */
+static bool receive(struct victim *v, const struct wire_hdr *h)
+{
+	static const uint8_t page[PAGE_BYTES];
+	struct dsm_page_info before, after;
+	unsigned actions = v->actions;
+
+	dsm_proto_page(v->p, h->addr, &before);
+	int r = dsm_proto_message(v->p, h, page, v->now);
+	fuzz_check(r == 0 || r == -EPROTO);
+	if (r == 0 || v->actions != actions)
+		return dsm_proto_tick(v->p, v->now) == 0;
+	dsm_proto_page(v->p, h->addr, &after);
+	check_same(&before, &after);
+	return true;
+}
+
+/* Return: as receive(). */
+static bool step(struct victim *v, struct fuzz_input in)
+{
+	uint64_t op = fuzz_take(&in, 1), passes = fuzz_take(&in, 1);
+	struct wire_hdr h;
+	int r;
+
+	v->now += passes;
+	switch (op % 8) {
+	case 0:
+	case 1:
+		r = dsm_proto_fault(v->p, some_gpa(fuzz_take(&in, 1)), op & 8, v->now);
+		fuzz_check(r == 0 || r == 1 || r == -EAGAIN || r == -EFAULT || r == -EPROTO);
+		return r != -EPROTO;
+	case 2:
+		r = dsm_proto_prefetch(v->p, some_gpa(fuzz_take(&in, 1)), op & 8, v->now);
+		fuzz_check(r == 0 || r == -EPROTO);
+		return r == 0;
+	case 3:
+		if (op & 16)
+			dsm_proto_yield(v->p);
+		else
+			dsm_proto_set_idle(v->p, op & 8);
+		fuzz_check(dsm_proto_tick(v->p, v->now) == 0);
+		return true;
+	case 4:
+	case 5:
+		h = some_message(&in);
+		return receive(v, &h);
+	default:
+		h = v->sends ? some_answer(v, &in) : some_message(&in);
+		return receive(v, &h);
+	}
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+	struct fuzz_input in = fuzz_input(data, len);
+	uint64_t setting = fuzz_take(&in, 1);
+	struct victim v = {.now = 1};
+	const struct dsm_proto_config cfg = {
+		.self = SELF,
+		.nodes = NODES,
+		.epoch = 1,
+		.hold_ns = setting & 1 ? 300 : 0,
+		.max_pending = 1 + (unsigned)(setting / 2 % 20),
+		.home = home_of,
+		.emit = emit,
+		.ctx = &v,
+		.gpa_end = FIRST_BAD,
+	};
+
+	fuzz_check(dsm_proto_new(&cfg, &v.p) == 0);
+	while (fuzz_left(&in)) {
+		size_t n = MIN((size_t)STEP, fuzz_left(&in));
+
+		/* A step begins where it begins, however much the one before it has read. */
+		if (!step(&v, fuzz_input(in.at, n)))
+			break;
+		in.at += n;
+	}
+	dsm_proto_free(v.p);
+	return 0;
+}
+
+size_t fuzz_seed(uint64_t *random, uint8_t *data, size_t room)
+{
+	return fuzz_noise(random, data, 1 + STEP * (10 + fuzz_random(random) % 300));
+}
