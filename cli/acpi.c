@@ -20,9 +20,9 @@ static int run(int argc, char **argv)
 	struct err err;
 	int which;
 
-	while ((which = options_next(&o, options, &value)) != OPTIONS_END) {
-		if (which == OPTIONS_BAD)
-			return STATUS_USAGE;
+	while ((which = options_next(&o, &verb_acpi, &value)) != OPTIONS_END) {
+		if (which == OPTIONS_STOP)
+			return o.status;
 		if (which == 0)
 			dir = value;
 		else if (file)

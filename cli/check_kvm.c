@@ -19,11 +19,13 @@ static int run(int argc, char **argv)
 	const char *value;
 	int which, r;
 
-	while ((which = options_next(&o, options, &value)) != OPTIONS_END) {
-		if (which == OPTIONS_BAD)
+	while ((which = options_next(&o, &verb_check_kvm, &value)) != OPTIONS_END) {
+		if (which == OPTIONS_STOP)
+			return o.status;
+		if (which == OPTIONS_POSITIONAL)
+			return usage_error("check-kvm takes no argument '%s'", value);
+		if (!option_is_json(&verb_check_kvm, value))
 			return STATUS_USAGE;
-		if (which == OPTIONS_POSITIONAL || strcmp(value, "json"))
-			return usage_error("check-kvm takes -o json only, not '%s'", value);
 		json = true;
 	}
 	r = vmm_probe_kvm(why, sizeof(why));

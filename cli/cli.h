@@ -25,7 +25,7 @@ struct verb {
 	const char *name;
 	const char *arguments; /* for help */
 	const char *help;
-	const struct option_spec *options; /* NULL: it reads its arguments itself */
+	const struct option_spec *options; /* NULL: none */
 	/* argv[0] is the verb. Return: the exit status. */
 	int (*run)(int argc, char **argv);
 };
@@ -38,17 +38,27 @@ struct options {
 	char **argv;
 	int at;
 	bool only_positional; /* "--" was seen */
+	int status;	      /* with OPTIONS_STOP */
 };
 
-enum { OPTIONS_END = -1, OPTIONS_BAD = -2, OPTIONS_POSITIONAL = -3 };
+enum { OPTIONS_END = -1, OPTIONS_STOP = -2, OPTIONS_POSITIONAL = -3 };
 
 /**
  * options_next() - take the next argument
  * @value: the option's value, or the positional argument
  *
- * Return: the index in @specs, or OPTIONS_*; OPTIONS_BAD was explained on standard error already.
+ * -h and --help are options of every verb: they print its help.
+ *
+ * Return: the index in the verb's options, or OPTIONS_*. OPTIONS_STOP: the verb ends with
+ * @o->status; a mistake was explained, or help was printed.
  */
-int options_next(struct options *o, const struct option_spec *specs, const char **value);
+int options_next(struct options *o, const struct verb *verb, const char **value);
+
+/** verb_help() - the verb and its options, on standard output. */
+void verb_help(const struct verb *verb);
+
+/** option_is_json() - check the value of -o; a wrong one is explained. */
+bool option_is_json(const struct verb *verb, const char *value);
 
 /** usage_error() - one line about a wrong command line. Return: STATUS_USAGE. */
 int usage_error(const char *fmt, ...) _printf_(1, 2);

@@ -16,15 +16,15 @@
 #include <sys/wait.h>
 
 #include "base/clock.h"
+#include "base/text.h"
 #include "cli/run.h"
 
 /* A string member as one printable line; "" when it is not there. */
 static void take_text(const json_t *o, const char *key, char *ret, size_t len)
 {
-	snprintf(ret, len, "%s", json_string_value(json_object_get(o, key)) ?: "");
-	for (char *p = ret; *p; p++)
-		if ((unsigned char)*p < 0x20 || *p == 0x7f)
-			*p = ' ';
+	const json_t *text = json_object_get(o, key);
+
+	text_clean(json_string_value(text) ?: "", json_string_length(text), ret, len);
 }
 
 static void on_log(struct node_run *node, const json_t *o)
@@ -34,7 +34,7 @@ static void on_log(struct node_run *node, const json_t *o)
 	take_text(o, "level", level, sizeof(level));
 	take_text(o, "text", text, sizeof(text));
 	if (strncmp(level, "warn", 4) == 0 || strncmp(level, "err", 3) == 0)
-		progress_say(node->run, "%s: %s", node->cfg->name, text);
+		progress_warn(node->run, "%s: %s", node->cfg->name, text);
 }
 
 static void on_phase(struct node_run *node, const json_t *o)
@@ -48,19 +48,30 @@ static void on_phase(struct node_run *node, const json_t *o)
 	strcpy(node->phase, text);
 	if (node == run->nodes && strcmp(text, "running") == 0 && !run->running_ns)
 		run->running_ns = clock_now_ns();
-	if (!run->progress.tty)
-		progress_say(run, "%s: %s", node->cfg->name, text);
+	progress_say(run, "%s: %s", node->cfg->name, text);
 }
 
-/* Most texts name the node already. */
+/* Most texts name a node already: this one, or the one that it has heard it from. */
 static void say_stopped(const struct node_run *node, char *ret, size_t len)
 {
-	const size_t name = strlen(node->cfg->name);
-	const bool named = strncmp(node->stop_text, node->cfg->name, name) == 0 &&
-			   strchr(": ", node->stop_text[name]);
+	const struct cluster_config *cfg = node->run->cfg;
+	const size_t word = strcspn(node->stop_text, ": ");
+	bool named = false;
+
+	for (unsigned i = 0; i < cfg->nodes_count; i++)
+		named |= strlen(cfg->nodes[i].name) == word &&
+			 memcmp(cfg->nodes[i].name, node->stop_text, word) == 0;
 
 	snprintf(ret, len, "%s%s%s", named ? "" : node->cfg->name, named ? "" : ": ",
 		 node->stop_text);
+}
+
+/* Return: NULL when no node has this name. */
+static const struct node_run *node_called(const struct run *run, const char *name)
+{
+	int i = cluster_find(run->cfg, name);
+
+	return i < 0 ? NULL : &run->nodes[i];
 }
 
 static void on_stopped(struct node_run *node, const json_t *o)
@@ -72,11 +83,14 @@ static void on_stopped(struct node_run *node, const json_t *o)
 		       {"reset", RUN_RESET},
 		       {"failed", RUN_FAILED},
 		       {"asked", RUN_INTERRUPTED}};
-	char reason[16], text[sizeof(node->run->reason)];
+	char reason[16], text[sizeof(node->stop_text) + 40], culprit_name[sizeof(node->cfg->name)];
+	const struct node_run *culprit;
 
 	take_text(o, "reason", reason, sizeof(reason));
 	take_text(o, "text", node->stop_text, sizeof(node->stop_text));
-	take_text(o, "culprit", node->culprit, sizeof(node->culprit));
+	take_text(o, "culprit", culprit_name, sizeof(culprit_name));
+	culprit = node_called(node->run, culprit_name);
+	node->blames = culprit != NULL;
 	node->stopped = true;
 	node->stop_result = RUN_FAILED;
 	for (size_t i = 0; i < ARRAY_SIZE(reasons); i++)
@@ -86,6 +100,12 @@ static void on_stopped(struct node_run *node, const json_t *o)
 	if (!node->stop_text[0])
 		strcpy(node->stop_text, reason);
 	say_stopped(node, text, sizeof(text));
+	if (node->stop_result == RUN_FAILED && culprit) {
+		/* What the node says of the other is told at once; the other may yet say more. */
+		run_end(node->run, RUN_LOST, 1000, "%s was lost: the guest cannot go on (%s)",
+			culprit->cfg->name, text);
+		return;
+	}
 	/* After a good end the nodes still exchange their reports. */
 	run_end(node->run, node->stop_result, node->stop_result == RUN_POWEROFF ? 2500 : 1000, "%s",
 		text);
@@ -101,7 +121,7 @@ void node_line(void *ctx, char *line, size_t len)
 		fprintf(node->log, "%s\n", line);
 	if (!event) {
 		if (line[0])
-			snprintf(node->last_words, sizeof(node->last_words), "%s", line);
+			text_clean(line, len, node->last_words, sizeof(node->last_words));
 	} else if (strcmp(event, "log") == 0) {
 		on_log(node, o);
 	} else if (strcmp(event, "phase") == 0) {
@@ -162,7 +182,7 @@ static const struct node_run *ended_badly(const struct run *run)
 
 void verdict(struct run *run)
 {
-	const struct node_run *failed = NULL, *bad;
+	const struct node_run *bad;
 
 	if (run->result == RUN_POWEROFF) {
 		bad = ended_badly(run);
@@ -180,25 +200,19 @@ void verdict(struct run *run)
 	for (unsigned i = 0; i < run->cfg->nodes_count; i++) {
 		const struct node_run *n = &run->nodes[i];
 
-		if (n->lost) {
-			run->result = RUN_LOST;
-			say_lost(n, run->reason, sizeof(run->reason));
-			return;
-		}
-		if (n->stopped && n->stop_result == RUN_FAILED && !n->culprit[0] && !failed)
-			failed = n;
-	}
-	for (unsigned i = 0; !failed && i < run->cfg->nodes_count; i++) {
-		const struct node_run *n = &run->nodes[i];
-
-		if (!n->culprit[0])
+		if (!n->lost)
 			continue;
 		run->result = RUN_LOST;
-		snprintf(run->reason, sizeof(run->reason),
-			 "%s was lost: the guest cannot go on (%s: %s)", n->culprit, n->cfg->name,
-			 n->stop_text);
+		say_lost(n, run->reason, sizeof(run->reason));
 		return;
 	}
-	if (failed)
-		say_stopped(failed, run->reason, sizeof(run->reason));
+	/* Nobody died without a word: whoever says that it failed by itself explains the others. */
+	for (unsigned i = 0; run->result == RUN_LOST && i < run->cfg->nodes_count; i++) {
+		const struct node_run *n = &run->nodes[i];
+
+		if (!n->stopped || n->stop_result != RUN_FAILED || n->blames)
+			continue;
+		run->result = RUN_FAILED;
+		say_stopped(n, run->reason, sizeof(run->reason));
+	}
 }

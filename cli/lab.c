@@ -13,6 +13,10 @@ static int run(int argc, char **argv)
 	const char *passed = NULL;
 	char tool[4096];
 
+	if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
+		verb_help(&verb_lab);
+		return STATUS_OK;
+	}
 	for (size_t i = 0; argc > 1 && i < ARRAY_SIZE(verbs); i++)
 		if (strcmp(argv[1], verbs[i].name) == 0)
 			passed = verbs[i].passed;

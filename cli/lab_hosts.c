@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 
 #include "base/clock.h"
+#include "base/text.h"
 #include "cli/run.h"
 
 struct step {
@@ -18,12 +19,16 @@ static void step_line(void *ctx, char *line, size_t len)
 {
 	struct step *s = ctx;
 	const char *text = strncmp(line, "lab: ", 5) == 0 ? line + 5 : line;
+	char doing[sizeof(s->last) + 8];
 
 	if (!*text)
 		return;
-	snprintf(s->last, sizeof(s->last), "%s", text);
-	if (!s->silent)
-		progress_say(s->run, "lab: %s", text);
+	text_clean(text, strlen(text), s->last, sizeof(s->last));
+	if (s->silent)
+		return;
+	snprintf(doing, sizeof(doing), "lab: %s", s->last);
+	progress_doing(s->run, doing);
+	progress_say(s->run, "lab: %s", s->last);
 }
 
 static void step_read(struct step *s, struct lines *lines, int *fd)
@@ -76,6 +81,7 @@ static int run_step(struct step *s, char *const *argv, bool stoppable, struct er
 			run_signal(run);
 		if (!stoppable)
 			continue;
+		progress_draw(run);
 		run_check_time(run);
 		if (run->result != RUN_GOES_ON && !ended)
 			step_stop(run, &c, &kill_at);
@@ -114,7 +120,10 @@ int lab_hosts_up(struct run *run, struct err *err)
 			      "--share", run->dir,	"--memory",    memory, "--smp", smp,
 			      "--slow",	 slow,		"--owner-pid", owner,  NULL};
 	run->lab_up = true;
+	progress_doing(run, "lab: starting");
 	status = run_step(&step, argv, true, err);
+	progress_clear(run);
+	progress_doing(run, "");
 	if (status < 0)
 		return status;
 	if (run->result != RUN_GOES_ON)

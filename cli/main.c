@@ -16,39 +16,28 @@ static const struct verb *find_verb(const char *name)
 	return NULL;
 }
 
-static void print_option(const struct option_spec *o)
+static int no_verb(const char *name)
 {
-	char form[64];
-
-	if (!o->help)
-		return;
-	if (o->letter)
-		snprintf(form, sizeof(form), "-%c, --%s %s", o->letter, o->name, o->argument ?: "");
-	else
-		snprintf(form, sizeof(form), "--%s %s", o->name, o->argument ?: "");
-	printf("      %-28s %s\n", form, o->help);
+	return usage_error("there is no verb '%s'", name);
 }
 
 static int help(const char *name)
 {
 	const struct verb *one = name ? find_verb(name) : NULL;
 
-	if (name && !one)
-		return usage_error("there is no verb '%s'", name);
-	if (!one)
-		puts("ssihv: many hosts, one machine for one guest\n\nusage: ssihv VERB ...\n");
-	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++) {
-		const struct verb *v = verbs[i];
-
-		if (one && v != one)
-			continue;
-		printf("  ssihv %s %s\n      %s\n", v->name, v->arguments, v->help);
-		for (const struct option_spec *o = v->options; one && o && o->name; o++)
-			print_option(o);
+	if (one) {
+		verb_help(one);
+		return STATUS_OK;
 	}
-	if (!one)
-		puts("  ssihv help [VERB]\n      this text, or one verb with its options\n"
-		     "  ssihv --version");
+	if (name)
+		return no_verb(name);
+	puts("ssihv: many hosts, one machine for one guest\n\nusage: ssihv VERB ...\n");
+	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
+		printf("  ssihv %s %s\n      %s\n", verbs[i]->name, verbs[i]->arguments,
+		       verbs[i]->help);
+	puts("  ssihv help [VERB], ssihv VERB --help\n      this text, or one verb with its "
+	     "options\n"
+	     "  ssihv --version");
 	return STATUS_OK;
 }
 
@@ -58,7 +47,8 @@ int main(int argc, char **argv)
 
 	if (argc < 2)
 		return usage_error("no verb");
-	if (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0)
+	if (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0 ||
+	    strcmp(argv[1], "-h") == 0)
 		return help(argc > 2 ? argv[2] : NULL);
 	if (strcmp(argv[1], "--version") == 0) {
 		puts("ssihv " SSIHV_VERSION);
@@ -66,6 +56,6 @@ int main(int argc, char **argv)
 	}
 	verb = find_verb(argv[1]);
 	if (!verb)
-		return usage_error("there is no verb '%s'", argv[1]);
+		return no_verb(argv[1]);
 	return verb->run(argc - 1, argv + 1);
 }

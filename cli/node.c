@@ -62,9 +62,9 @@ static int run(int argc, char **argv)
 	uint32_t epoch = 1;
 	int which;
 
-	while ((which = options_next(&o, options, &value)) != OPTIONS_END) {
-		if (which == OPTIONS_BAD)
-			return STATUS_USAGE;
+	while ((which = options_next(&o, &verb_node, &value)) != OPTIONS_END) {
+		if (which == OPTIONS_STOP)
+			return o.status;
 		if (which == OPTIONS_POSITIONAL)
 			return usage_error("node takes no argument '%s'", value);
 		values[which] = value;

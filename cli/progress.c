@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What happens, on standard error: on a terminal one status line that is redrawn, until the guest's
- * console takes the same terminal; else plain lines. Nothing with -q.
+ * console takes the same terminal; with -v each step as a line. The reason of the end is a line as
+ * soon as it is known, however long the nodes take to end.
  */
 #include <stdarg.h>
 #include <sys/ioctl.h>
@@ -12,6 +13,7 @@
 void progress_open(struct run *run)
 {
 	run->progress.quiet = run->opts->quiet;
+	run->progress.verbose = run->opts->verbose;
 	run->progress.tty = isatty(2);
 	run->progress.shared = isatty(2) && isatty(1);
 }
@@ -23,19 +25,48 @@ void progress_clear(struct run *run)
 	run->progress.drawn = false;
 }
 
+static _printf_(2, 0) void say(struct run *run, const char *fmt, va_list args)
+{
+	progress_clear(run);
+	fprintf(stderr, "[%6.1f] ", (double)(clock_now_ns() - run->started_ns) / 1e9);
+	vfprintf(stderr, fmt, args);
+	fputc('\n', stderr);
+}
+
 void progress_say(struct run *run, const char *fmt, ...)
 {
-	const double now = (double)(clock_now_ns() - run->started_ns) / 1e9;
+	va_list args;
+
+	if (!run->progress.verbose)
+		return;
+	va_start(args, fmt);
+	say(run, fmt, args);
+	va_end(args);
+}
+
+void progress_warn(struct run *run, const char *fmt, ...)
+{
 	va_list args;
 
 	if (run->progress.quiet)
 		return;
-	progress_clear(run);
-	fprintf(stderr, "[%6.1f] ", now);
 	va_start(args, fmt);
-	vfprintf(stderr, fmt, args);
+	say(run, fmt, args);
 	va_end(args);
-	fputc('\n', stderr);
+}
+
+void progress_doing(struct run *run, const char *text)
+{
+	snprintf(run->progress.doing, sizeof(run->progress.doing), "%s", text);
+}
+
+void progress_end(struct run *run)
+{
+	if (run->result == RUN_POWEROFF || strcmp(run->told, run->reason) == 0)
+		return;
+	progress_clear(run);
+	fprintf(stderr, "ssihv: %s\n", run->reason);
+	strcpy(run->told, run->reason);
 }
 
 void progress_draw(struct run *run)
@@ -49,7 +80,10 @@ void progress_draw(struct run *run)
 		return;
 	n = snprintf(line, sizeof(line), "[%6.1f]",
 		     (double)(clock_now_ns() - run->started_ns) / 1e9);
-	for (unsigned i = 0; i < run->cfg->nodes_count && n < (int)sizeof(line); i++)
+	if (p->doing[0])
+		n += snprintf(line + n, sizeof(line) - (size_t)n, "  %s", p->doing);
+	for (unsigned i = 0; !p->doing[0] && i < run->cfg->nodes_count && n < (int)sizeof(line);
+	     i++)
 		n += snprintf(line + n, sizeof(line) - (size_t)n, "  %s: %s",
 			      run->nodes[i].cfg->name,
 			      run->nodes[i].phase[0] ? run->nodes[i].phase : "starting");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* ssihv run: from a command line to a cluster that boots a guest, and to the report of it. */
 #include <ctype.h>
-#include <fcntl.h>
+#include <libgen.h>
 #include <math.h>
 #include <signal.h>
 #include <sys/random.h>
@@ -12,6 +12,7 @@
 #include "base/size.h"
 #include "cli/cli.h"
 #include "cli/run.h"
+#include "vmm/check_boot.h"
 
 enum {
 	OPT_LAB,
@@ -28,6 +29,7 @@ enum {
 	OPT_KEEP_LOGS,
 	OPT_OUTPUT,
 	OPT_QUIET,
+	OPT_VERBOSE,
 	OPT_NODE_PROGRAM,
 	OPT_COUNT,
 };
@@ -46,29 +48,31 @@ static const struct option_spec options[] = {
 	[OPT_SLOW] = {"slow", 0, "F", "the lab's hosts run F times slower (1 to 12)"},
 	[OPT_KEEP_LOGS] = {"keep-logs", 0, "DIR", "keep the logs, also after success"},
 	[OPT_OUTPUT] = {"output", 'o', "json", "the report on standard output, no table"},
-	[OPT_QUIET] = {"quiet", 'q', NULL, "no progress and no table"},
+	[OPT_QUIET] = {"quiet", 'q', NULL, "no warnings and no table"},
+	[OPT_VERBOSE] = {"verbose", 'v', NULL, "a line for every step of every node"},
 	/* For tests: a program that behaves like a node. */
 	[OPT_NODE_PROGRAM] = {"node-program", 0, "PATH", NULL},
 	[OPT_COUNT] = {NULL},
 };
 
-static int parse(int argc, char **argv, const char *given[OPT_COUNT])
+/* Return: whether to go on; else the verb ends with @status. */
+static bool parse(int argc, char **argv, const char *given[OPT_COUNT], int *status)
 {
 	struct options o = {argc, argv, 1};
 	const char *value = "";
 	int which;
 
-	while ((which = options_next(&o, options, &value)) != OPTIONS_END) {
-		if (which == OPTIONS_BAD)
-			return STATUS_USAGE;
-		if (which == OPTIONS_POSITIONAL)
-			return usage_error("run: '%s' is no option", value);
-		if (given[which])
-			return usage_error("run: --%s is given twice", options[which].name);
+	while ((which = options_next(&o, &verb_run, &value)) >= 0 && !given[which]) {
 		given[which] = value;
 		value = "";
 	}
-	return STATUS_OK;
+	if (which == OPTIONS_STOP)
+		*status = o.status;
+	else if (which == OPTIONS_POSITIONAL)
+		*status = usage_error("run: '%s' is no option", value);
+	else if (which != OPTIONS_END)
+		*status = usage_error("run: --%s is given twice", options[which].name);
+	return which == OPTIONS_END;
 }
 
 static int number(const char *text, unsigned max, unsigned *ret)
@@ -98,6 +102,8 @@ static int check_usage(const char *const given[OPT_COUNT], struct run_options *o
 		return usage_error("run: --slow is for the lab, not for --local");
 	if (given[OPT_OUTPUT] && strcmp(given[OPT_OUTPUT], "json"))
 		return usage_error("run: -o takes json, not '%s'", given[OPT_OUTPUT]);
+	if (given[OPT_QUIET] && given[OPT_VERBOSE])
+		return usage_error("run: -q and -v contradict; remove one");
 	if (given[OPT_TIMEOUT]) {
 		opts->timeout_s = strtod(given[OPT_TIMEOUT], &end);
 		if (!isfinite(opts->timeout_s) || opts->timeout_s <= 0 || *end)
@@ -109,6 +115,7 @@ static int check_usage(const char *const given[OPT_COUNT], struct run_options *o
 	opts->node_program = given[OPT_NODE_PROGRAM];
 	opts->json = given[OPT_OUTPUT];
 	opts->quiet = given[OPT_QUIET];
+	opts->verbose = given[OPT_VERBOSE];
 	return STATUS_OK;
 }
 
@@ -148,19 +155,22 @@ static int override(char **where, const char *value, bool is_path)
 	return 0;
 }
 
-static int check_file(const char *what, const char *path, struct err *err)
+/* Where the report and the logs will go: a long run must not end with what could be told now. */
+static int check_outputs(const struct run_options *opts, struct err *err)
 {
-	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	struct stat st;
+	_cleanup_free_ char *path = opts->report ? strdup(opts->report) : NULL;
 
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return err_set(err, -errno, "%s %s: %s; give the path of a readable file", what,
-			       path, strerror(errno));
-	if (!S_ISREG(st.st_mode))
-		return err_set(err, -EINVAL, "%s %s: %s; give the path of a file", what, path,
-			       S_ISDIR(st.st_mode) ? "is a directory" : "is no regular file");
-	if (!st.st_size)
-		return err_set(err, -EINVAL, "%s %s: is empty; give another file", what, path);
+	if (opts->report && !path)
+		return err_set(err, -ENOMEM, "out of memory");
+	if (path && access(dirname(path), W_OK) < 0)
+		return err_set(err, -errno, "--report %s: cannot be written: %s", opts->report,
+			       strerror(errno));
+	if (!opts->keep_logs)
+		return 0;
+	if ((mkdir(opts->keep_logs, 0777) < 0 && errno != EEXIST) ||
+	    access(opts->keep_logs, W_OK | X_OK) < 0)
+		return err_set(err, -errno, "--keep-logs %s: cannot be written: %s",
+			       opts->keep_logs, strerror(errno));
 	return 0;
 }
 
@@ -187,11 +197,8 @@ static int make_cluster(const char *const given[OPT_COUNT], struct cluster_confi
 	if (!cfg->kernel)
 		return err_set(err, -EINVAL, "no kernel to boot; give --kernel BZIMAGE");
 	/* On another host its own files count, and its node tells what is wrong with them. */
-	if (!cfg->nodes[0].ssh[0]) {
-		r = check_file("kernel", cfg->kernel, err);
-		if (r == 0 && cfg->initrd)
-			r = check_file("initrd", cfg->initrd, err);
-	}
+	if (!cfg->nodes[0].ssh[0])
+		r = vmm_check_boot(cfg, err);
 	if (r == 0)
 		*ret = TAKE_PTR(cfg);
 	return r;
@@ -199,13 +206,16 @@ static int make_cluster(const char *const given[OPT_COUNT], struct cluster_confi
 
 static int open_signals(struct run *run, struct err *err)
 {
+	static const int ends[] = {SIGINT, SIGTERM, SIGHUP};
+	struct sigaction now;
 	sigset_t set;
 
 	signal(SIGPIPE, SIG_IGN);
 	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGHUP);
+	/* What whoever started us has made us ignore, such as nohup, stays ignored. */
+	for (size_t i = 0; i < ARRAY_SIZE(ends); i++)
+		if (sigaction(ends[i], NULL, &now) == 0 && now.sa_handler != SIG_IGN)
+			sigaddset(&set, ends[i]);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	run->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (run->signal_fd < 0)
@@ -275,6 +285,7 @@ static int carry_out(struct run *run, struct err *err)
 	supervise(run);
 	progress_clear(run);
 	console_close(run);
+	progress_end(run);
 	return 0;
 }
 
@@ -311,8 +322,6 @@ static int tell(struct run *run)
 		report_table(report, stderr);
 	}
 	json_decref(report);
-	if (run->result != RUN_POWEROFF)
-		fprintf(stderr, "ssihv: %s\n", run->reason);
 	return status;
 }
 
@@ -338,7 +347,7 @@ static int run_cluster(struct cluster_config *cfg, const struct run_options *opt
 	lab_hosts_down(&run);
 	if (r < 0) {
 		run_end(&run, RUN_FAILED, 0, "%s", err.text);
-		status = failure(&err);
+		status = STATUS_FAILED;
 	} else {
 		status = tell(&run);
 	}
@@ -355,13 +364,14 @@ static int verb(int argc, char **argv)
 	const char *given[OPT_COUNT] = {NULL};
 	struct run_options opts = {NULL};
 	struct err err;
-	int status = parse(argc, argv, given);
+	int status;
 
-	if (status == STATUS_OK)
-		status = check_usage(given, &opts);
+	if (!parse(argc, argv, given, &status))
+		return status;
+	status = check_usage(given, &opts);
 	if (status != STATUS_OK)
 		return status;
-	if (make_cluster(given, &cfg, &err) < 0)
+	if (make_cluster(given, &cfg, &err) < 0 || check_outputs(&opts, &err) < 0)
 		return failure(&err);
 	return run_cluster(cfg, &opts);
 }

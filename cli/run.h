@@ -58,7 +58,7 @@ struct run_options {
 	const char *keep_logs;
 	const char *node_program; /* NULL: this program */
 	double timeout_s;	  /* 0: none */
-	bool json, quiet;
+	bool json, quiet, verbose;
 };
 
 /* A child process with its three pipes. */
@@ -85,7 +85,7 @@ struct node_run {
 	bool stopped;
 	enum run_result stop_result;
 	char stop_text[520];
-	char culprit[sizeof(((struct cluster_node *)NULL)->name)];
+	bool blames; /* it stopped because another node was lost */
 	json_t *report;
 };
 
@@ -106,8 +106,9 @@ struct console {
 };
 
 struct progress {
-	bool quiet, tty, shared; /* shared: the guest's console is on the same terminal */
+	bool quiet, verbose, tty, shared; /* shared: the guest's console is on the same terminal */
 	bool console_seen, drawn;
+	char doing[120]; /* before there are nodes */
 };
 
 struct run {
@@ -127,6 +128,7 @@ struct run {
 	/* How it ends. */
 	enum run_result result;
 	char reason[640];
+	char told[640];	     /* the reason as the user has read it */
 	uint64_t stop_at_ns; /* when nodes that still run are asked to stop */
 	enum stop_step stop_step;
 };
@@ -194,8 +196,14 @@ void console_feed(struct run *run);
 /* progress.c */
 
 void progress_open(struct run *run);
-/** progress_say() - one line that stays. */
+/** progress_say() - a step that was made: a line, if the user wants them all. */
 void progress_say(struct run *run, const char *fmt, ...) _printf_(2, 3);
+/** progress_warn() - a line that every user should see. */
+void progress_warn(struct run *run, const char *fmt, ...) _printf_(2, 3);
+/** progress_doing() - what goes on before there are nodes, for the status line. */
+void progress_doing(struct run *run, const char *text);
+/** progress_end() - why the run ends, also when the user wants no progress. Once for one reason. */
+void progress_end(struct run *run);
 /** progress_draw() - the status line, on a terminal. */
 void progress_draw(struct run *run);
 void progress_clear(struct run *run);

@@ -37,6 +37,7 @@ void run_end(struct run *run, enum run_result result, unsigned natural_ms, const
 	va_start(args, fmt);
 	vsnprintf(run->reason, sizeof(run->reason), fmt, args);
 	va_end(args);
+	progress_end(run);
 }
 
 static void kill_all(struct run *run, int signal)

@@ -147,7 +147,7 @@ def main():
         return 1
     less = reduced(args.hosts) if where == "--lab" and not args.full else ""
     say(f"demo: the guest on {args.hosts} hosts" + (f" (reduced proof: {less})" if less else ""))
-    status, report = run("cluster", [ssihv, "run", where, args.hosts,
+    status, report = run("cluster", [ssihv, "run", "-v", where, args.hosts,
                                      "--memory-per-node", args.memory, *common, "--append",
                                      f"quiet proof.expect_cpus={args.hosts} "
                                      f"proof.expect_nodes={args.hosts} {less} {args.append}"])

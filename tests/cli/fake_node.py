@@ -9,6 +9,7 @@ The plan is a list of words: each is one step, see steps() below.
 import argparse
 import json
 import os
+import pathlib
 import select
 import signal
 import sys
@@ -20,13 +21,45 @@ def event(name, kind, **fields):
     os.write(2, line.encode() + b"\n")
 
 
-def wait_for_eof(seconds):
-    """True when stdin ended: the launcher asks us to stop."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if select.select([0], [], [], 0.05)[0] and not os.read(0, 4096):
-            return True
-    return False
+PLACE = pathlib.Path(os.environ.get("FAKE_PIDS", "/none"))
+STOPPED = PLACE / "stopped"
+
+
+def stop(name, reason, text, culprit=""):
+    """The end, told to the launcher and to the peers: all end with the first one's reason."""
+    words = {"reason": reason, "text": text, **({"culprit": culprit} if culprit else {})}
+    event(name, "stopped", **words)
+    if PLACE.is_dir() and not STOPPED.exists():
+        (PLACE / f"{name}.new").write_text(json.dumps(words), encoding="ascii")
+        (PLACE / f"{name}.new").rename(STOPPED)
+    sys.exit(0 if reason == "poweroff" else 1)
+
+
+def wait_for_the_end():
+    """Until stdin ends, or a peer says that it stops. Its words, or those of who was asked to."""
+    while not STOPPED.exists():
+        if select.select([0], [], [], 0.02)[0] and not os.read(0, 4096):
+            return {"reason": "asked", "text": "asked to stop"}
+    return json.loads(STOPPED.read_text(encoding="ascii"))
+
+
+def be_deaf(name):
+    """Only SIGKILL ends us; that SIGTERM came is written down."""
+    signal.signal(signal.SIGTERM, lambda *_: (PLACE / f"{name}.term").touch())
+    event(name, "phase", text="deaf")
+    while True:
+        time.sleep(60)
+
+
+def fill_the_console(name):
+    """Prints until nobody takes any more."""
+    os.set_blocking(1, False)
+    while select.select([], [1], [], 0.3)[1]:
+        try:
+            os.write(1, b"x" * 79 + b"\n")
+        except BlockingIOError:
+            pass
+    event(name, "phase", text="console is full")
 
 
 def perform(word, args):
@@ -50,6 +83,8 @@ def perform(word, args):
             "remote": {"count": 5, "p50_us": 985.5, "p99_us": 1400.0, "max_us": 2000.0}})
     elif key == "text":
         os.write(2, value.replace("~", " ").encode() + b"\n")
+    elif key == "raw":
+        os.write(2, bytes.fromhex(value) + b"\n")
     elif key == "garbage":
         os.write(2, b'\xff\x00{"event": 3}\n{"event": "stopped", "reason": 9}\n'[:int(value)])
     elif key == "echo":
@@ -58,14 +93,15 @@ def perform(word, args):
             data += os.read(0, 100)
         os.write(1, b"heard " + data)
     elif key == "files":
-        with open(args.kernel, encoding="ascii") as kernel, open(args.cluster, encoding="ascii"):
-            os.write(1, f"kernel={kernel.read().strip()}\n".encode())
+        with open(args.kernel, "rb") as kernel, open(args.cluster, encoding="ascii"):
+            os.write(1, b"kernel=" + kernel.read(8) + b"\n")
     elif key == "stop":
         reason, _, rest = value.partition(":")
         text, _, culprit = rest.partition(":")
-        event(name, "stopped", reason=reason, text=text.replace("~", " "),
-              **({"culprit": culprit} if culprit else {}))
-        sys.exit(0 if reason == "poweroff" else 1)
+        stop(name, reason, text.replace("~", " "), culprit)
+    elif key == "wait-exit":
+        wait_for_the_end()
+        sys.exit(int(value))
     elif key == "exit":
         sys.exit(int(value))
     elif key == "die":
@@ -73,18 +109,17 @@ def perform(word, args):
     elif key == "sleep":
         time.sleep(float(value))
     elif key == "deaf":
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        while True:
-            time.sleep(60)
+        be_deaf(name)
+    elif key == "fill":
+        fill_the_console(name)
     elif key == "wait":
-        if wait_for_eof(float(value or 60)):
-            event(name, "stopped", reason="asked", text="asked to stop")
-            sys.exit(1)
+        words = wait_for_the_end()
+        event(name, "log", level="warning", text="heard the end")
+        stop(name, **words)
     elif key == "peers":
-        # As a peer that follows the first node: ends well when asked.
-        wait_for_eof(60)
-        event(name, "stopped", reason="poweroff", text="the guest powered off")
-        sys.exit(0)
+        # As a peer of a guest that powers off: ends well however it is asked.
+        wait_for_the_end()
+        stop(name, "poweroff", "the guest powered off")
     else:
         sys.exit(f"fake_node: no step {word}")
 
@@ -95,12 +130,11 @@ def main():
     for option in ("cluster", "name", "epoch", "kernel", "initrd", "append"):
         parser.add_argument(f"--{option}")
     args = parser.parse_args()
-    if pids := os.environ.get("FAKE_PIDS"):
-        with open(f"{pids}/{args.name}", "w", encoding="ascii") as file:
-            file.write(str(os.getpid()))
+    if PLACE.is_dir():
+        (PLACE / args.name).write_text(str(os.getpid()), encoding="ascii")
     event(args.name, "phase", text="connecting")
     event(args.name, "ready")
-    plan = args.append if args.kernel else os.environ.get(f"FAKE_PLAN_{args.name}", "wait=60")
+    plan = args.append if args.kernel else os.environ.get(f"FAKE_PLAN_{args.name}", "wait")
     for word in plan.split():
         perform(word, args)
 

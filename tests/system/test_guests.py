@@ -149,7 +149,7 @@ def a_cluster_file_gives_each_host_its_size(world):
 
 def loss_ends_the_run(world, victim, *words):
     """Kills the process victim(run) once the guest runs; the others must end and name node1."""
-    with subprocess.Popen(world.command(*words, "--timeout", 90), stdin=subprocess.DEVNULL,
+    with subprocess.Popen(world.command(*words, "-v", "--timeout", 90), stdin=subprocess.DEVNULL,
                           stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=world.env,
                           text=True) as run:
         try:
