@@ -12,7 +12,7 @@
 #include "dsm/uffd.h"
 
 #define FAULT_BATCH 16
-#define EVENTS	    32
+#define EVENTS	    (MAX_NODES + 16) /* all connections, and room for the rest */
 #define CONGESTED   (1 * MIB)
 
 /* Only what the message itself is to blame for is its sender's fault. */
@@ -137,7 +137,7 @@ static int take_nudge(struct shard *s)
 }
 
 /* Sleeps until the next event or @deadline. */
-static int sleep_events(struct shard *s, struct epoll_event *ev, uint64_t deadline)
+static int sleep_events(struct shard *s, struct epoll_event *ev, int max, uint64_t deadline)
 {
 	struct timespec ts, *timeout = NULL;
 
@@ -148,7 +148,21 @@ static int sleep_events(struct shard *s, struct epoll_event *ev, uint64_t deadli
 		ts.tv_nsec = (long)(left % NSEC_PER_SEC);
 		timeout = &ts;
 	}
-	return epoll_pwait2(s->epoll, ev, EVENTS, timeout, NULL);
+	return epoll_pwait2(s->epoll, ev, max, timeout, NULL);
+}
+
+/* Connections that hold what no event will tell, see conn_arm(). Return: how many. */
+static int armed(const struct shard *s, struct epoll_event *ev)
+{
+	int n = 0;
+
+	for (unsigned i = 0; i < s->cfg->nodes; i++) {
+		struct conn *c = shard_conn(s, i);
+
+		if (c && conn_arm(c) > 0)
+			ev[n++] = (struct epoll_event){.events = EPOLLIN, .data.ptr = c};
+	}
+	return n;
 }
 
 /* Waits for the next events: polling while an answer is near, else asleep up to the deadline. */
@@ -161,8 +175,13 @@ static int wait_events(struct shard *s, struct epoll_event *ev)
 	for (uint64_t now = s->now; n == 0 && now < spin_end && now < deadline;
 	     now = clock_now_ns())
 		n = epoll_wait(s->epoll, ev, EVENTS, 0);
-	if (n == 0)
-		n = sleep_events(s, ev, deadline);
+	if (n == 0) {
+		int here = armed(s, ev);
+		/* What else there is gets its turn, whatever a connection holds. */
+		n = sleep_events(s, ev + here, EVENTS - here, here ? 0 : deadline);
+		if (here)
+			n = here + MAX(n, 0);
+	}
 	if (n < 0)
 		return errno == EINTR ? 0 : -errno;
 	return n;

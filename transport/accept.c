@@ -8,19 +8,16 @@
  * does not speak like a node; a node that does not fit is told why.
  */
 #include <stdio.h>
-#include <sys/socket.h>
 
 #include "transport/accept.h"
-#include "transport/tcp.h"
 
 #define STRANGER_NS  (3 * NSEC_PER_SEC)
 #define ACCEPT_BATCH 16
 
 static void stranger_drop(struct stranger *s)
 {
-	if (s->fd >= 0)
-		close(s->fd);
-	s->fd = -1;
+	channel_drop(s->channel);
+	s->channel = NULL;
 }
 
 void strangers_expire(struct bringup *b, uint64_t now)
@@ -30,9 +27,9 @@ void strangers_expire(struct bringup *b, uint64_t now)
 	for (unsigned i = 0; i < b->stranger_count; i++) {
 		struct stranger *s = &b->strangers[i];
 
-		if (s->fd >= 0 && now >= s->deadline)
+		if (s->channel && now >= s->deadline)
 			stranger_drop(s);
-		if (s->fd < 0)
+		if (!s->channel)
 			continue;
 		if (kept != i)
 			b->strangers[kept] = *s;
@@ -60,7 +57,7 @@ static void refuse(struct bringup *b, struct stranger *s, bool busy, const char 
 	size_t len = hello_refuse((uint16_t)cfg->self, cfg->epoch, busy, why, bytes);
 	struct err line;
 
-	(void)greeting_send(s->fd, bytes, len); /* it may be gone: then nobody wants to know */
+	(void)channel_say(s->channel, bytes, len); /* it may be gone: then nobody wants to know */
 	if (!cfg->refused)
 		return;
 	err_set(&line, 0, "refused a connection: %s", why);
@@ -101,8 +98,8 @@ static void welcome(struct bringup *b, struct stranger *s, struct slot *slot, ui
 	uint8_t bytes[HELLO_BYTES];
 
 	hello_encode(&ours, bytes);
-	if (greeting_send(s->fd, bytes, sizeof(bytes)) == 0)
-		slot_up(b, slot, TAKE_FD(s->fd), instance);
+	if (channel_say(s->channel, bytes, sizeof(bytes)) == 0)
+		slot_up(b, slot, TAKE_PTR(s->channel), instance);
 }
 
 /* The greeting is complete: gives the socket to its slot, or leaves it to be dropped. */
@@ -144,10 +141,17 @@ static void admit(struct bringup *b, struct stranger *s, uint64_t now)
 
 void stranger_ready(struct bringup *b, struct stranger *s, uint64_t now)
 {
-	int r = greeting_read(s->fd, &s->greeting);
+	int r = 1;
 
-	if (r > 0)
-		admit(b, s, now);
+	if (!s->ready)
+		r = channel_step(s->channel, &s->want);
+	if (r > 0) {
+		s->ready = true;
+		s->want = POLLIN;
+		r = greeting_read(s->channel, &s->greeting);
+		if (r > 0)
+			admit(b, s, now);
+	}
 	if (r)
 		stranger_drop(s);
 }
@@ -164,27 +168,27 @@ static struct stranger *stranger_add(struct bringup *b)
 int accept_ready(struct bringup *b, uint64_t now)
 {
 	for (unsigned i = 0; i < ACCEPT_BATCH; i++) {
-		int fd = accept4(b->cfg->listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		struct channel *c;
+		int r = listener_accept(b->cfg->listener, &c);
 
-		if (fd < 0 && (errno == EMFILE || errno == ENFILE))
-			return err_set(b->err, -errno,
+		switch (r) {
+		case 0:
+			break;
+		case -EAGAIN:
+			return 0;
+		case -ECONNABORTED:
+			continue;
+		case -EMFILE:
+		case -ENFILE:
+			return err_set(b->err, r,
 				       "too many open files for the connections from other nodes: "
 				       "raise the limit (ulimit -n)");
-		if (fd < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
-			return 0;
-		if (fd < 0 && (errno == EBADF || errno == EINVAL || errno == ENOTSOCK))
-			return err_set(b->err, -errno, "no listening socket: %s", strerror(errno));
-		if (fd < 0)
-			continue; /* that one's trouble: gone again, network error (accept(2)) */
-		if (tcp_tune(fd) < 0) {
-			close(fd);
-			continue;
+		default:
+			return err_set(b->err, r, "cannot accept connections: %s", strerror(-r));
 		}
 		struct stranger *s = stranger_add(b);
 
-		s->fd = fd;
-		s->deadline = now + STRANGER_NS;
-		s->greeting.got = 0;
+		*s = (struct stranger){.channel = c, .deadline = now + STRANGER_NS};
 		stranger_ready(b, s, now);
 	}
 	return 0;

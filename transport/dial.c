@@ -6,26 +6,25 @@
  * tried again, address by address, with a pause after the last one. What will not heal by waiting
  * (a refusal, an answer that is none of ours) ends the bring-up with its reason.
  */
-#include <netinet/in.h>
-#include <sys/socket.h>
-
 #include "transport/dial.h"
-#include "transport/tcp.h"
 
 /* Longer than it takes to notice that a host has vanished (tcp.c). */
 #define BUSY_NS (6 * NSEC_PER_SEC)
 
+/* What this host lacks, and waiting does not bring. */
+static bool is_fatal(int code)
+{
+	return code == -EMFILE || code == -ENFILE || code == -ENOMEM;
+}
+
 static int fatal(struct bringup *b, const struct slot *s, int code)
 {
-	const struct mesh_config *cfg = b->cfg;
-
-	if (code == -EMFILE || code == -ENFILE)
-		return err_set(b->err, code,
-			       "too many open files for the connections to %s: raise the limit "
-			       "(ulimit -n)",
-			       cfg->name[s->peer]);
-	return err_set(b->err, code, "no socket for %s at %s: %s", cfg->name[s->peer],
-		       cfg->address[s->peer], strerror(-code));
+	if (code == -ENOMEM)
+		return err_set(b->err, code, "out of memory");
+	return err_set(b->err, code,
+		       "too many open files for the connections to %s: raise the limit "
+		       "(ulimit -n)",
+		       b->cfg->name[s->peer]);
 }
 
 static void try_again(struct bringup *b, struct slot *s, uint64_t now, const char *why)
@@ -35,32 +34,13 @@ static void try_again(struct bringup *b, struct slot *s, uint64_t now, const cha
 	slot_down(b, s, s->next ? now : now + RETRY_NS);
 }
 
-/*
- * A socket that connects to a free port of its own host can meet itself, when the kernel picks the
- * very port as its source: it would even take the port from the peer that is about to start.
- */
-static bool met_itself(int fd)
-{
-	struct sockaddr_storage local = {0}, remote = {0};
-	socklen_t local_len = sizeof(local), remote_len = sizeof(remote);
-
-	if (getsockname(fd, (struct sockaddr *)&local, &local_len) < 0 ||
-	    getpeername(fd, (struct sockaddr *)&remote, &remote_len) < 0)
-		return false;
-	return local_len == remote_len && memcmp(&local, &remote, local_len) == 0;
-}
-
-static void connected(struct bringup *b, struct slot *s, uint64_t now)
+static void say_hello(struct bringup *b, struct slot *s, uint64_t now)
 {
 	const struct wire_hello hello = slot_hello(b, s);
 	uint8_t bytes[HELLO_BYTES];
 
-	if (met_itself(s->fd)) {
-		try_again(b, s, now, "nobody listens there yet");
-		return;
-	}
 	hello_encode(&hello, bytes);
-	int r = greeting_send(s->fd, bytes, sizeof(bytes));
+	int r = channel_say(s->channel, bytes, sizeof(bytes));
 
 	if (r < 0) {
 		try_again(b, s, now, strerror(-r));
@@ -71,41 +51,33 @@ static void connected(struct bringup *b, struct slot *s, uint64_t now)
 	peer_trouble(b, s->peer, "it does not answer");
 }
 
+static void connecting(struct bringup *b, struct slot *s, uint64_t now)
+{
+	int r = channel_step(s->channel, &s->want);
+
+	if (r < 0)
+		try_again(b, s, now, strerror(-r));
+	else if (r > 0)
+		say_hello(b, s, now);
+}
+
 int dial_start(struct bringup *b, struct slot *s, uint64_t now)
 {
 	int r;
 
 	if (!s->next)
 		s->next = b->peers[s->peer].addresses;
-	s->fd = socket(s->next->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (s->fd < 0 && errno == EAFNOSUPPORT) {
-		try_again(b, s, now, strerror(EAFNOSUPPORT));
+	r = transport_dial(b->cfg->listener->transport, s->next->ai_addr, s->next->ai_addrlen,
+			   &s->channel);
+	if (is_fatal(r))
+		return fatal(b, s, r);
+	if (r < 0) {
+		try_again(b, s, now, strerror(-r));
 		return 0;
 	}
-	if (s->fd < 0)
-		return fatal(b, s, -errno);
 	s->state = SLOT_CONNECTING;
-	r = tcp_tune(s->fd);
-	if (r < 0)
-		return fatal(b, s, r);
-	if (connect(s->fd, s->next->ai_addr, s->next->ai_addrlen) == 0)
-		connected(b, s, now);
-	else if (errno != EINPROGRESS && errno != EINTR)
-		try_again(b, s, now, strerror(errno));
+	connecting(b, s, now);
 	return 0;
-}
-
-static void connect_ended(struct bringup *b, struct slot *s, uint64_t now)
-{
-	int error = 0;
-	socklen_t len = sizeof(error);
-
-	if (getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
-		error = errno;
-	if (error)
-		try_again(b, s, now, strerror(error));
-	else
-		connected(b, s, now);
 }
 
 static int not_ours(struct bringup *b, const struct slot *s)
@@ -157,7 +129,7 @@ static int answered(struct bringup *b, struct slot *s, uint64_t now)
 	/* It was started again: what is up leads to its former process. */
 	if (theirs.instance != b->peers[s->peer].instance)
 		peer_down(b, s->peer, now);
-	slot_up(b, s, s->fd, theirs.instance);
+	slot_up(b, s, s->channel, theirs.instance);
 	return 0;
 }
 
@@ -166,10 +138,10 @@ int dial_ready(struct bringup *b, struct slot *s, uint64_t now)
 	int r;
 
 	if (s->state == SLOT_CONNECTING) {
-		connect_ended(b, s, now);
+		connecting(b, s, now);
 		return 0;
 	}
-	r = greeting_read(s->fd, &s->greeting);
+	r = greeting_read(s->channel, &s->greeting);
 	if (r == 0)
 		return 0;
 	if (r == -EBADMSG)

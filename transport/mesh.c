@@ -22,7 +22,6 @@
 #include "transport/accept.h"
 #include "transport/address.h"
 #include "transport/dial.h"
-#include "transport/tcp.h"
 
 enum { POLL_LISTEN, POLL_CANCEL, POLL_SLOTS };
 
@@ -75,28 +74,33 @@ static bool awaits_meshed(const struct bringup *b, const struct slot *s)
 	return s->class_ == WIRE_CLASS_CONTROL && !b->peers[s->peer].heard;
 }
 
+static struct pollfd slot_poll(const struct bringup *b, const struct slot *s)
+{
+	struct pollfd p = {.fd = s->channel ? s->channel->fd : -1};
+
+	if (s->state == SLOT_CONNECTING)
+		p.events = s->want;
+	else if (s->state == SLOT_GREETING)
+		p.events = POLLIN;
+	else if (s->state == SLOT_UP)
+		p.events = (short)(s->channel->hangup | (awaits_meshed(b, s) ? POLLIN : 0));
+	return p;
+}
+
 static int fill_poll(struct bringup *b)
 {
-	static const short events[] = {
-		[SLOT_CONNECTING] = POLLOUT,
-		[SLOT_GREETING] = POLLIN,
-	};
+	const struct listener *l = b->cfg->listener;
 	unsigned n = POLL_SLOTS;
 
-	b->poll[POLL_LISTEN] = (struct pollfd){.fd = b->cfg->listen_fd, .events = POLLIN};
+	b->poll[POLL_LISTEN] = (struct pollfd){.fd = l ? l->fd : -1, .events = POLLIN};
 	b->poll[POLL_CANCEL] = (struct pollfd){.fd = b->cfg->cancel_fd, .events = POLLIN};
-	for (unsigned i = 0; i < b->slot_count; i++, n++) {
-		const struct slot *s = &b->slots[i];
+	for (unsigned i = 0; i < b->slot_count; i++)
+		b->poll[n++] = slot_poll(b, &b->slots[i]);
+	for (unsigned i = 0; i < b->stranger_count; i++) {
+		const struct stranger *s = &b->strangers[i];
 
-		b->poll[n] = (struct pollfd){
-			.fd = s->fd,
-			.events = s->state != SLOT_UP	? events[s->state]
-				  : awaits_meshed(b, s) ? POLLRDHUP | POLLIN
-							: POLLRDHUP,
-		};
+		b->poll[n++] = (struct pollfd){.fd = s->channel->fd, .events = s->want};
 	}
-	for (unsigned i = 0; i < b->stranger_count; i++, n++)
-		b->poll[n] = (struct pollfd){.fd = b->strangers[i].fd, .events = POLLIN};
 	return (int)n;
 }
 
@@ -118,11 +122,11 @@ static int patience(const struct bringup *b, uint64_t now, uint64_t deadline)
 /* A slot that is up has an event: MESHED, or its end. */
 static void up_ready(struct bringup *b, struct slot *s, uint64_t now)
 {
-	int r = awaits_meshed(b, s) ? greeting_read(s->fd, &s->greeting) : 0;
+	int r = awaits_meshed(b, s) ? greeting_read(s->channel, &s->greeting) : 0;
 
 	if (r > 0 && greeting_meshed(&s->greeting, s->peer, b->cfg->epoch))
 		b->peers[s->peer].heard = true;
-	if (r < 0 || (r > 0 && !b->peers[s->peer].heard) || slot_hung_up(s))
+	if (r < 0 || (r > 0 && !b->peers[s->peer].heard) || channel_gone(s->channel))
 		slot_died(b, s, now);
 }
 
@@ -133,7 +137,7 @@ static int handle_slots(struct bringup *b, uint64_t now)
 		int r = 0;
 
 		/* Not what has been closed by the fate of another since. */
-		if (!b->poll[POLL_SLOTS + i].revents || s->fd != b->poll[POLL_SLOTS + i].fd)
+		if (!b->poll[POLL_SLOTS + i].revents || !s->channel)
 			continue;
 		if (s->state == SLOT_UP)
 			up_ready(b, s, now);
@@ -151,7 +155,7 @@ static bool is_complete(struct bringup *b)
 	unsigned peers = b->cfg->nodes - 1;
 
 	for (unsigned i = 0; i < b->slot_count && b->complete == peers; i++)
-		if (slot_hung_up(&b->slots[i]))
+		if (channel_gone(b->slots[i].channel))
 			slot_died(b, &b->slots[i], clock_now_ns());
 	return b->complete == peers;
 }
@@ -169,7 +173,7 @@ static void tell_meshed(struct bringup *b, uint64_t now)
 		if (s->class_ != WIRE_CLASS_CONTROL || s->state != SLOT_UP ||
 		    b->peers[s->peer].told)
 			continue;
-		if (greeting_send(s->fd, &h, sizeof(h)) < 0)
+		if (channel_say(s->channel, &h, sizeof(h)) < 0)
 			slot_died(b, s, now);
 		else
 			b->peers[s->peer].told = true;
@@ -236,7 +240,8 @@ static int timed_out(struct bringup *b)
 						? "it is not connected to all others yet"
 						: p->trouble);
 	}
-	return err_set(b->err, code, "no connection within %u.%u s to %s", cfg->timeout_ms / 1000,
+	return err_set(b->err, code, "no connection over %s within %u.%u s to %s",
+		       cfg->listener->transport->ops->name, cfg->timeout_ms / 1000,
 		       cfg->timeout_ms / 100 % 10, list);
 }
 
@@ -252,7 +257,7 @@ static struct conn **place_of(struct mesh *m, const struct slot *s)
 	}
 }
 
-/* All slots are up: makes connections of their sockets. */
+/* All slots are up: makes connections of their channels. */
 static int build(struct bringup *b, struct mesh *ret)
 {
 	const struct mesh_config *cfg = b->cfg;
@@ -267,7 +272,7 @@ static int build(struct bringup *b, struct mesh *ret)
 		return err_set(b->err, -ENOMEM, "out of memory");
 	for (unsigned i = 0; i < b->slot_count; i++) {
 		struct slot *s = &b->slots[i];
-		const struct tcp_config tcp = {
+		const struct conn_config conn = {
 			.self = (uint16_t)cfg->self,
 			.peer = s->peer,
 			.shard = s->shard,
@@ -275,9 +280,9 @@ static int build(struct bringup *b, struct mesh *ret)
 			.epoch = cfg->epoch,
 		};
 
-		if (tcp_conn_new(s->fd, &tcp, place_of(&m, s)) < 0)
+		if (channel_open(s->channel, &conn, place_of(&m, s)) < 0)
 			return err_set(b->err, -ENOMEM, "out of memory");
-		s->fd = -1;
+		s->channel = NULL;
 	}
 	*ret = m;
 	m = (struct mesh){0};
@@ -287,8 +292,7 @@ static int build(struct bringup *b, struct mesh *ret)
 static void bringup_free(struct bringup *b)
 {
 	for (unsigned i = 0; i < b->stranger_count; i++)
-		if (b->strangers[i].fd >= 0)
-			close(b->strangers[i].fd);
+		channel_drop(b->strangers[i].channel);
 	for (unsigned i = 0; i < MAX_NODES; i++)
 		if (b->peers[i].addresses)
 			freeaddrinfo(b->peers[i].addresses);
@@ -316,6 +320,9 @@ int mesh_connect(const struct mesh_config *cfg, struct mesh *ret, struct err *er
 		return err_set(err, -EINVAL,
 			       "node %u of %u with %u shards is out of range (%u nodes, %u shards)",
 			       cfg->self, cfg->nodes, cfg->shards, MAX_NODES, MAX_SHARDS);
+	if (cfg->nodes > 1 && !(cfg->listener->transport->ops->caps & TRANSPORT_FIFO))
+		return err_set(err, -EINVAL, "messages over %s do not keep their order",
+			       cfg->listener->transport->ops->name);
 	b->cfg = cfg;
 	b->err = err;
 	r = bringup_init(b);

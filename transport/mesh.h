@@ -18,14 +18,14 @@
 #ifndef SSIHV_TRANSPORT_MESH_H
 #define SSIHV_TRANSPORT_MESH_H
 
-#include "base/err.h"
-#include "transport/transport.h"
+#include "transport/fabric.h"
 
 struct mesh_config {
 	unsigned nodes, self, shards;
 	const char *const *address; /* per node, "host:port" */
 	const char *const *name;    /* per node, for messages to the user */
-	int listen_fd;		    /* from mesh_listen(); stays the caller's */
+	/* Its transport dials, too. Peers may have dialled before. Stays the caller's. */
+	struct listener *listener;
 	uint64_t config_digest;
 	uint32_t epoch;
 	unsigned timeout_ms;
@@ -43,17 +43,6 @@ struct mesh {
 	struct conn *event[MAX_NODES];
 	struct conn **page; /* [shard * nodes + peer]; NULL for self */
 };
-
-/**
- * mesh_listen() - open the listening socket of @address ("host:port"; port 0 picks a free one)
- * @port: may be NULL; the port that was bound
- *
- * Peers may connect from now on; the kernel keeps them waiting for mesh_connect().
- *
- * Return: 0 with the socket in *@ret; negative errno with @err naming address and way out
- * (-EADDRINUSE, -EADDRNOTAVAIL, -EINVAL for what is no address).
- */
-int mesh_listen(const char *address, uint16_t *port, int *ret, struct err *err);
 
 /**
  * mesh_connect() - establish all connections

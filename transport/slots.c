@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdarg.h>
 #include <stdio.h>
-#include <sys/socket.h>
 
 #include "transport/slots.h"
 
@@ -21,7 +20,6 @@ int slots_init(struct bringup *b)
 				.peer = (uint16_t)peer,
 				.shard = (uint16_t)(i < 2 ? 0 : i - 2),
 				.class_ = of[MIN(i, 2U)],
-				.fd = -1,
 			};
 		}
 	}
@@ -31,17 +29,16 @@ int slots_init(struct bringup *b)
 void slots_free(struct bringup *b)
 {
 	for (unsigned i = 0; i < b->slot_count; i++)
-		if (b->slots[i].fd >= 0)
-			close(b->slots[i].fd);
+		channel_drop(b->slots[i].channel);
 	free(b->slots);
 }
 
-void slot_up(struct bringup *b, struct slot *s, int fd, uint32_t instance)
+void slot_up(struct bringup *b, struct slot *s, struct channel *channel, uint32_t instance)
 {
 	const struct mesh_config *cfg = b->cfg;
 	struct peer *p = &b->peers[s->peer];
 
-	s->fd = fd;
+	s->channel = channel;
 	s->state = SLOT_UP;
 	s->greeting.got = 0;
 	p->instance = instance;
@@ -62,9 +59,8 @@ void slot_down(struct bringup *b, struct slot *s, uint64_t retry_at)
 		b->complete--;
 	if (s->state == SLOT_UP && s->class_ == WIRE_CLASS_CONTROL)
 		p->told = p->heard = false;
-	if (s->fd >= 0)
-		close(s->fd);
-	s->fd = -1;
+	channel_drop(s->channel);
+	s->channel = NULL;
 	s->state = SLOT_DOWN;
 	s->retry_at = retry_at;
 }
@@ -86,19 +82,12 @@ void slot_died(struct bringup *b, struct slot *s, uint64_t now)
 		slot_down(b, s, now + RETRY_NS);
 }
 
-bool slot_hung_up(const struct slot *s)
-{
-	struct pollfd p = {.fd = s->fd, .events = POLLRDHUP};
-
-	return poll(&p, 1, 0) > 0;
-}
-
 bool peer_hung_up(const struct bringup *b, unsigned peer)
 {
 	for (unsigned i = 0; i < b->slot_count; i++) {
 		const struct slot *s = &b->slots[i];
 
-		if (s->peer == peer && s->state == SLOT_UP && !slot_hung_up(s))
+		if (s->peer == peer && s->state == SLOT_UP && !channel_gone(s->channel))
 			return false;
 	}
 	return true;
@@ -129,29 +118,16 @@ struct wire_hello slot_hello(const struct bringup *b, const struct slot *s)
 	};
 }
 
-int greeting_read(int fd, struct greeting *g)
+int greeting_read(struct channel *c, struct greeting *g)
 {
 	for (;;) {
 		ssize_t missing = greeting_missing(g), n;
 
 		if (missing <= 0)
 			return missing < 0 ? (int)missing : 1;
-		n = recv(fd, g->bytes + g->got, (size_t)missing, MSG_DONTWAIT);
-		if (n == 0)
-			return -ECONNRESET;
-		if (n < 0 && errno == EINTR)
-			continue;
+		n = channel_hear(c, g->bytes + g->got, (size_t)missing);
 		if (n < 0)
-			return errno == EAGAIN || errno == EWOULDBLOCK ? 0 : -errno;
+			return n == -EAGAIN ? 0 : (int)n;
 		g->got += (size_t)n;
 	}
-}
-
-int greeting_send(int fd, const void *bytes, size_t len)
-{
-	ssize_t n = send(fd, bytes, len, MSG_NOSIGNAL | MSG_DONTWAIT);
-
-	if (n < 0)
-		return -errno;
-	return (size_t)n == len ? 0 : -EIO;
 }

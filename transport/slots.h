@@ -22,7 +22,6 @@
 #define SSIHV_TRANSPORT_SLOTS_H
 
 #include <netdb.h>
-#include <poll.h>
 
 #include "transport/hello.h"
 #include "transport/mesh.h"
@@ -31,8 +30,8 @@
 #define RETRY_NS      (100 * NSEC_PER_MSEC)
 
 enum slot_state {
-	SLOT_DOWN,	 /* no socket. To dial: at retry_at; else the peer has to come */
-	SLOT_CONNECTING, /* connect(2) under way */
+	SLOT_DOWN,	 /* no channel. To dial: at retry_at; else the peer has to come */
+	SLOT_CONNECTING, /* channel_step() under way */
 	SLOT_GREETING,	 /* our hello is out, the answer is not in */
 	SLOT_UP,
 };
@@ -42,15 +41,18 @@ struct slot {
 	enum slot_state state;
 	uint16_t peer, shard;
 	enum wire_class class_;
-	int fd;
+	struct channel *channel;
+	short want; /* events while connecting */
 	uint64_t retry_at;
 	const struct addrinfo *next; /* address to dial next; NULL: from the first */
 	struct greeting greeting;    /* the hello; on control, then MESHED */
 };
 
-/* An accepted socket that has not said who it is. */
+/* An accepted channel that has not said who it is. */
 struct stranger {
-	int fd;
+	struct channel *channel; /* NULL: to be forgotten */
+	bool ready;		 /* channel_step() is done */
+	short want;
 	uint64_t deadline;
 	struct greeting greeting;
 };
@@ -89,17 +91,14 @@ int slots_init(struct bringup *b);
 
 void slots_free(struct bringup *b);
 
-/** slot_up() - the greeting is over; @fd now belongs to @s. @instance: the peer's. */
-void slot_up(struct bringup *b, struct slot *s, int fd, uint32_t instance);
+/** slot_up() - the greeting is over; @channel now belongs to @s. @instance: the peer's. */
+void slot_up(struct bringup *b, struct slot *s, struct channel *channel, uint32_t instance);
 
 /** slot_down() - close it; a slot that we dial is dialled again at @retry_at. */
 void slot_down(struct bringup *b, struct slot *s, uint64_t retry_at);
 
 /** slot_died() - @s was up, and its peer has let go of it. */
 void slot_died(struct bringup *b, struct slot *s, uint64_t now);
-
-/** slot_hung_up() - has the peer let go of @s, which is up? */
-bool slot_hung_up(const struct slot *s);
 
 /** peer_hung_up() - has it let go of all its slots that are up? */
 bool peer_hung_up(const struct bringup *b, unsigned peer);
@@ -114,9 +113,6 @@ void peer_trouble(struct bringup *b, unsigned peer, const char *fmt, ...) _print
 struct wire_hello slot_hello(const struct bringup *b, const struct slot *s);
 
 /** greeting_read() - read what is there. Return: 1 complete, 0 not yet, negative errno. */
-int greeting_read(int fd, struct greeting *g);
-
-/** greeting_send() - a fresh socket takes a greeting whole. Return: 0; negative errno. */
-int greeting_send(int fd, const void *bytes, size_t len);
+int greeting_read(struct channel *c, struct greeting *g);
 
 #endif

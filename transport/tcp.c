@@ -249,7 +249,6 @@ static void tcp_close(struct conn *c)
 }
 
 static const struct conn_ops tcp_ops = {
-	.name = "tcp",
 	.send = tcp_send,
 	.post = tcp_post,
 	.flush = tcp_flush,
@@ -257,7 +256,7 @@ static const struct conn_ops tcp_ops = {
 	.close = tcp_close,
 };
 
-int tcp_conn_new(int fd, const struct tcp_config *cfg, struct conn **ret)
+int tcp_conn_new(int fd, const struct conn_config *cfg, struct conn **ret)
 {
 	struct tcp_conn *t = aligned_alloc(64, ALIGN_UP(sizeof(*t), 64));
 

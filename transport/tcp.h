@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A connection over a TCP socket. The hello has been exchanged before (mesh.h, hello.h). */
+/*
+ * TCP. tcp_transport() is all that the bring-up needs; the rest is its parts, for those who have a
+ * connected socket already.
+ */
 #ifndef SSIHV_TRANSPORT_TCP_H
 #define SSIHV_TRANSPORT_TCP_H
 
-#include "transport/transport.h"
+#include "transport/fabric.h"
 
-struct tcp_config {
-	uint16_t self, peer; /* node numbers */
-	uint16_t shard;
-	enum wire_class class_;
-	uint32_t epoch;
-};
+/** tcp_transport() - the one TCP; it has no state and is never freed. */
+const struct transport *tcp_transport(void);
 
 /**
  * tcp_tune() - options of every socket of the mesh: non-blocking, no delay of small segments, and
@@ -26,6 +25,6 @@ int tcp_tune(int fd);
  *
  * Return: 0; -ENOMEM.
  */
-int tcp_conn_new(int fd, const struct tcp_config *cfg, struct conn **ret);
+int tcp_conn_new(int fd, const struct conn_config *cfg, struct conn **ret);
 
 #endif

@@ -2,6 +2,12 @@
 /*
  * A connection carries messages of one class between two nodes, in order, or it is broken.
  *
+ * FIFO. What one end has sent or posted is received at the other end in that order, each message
+ * once and whole, and none after one that was lost. Between connections there is no order: a
+ * message may overtake any number of those on another one, of another class or shard too. The
+ * protocols above rely on the first and must live with the second; tests/transport/conformance.c
+ * checks every transport for it, transport/faulty.h makes the most of it.
+ *
  * Goal: the same calls over any fabric (tcp today). A connection belongs to one thread at a time,
  * or its halves to two: one that calls conn_receive(), and one (under a lock, several) that calls
  * conn_send(), conn_post(), conn_flush() and conn_queued(). Nothing here blocks: what the socket
@@ -27,19 +33,32 @@ struct conn;
 typedef int (*conn_recv_fn)(void *ctx, struct conn *c, const struct wire_hdr *h,
 			    const void *payload);
 
+/* What a transport leaves out has a default, which stands with the function below. */
 struct conn_ops {
-	const char *name;
 	int (*send)(struct conn *c, const struct wire_hdr *h, const void *payload);
 	int (*post)(struct conn *c, const struct wire_hdr *h, const void *payload);
 	int (*flush)(struct conn *c);
 	int (*receive)(struct conn *c, conn_recv_fn take, void *ctx);
+	int (*arm)(struct conn *c);
 	void (*close)(struct conn *c);
+};
+
+/* What a connection is for: known when the greeting is over. */
+struct conn_config {
+	uint16_t self, peer; /* node numbers */
+	uint16_t shard;
+	enum wire_class class_;
+	uint32_t epoch;
 };
 
 /* The part of a connection that every transport has; embedded first in the transport's own. */
 struct conn {
 	const struct conn_ops *ops;
-	int fd; /* to poll, level-triggered: for reading; for writing while conn_queued() > 0 */
+	/*
+	 * To poll, level-triggered: for reading; for writing while conn_queued() > 0. Any event
+	 * means that both are worth a try. Before a thread sleeps on it, it asks conn_arm().
+	 */
+	int fd;
 	uint32_t epoch;
 	uint16_t self;
 	uint16_t peer;
@@ -86,17 +105,30 @@ static inline int conn_send(struct conn *c, const struct wire_hdr *h, const void
  * conn_post() - queue a copy of a message; it leaves with the next conn_flush()
  *
  * For messages that come in groups: together they cost one system call, and on a network fewer
- * packets. Return: as conn_send().
+ * packets. A transport for which that is nothing sends at once. Return: as conn_send().
  */
 static inline int conn_post(struct conn *c, const struct wire_hdr *h, const void *payload)
 {
-	return c->ops->post(c, h, payload);
+	return c->ops->post ? c->ops->post(c, h, payload) : c->ops->send(c, h, payload);
 }
 
 /** conn_flush() - send what is queued, as far as it goes now. Return: as conn_send(). */
 static inline int conn_flush(struct conn *c)
 {
 	return c->ops->flush(c);
+}
+
+/**
+ * conn_arm() - the receiving thread is about to sleep on @c->fd: is something here already?
+ *
+ * A transport may hold what its fd does not tell: a record that was decrypted whole, a completion
+ * that came before the next event was asked for. TCP holds nothing back and leaves this out.
+ *
+ * Return: 1: do not sleep, call conn_receive(); 0: the fd will tell.
+ */
+static inline int conn_arm(struct conn *c)
+{
+	return c->ops->arm ? c->ops->arm(c) : 0;
 }
 
 /**

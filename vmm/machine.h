@@ -50,7 +50,7 @@ struct node {
 	struct clock_sync sync;
 	struct cpu_identity cpu_own, cpu_common; /* of this host; of all hosts */
 
-	int listen_fd;
+	struct listener *listener;
 	struct mesh mesh;
 	struct link link[MAX_NODES];
 	struct pager *pager;

@@ -36,7 +36,6 @@ static int node_new(const struct node_options *options, struct node **ret)
 	n->epoch = options->epoch;
 	n->stop.culprit = -1;
 	n->kvm = (struct kvm){.sys = -1, .vm = -1};
-	n->listen_fd = -1;
 	n->input_open = true;
 	n->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	n->signals = open_signals();

@@ -9,6 +9,7 @@
  * Threads: the main thread.
  */
 #include "base/clock.h"
+#include "transport/tcp.h"
 #include "vmm/machine.h"
 
 #define SILENCE_MS 20000
@@ -46,10 +47,10 @@ int up_connections(struct node *n, struct err *err)
 	int r = cluster_digest(n->cfg, &mesh.config_digest);
 	if (r < 0)
 		return err_set(err, r, "cluster: out of memory");
-	r = mesh_listen(address[n->self], NULL, &n->listen_fd, err);
+	r = transport_listen(tcp_transport(), address[n->self], NULL, &n->listener, err);
 	if (r < 0)
 		return r;
-	mesh.listen_fd = n->listen_fd;
+	mesh.listener = n->listener;
 	r = mesh_connect(&mesh, &n->mesh, err);
 	if (r < 0)
 		return r;

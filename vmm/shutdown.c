@@ -116,7 +116,7 @@ void node_down(struct node *n)
 	kvm_close(&n->kvm);
 	ram_free(n->ram);
 	guest_input_free(&n->input);
-	closep(&n->listen_fd);
+	listener_close(TAKE_PTR(n->listener));
 	closep(&n->signals);
 	closep(&n->wake);
 }

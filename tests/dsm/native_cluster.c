@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "dsm/uffd.h"
+#include "transport/tcp.h"
 
 #define EPOCH	    5
 #define CONNECT_MS  10000
@@ -67,7 +68,7 @@ static void connect_all(struct native_node *n)
 					 .shards = n->cfg->shards,
 					 .address = address,
 					 .name = name,
-					 .listen_fd = n->listener,
+					 .listener = n->listener,
 					 .epoch = EPOCH,
 					 .timeout_ms = CONNECT_MS,
 					 .cancel_fd = -1};
@@ -121,7 +122,7 @@ static void node_main(struct native_node *n)
 {
 	map_ram(n);
 	connect_all(n);
-	close(n->listener);
+	listener_close(n->listener);
 	if (n->cfg->before)
 		n->cfg->before(n);
 	start_pager(n);
@@ -136,7 +137,7 @@ static void node_main(struct native_node *n)
 }
 
 static void node_process(const struct native_config *cfg, struct native_shared *shared,
-			 const int *listener, unsigned self, pid_t parent)
+			 struct listener *const *listener, unsigned self, pid_t parent)
 {
 	struct native_node n = {.cfg = cfg, .shared = shared, .self = self, .culprit = -2};
 
@@ -145,7 +146,7 @@ static void node_process(const struct native_config *cfg, struct native_shared *
 		_exit(1);
 	for (unsigned i = 0; i < cfg->nodes; i++)
 		if (i != self)
-			close(listener[i]);
+			listener_close(listener[i]);
 	n.listener = listener[self];
 	node_main(&n);
 	exit(0);
@@ -209,14 +210,16 @@ static int reap(const struct native_config *cfg, const struct native_shared *s, 
 }
 
 /* Before the fork, so that every node knows where the others listen. */
-static int listen_all(const struct native_config *cfg, struct native_shared *s, int *listener)
+static int listen_all(const struct native_config *cfg, struct native_shared *s,
+		      struct listener **listener)
 {
 	struct err err;
 
 	for (unsigned i = 0; i < cfg->nodes; i++) {
 		uint16_t port;
 
-		if (mesh_listen("127.0.0.1:0", &port, &listener[i], &err) < 0) {
+		if (transport_listen(tcp_transport(), "127.0.0.1:0", &port, &listener[i], &err) <
+		    0) {
 			fprintf(stderr, "# %s\n", err.text);
 			return -1;
 		}
@@ -228,7 +231,8 @@ static int listen_all(const struct native_config *cfg, struct native_shared *s, 
 int native_run(const struct native_config *cfg)
 {
 	struct native_shared *s = shared_new(cfg->nodes);
-	int listener[NATIVE_NODES_MAX] = {-1, -1, -1}, result = -1;
+	struct listener *listener[NATIVE_NODES_MAX] = {0};
+	int result = -1;
 	unsigned started = 0;
 	pid_t parent = getpid();
 
@@ -247,7 +251,7 @@ int native_run(const struct native_config *cfg)
 		result = reap(cfg, s, started);
 	}
 	for (unsigned i = 0; i < cfg->nodes; i++)
-		closep(&listener[i]);
+		listener_close(listener[i]);
 	munmap(s, sizeof(*s));
 	return result;
 }

@@ -46,7 +46,7 @@ struct native_node {
 	const struct native_config *cfg;
 	struct native_shared *shared;
 	unsigned self;
-	int listener;
+	struct listener *listener;
 	struct ram *ram;
 	struct mesh mesh;
 	struct pager *pager;

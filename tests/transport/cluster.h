@@ -14,6 +14,7 @@
 #include <sys/eventfd.h>
 
 #include "transport/mesh.h"
+#include "transport/tcp.h"
 
 #define NODES_MAX 5
 #define SHARDS	  2
@@ -33,6 +34,7 @@ struct node {
 };
 
 struct cluster {
+	const struct transport *transport;
 	unsigned nodes;
 	char address[NODES_MAX][32];
 	const char *addresses[NODES_MAX];
@@ -76,17 +78,23 @@ static inline void node_listen(struct cluster *c, unsigned i, const char *host)
 		.refused = note_refused,
 	};
 	snprintf(c->address[i], sizeof(c->address[i]), "%s:0", host);
-	assert_int_equal(mesh_listen(c->address[i], &port, &n->cfg.listen_fd, &n->err), 0);
+	assert_int_equal(
+		transport_listen(c->transport, c->address[i], &port, &n->cfg.listener, &n->err), 0);
 	snprintf(c->address[i], sizeof(c->address[i]), "%s:%u", host, port);
 	c->addresses[i] = c->address[i];
 }
 
-/* Everybody listens, nobody connects yet. */
-static inline void cluster_listen(struct cluster *c, unsigned nodes)
+/* Everybody listens over @t, nobody connects yet. */
+static inline void cluster_listen_over(struct cluster *c, const struct transport *t, unsigned nodes)
 {
-	*c = (struct cluster){.nodes = nodes};
+	*c = (struct cluster){.transport = t, .nodes = nodes};
 	for (unsigned i = 0; i < nodes; i++)
 		node_listen(c, i, "127.0.0.1");
+}
+
+static inline void cluster_listen(struct cluster *c, unsigned nodes)
+{
+	cluster_listen_over(c, tcp_transport(), nodes);
 }
 
 static inline uint16_t node_port(const struct cluster *c, unsigned i)
@@ -132,8 +140,7 @@ static inline void cluster_close(struct cluster *c)
 {
 	for (unsigned i = 0; i < c->nodes; i++) {
 		mesh_close(&c->node[i].mesh);
-		if (c->node[i].cfg.listen_fd >= 0)
-			close(c->node[i].cfg.listen_fd);
+		listener_close(c->node[i].cfg.listener);
 		close(c->node[i].cfg.cancel_fd);
 	}
 }

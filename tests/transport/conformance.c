@@ -26,7 +26,7 @@ struct fabric {
 
 static struct conn *tcp_end(int fd, uint16_t self, uint16_t peer, enum wire_class class_)
 {
-	const struct tcp_config cfg = {
+	const struct conn_config cfg = {
 		.self = self, .peer = peer, .shard = SHARD, .class_ = class_, .epoch = EPOCH};
 	struct conn *c;
 

@@ -46,7 +46,7 @@ static int take(void *ctx, struct conn *c, const struct wire_hdr *h, const void 
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-	struct tcp_config cfg = {.self = SELF, .peer = PEER, .epoch = EPOCH};
+	struct conn_config cfg = {.self = SELF, .peer = PEER, .epoch = EPOCH};
 	struct reference r = {data + 2, data + len, 0, 0};
 	unsigned total = 0;
 	struct wire_hdr h;

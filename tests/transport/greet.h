@@ -105,7 +105,7 @@ static inline unsigned slot_number(const struct wire_hello *h)
 /* Takes the next connection that comes to node @self, and its hello. */
 static inline int take_dialler(const struct cluster *c, unsigned self, struct wire_hello *hello)
 {
-	struct pollfd p = {.fd = c->node[self].cfg.listen_fd, .events = POLLIN};
+	struct pollfd p = {.fd = c->node[self].cfg.listener->fd, .events = POLLIN};
 	int fd;
 
 	assert_int_equal(poll(&p, 1, PATIENCE), 1);

@@ -60,8 +60,7 @@ static int reserve(uint16_t port)
 /* From now on node @i's host refuses connections; a socket that keeps its port. */
 static int node_stop_listening(struct cluster *c, unsigned i)
 {
-	close(c->node[i].cfg.listen_fd);
-	c->node[i].cfg.listen_fd = -1;
+	listener_close(TAKE_PTR(c->node[i].cfg.listener));
 	return reserve(node_port(c, i));
 }
 
@@ -74,7 +73,8 @@ static void a_node_that_starts_late_is_waited_for(void **state)
 
 	node_start(&c, 1);
 	usleep(300000); /* some attempts are refused meanwhile; any number will do */
-	assert_int_equal(mesh_listen(c.address[0], NULL, &c.node[0].cfg.listen_fd, &c.node[0].err),
+	assert_int_equal(transport_listen(c.transport, c.address[0], NULL, &c.node[0].cfg.listener,
+					  &c.node[0].err),
 			 0);
 	node_start(&c, 0);
 	assert_int_equal(node_join(&c, 0), 0);
@@ -171,16 +171,17 @@ static void a_taken_port_is_named(void **state)
 {
 	struct cluster c;
 	struct err err;
-	int fd = -7;
+	struct listener *l = NULL;
 
 	cluster_listen(&c, 1);
-	assert_int_equal(mesh_listen(c.address[0], NULL, &fd, &err), -EADDRINUSE);
+	assert_int_equal(transport_listen(c.transport, c.address[0], NULL, &l, &err), -EADDRINUSE);
 	assert_non_null(strstr(err.text, c.address[0]));
 	assert_non_null(strstr(err.text, "in use"));
 	/* TEST-NET-1 (RFC 5737): nobody's address. */
-	assert_int_equal(mesh_listen("192.0.2.1:0", NULL, &fd, &err), -EADDRNOTAVAIL);
+	assert_int_equal(transport_listen(c.transport, "192.0.2.1:0", NULL, &l, &err),
+			 -EADDRNOTAVAIL);
 	assert_non_null(strstr(err.text, "192.0.2.1:0"));
-	assert_int_equal(fd, -7);
+	assert_null(l);
 	cluster_close(&c);
 }
 

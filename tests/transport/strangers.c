@@ -107,7 +107,7 @@ static const char *connect_to_impostor(struct cluster *c, const void *bytes, siz
 
 	cluster_listen(c, 2);
 	node_start(c, 1);
-	struct pollfd p = {.fd = c->node[0].cfg.listen_fd, .events = POLLIN};
+	struct pollfd p = {.fd = c->node[0].cfg.listener->fd, .events = POLLIN};
 
 	assert_int_equal(poll(&p, 1, PATIENCE), 1);
 	int fd = accept(p.fd, NULL, NULL);

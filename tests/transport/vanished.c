@@ -133,7 +133,7 @@ static unsigned serve(struct cluster *cluster, bool busy, uint64_t end)
 static void a_vanished_host_is_noticed(void **state, bool busy)
 {
 	const struct cable *w = *state;
-	struct cluster c = {.nodes = 2};
+	struct cluster c = {.transport = tcp_transport(), .nodes = 2};
 
 	if (!w)
 		skip();

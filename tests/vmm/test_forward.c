@@ -41,10 +41,10 @@ static int set_up(void **state)
 	w->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	loopback_pair(fd);
 	for (unsigned i = 0; i < 2; i++) {
-		const struct tcp_config cfg = {.self = (uint16_t)!i,
-					       .peer = (uint16_t)i,
-					       .class_ = WIRE_CLASS_EVENT,
-					       .epoch = EPOCH};
+		const struct conn_config cfg = {.self = (uint16_t)!i,
+						.peer = (uint16_t)i,
+						.class_ = WIRE_CLASS_EVENT,
+						.epoch = EPOCH};
 
 		w->link[i] = (struct link){.wake = w->wake, .self = (uint16_t)!i, .epoch = EPOCH};
 		pthread_mutex_init(&w->link[i].lock, NULL);

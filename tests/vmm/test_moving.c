@@ -30,7 +30,7 @@ struct world {
 
 static struct conn *end(int fd, unsigned self, unsigned peer)
 {
-	const struct tcp_config cfg = {.self = (uint16_t)self,
+	const struct conn_config cfg = {.self = (uint16_t)self,
 				       .peer = (uint16_t)peer,
 				       .class_ = WIRE_CLASS_EVENT,
 				       .epoch = EPOCH};
