@@ -115,27 +115,42 @@ void console_write(struct run *run)
 	memmove(con->pending, con->pending + n, con->pending_len);
 }
 
-/* One byte from the terminal. Ctrl-A x is the user's way out of raw mode. */
-static void take_key(struct run *run, char c)
+/*
+ * One byte from the terminal. Ctrl-A x is the user's way out of raw mode.
+ *
+ * Return: is it for the guest?
+ */
+static bool take_key(struct run *run, char c)
 {
 	struct console *con = &run->console;
+	const bool escaped = con->escape;
 
-	if (con->raw && !con->escape && c == CTRL_A) {
-		con->escape = true;
-		return;
-	}
-	if (con->escape && c == 'x')
+	con->escape = con->raw && !escaped && c == CTRL_A;
+	if (escaped && c == 'x')
 		run_end(run, RUN_INTERRUPTED, 0, "ended by Ctrl-A x");
-	if (!con->escape || c == CTRL_A)
-		con->input[con->input_len++] = c;
-	con->escape = false;
+	return !con->escape && (!escaped || c == CTRL_A);
+}
+
+/* {"input": "..."} for the first node: a character is a byte. See vmm/commands.h. */
+static void put_input(struct console *con, const char *keys, size_t len)
+{
+	char *at = con->input + con->input_len;
+
+	if (!len)
+		return;
+	at = stpcpy(at, "{\"input\":\"");
+	for (size_t i = 0; i < len; i++)
+		at += sprintf(at, "\\u%04x", (unsigned char)keys[i]);
+	at = stpcpy(at, "\"}\n");
+	con->input_len = (size_t)(at - con->input);
 }
 
 void console_input(struct run *run)
 {
 	struct console *con = &run->console;
-	char data[sizeof(con->input)];
-	ssize_t n = read(0, data, sizeof(con->input) - con->input_len);
+	char data[CONSOLE_KEYS], keys[CONSOLE_KEYS];
+	size_t len = 0;
+	ssize_t n = read(0, data, sizeof(data));
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
@@ -143,7 +158,9 @@ void console_input(struct run *run)
 	if (n <= 0)
 		con->stdin_open = false;
 	for (ssize_t i = 0; i < n; i++)
-		take_key(run, data[i]);
+		if (take_key(run, data[i]))
+			keys[len++] = data[i];
+	put_input(con, keys, len);
 	console_feed(run);
 }
 

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* ssihv node: be one node of a cluster. `ssihv run` starts it on every host; so can a person. */
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
+#include <sys/stat.h>
 
 #include "cli/cli.h"
 #include "config/cluster.h"
@@ -31,6 +35,112 @@ static int parse_epoch(const char *text, uint32_t *ret)
 	return STATUS_OK;
 }
 
+/* ---- the node's port is this process ---- */
+
+/* A line is one write(2), so lines of threads do not mix. */
+static void write_event(void *ctx, const json_t *event)
+{
+	char *text = json_dumps(event, JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(6));
+
+	if (!text)
+		return;
+	size_t len = strlen(text);
+	text[len] = '\n'; /* in place of the final NUL */
+	/* Nobody is left to tell when standard error is gone. */
+	if (write(STDERR_FILENO, text, len + 1) < 0)
+		(void)0;
+	free(text);
+}
+
+/*
+ * Standard output as a descriptor that does not block: a console that nobody reads must not stop
+ * the node. O_NONBLOCK belongs to the open file, which a terminal or a pipe shares with the user's
+ * shell: so it is opened once more. Where that cannot be, a socket, it is changed and put back.
+ */
+static int open_console(int *restore)
+{
+	int flags = fcntl(STDOUT_FILENO, F_GETFL), fd = -1;
+	struct stat st;
+
+	*restore = -1;
+	if (flags < 0 || fstat(STDOUT_FILENO, &st) < 0 || S_ISREG(st.st_mode))
+		return dup(STDOUT_FILENO);
+	if (!S_ISSOCK(st.st_mode))
+		fd = open("/proc/self/fd/1", O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+	if (fd >= 0)
+		return fd;
+	if (!(flags & O_NONBLOCK) && fcntl(STDOUT_FILENO, F_SETFL, flags | O_NONBLOCK) == 0)
+		*restore = flags;
+	return dup(STDOUT_FILENO);
+}
+
+static void close_console(int fd, int restore)
+{
+	if (restore >= 0)
+		fcntl(STDOUT_FILENO, F_SETFL, restore);
+	closep(&fd);
+}
+
+/* Signals that end the node: blocked before any thread exists, taken by one of their own. */
+struct signals {
+	sigset_t set;
+	struct node *node;
+	pthread_t thread;
+};
+
+static void *take_signals(void *arg)
+{
+	struct signals *s = arg;
+	int number;
+
+	while (sigwait(&s->set, &number) == 0 && number != SIGUSR2) {
+		char why[40];
+
+		snprintf(why, sizeof(why), "ended by signal %d", number);
+		node_quit(s->node, why);
+	}
+	return NULL;
+}
+
+static int run_node(const struct node_options *what, struct signals *s)
+{
+	int restore, r;
+	const struct node_port port = {
+		.commands = STDIN_FILENO,
+		.console = open_console(&restore),
+		.event = write_event,
+	};
+
+	r = node_new(what, &port, &s->node);
+	if (r == 0) {
+		r = -pthread_create(&s->thread, NULL, take_signals, s);
+		if (r == 0) {
+			r = node_run(s->node);
+			pthread_kill(s->thread, SIGUSR2);
+			pthread_join(s->thread, NULL);
+		}
+		node_free(s->node);
+	}
+	close_console(port.console, restore);
+	return r;
+}
+
+static int run_with_signals(const struct node_options *what)
+{
+	struct signals s;
+
+	sigemptyset(&s.set);
+	sigaddset(&s.set, SIGTERM);
+	sigaddset(&s.set, SIGINT);
+	sigaddset(&s.set, SIGHUP);
+	sigaddset(&s.set, SIGUSR2); /* from ourselves: the node has ended */
+	pthread_sigmask(SIG_BLOCK, &s.set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	return run_node(what, &s);
+}
+
+/* ---- the verb ---- */
+
 static int be_node(const char *const values[OPT_COUNT], uint32_t epoch)
 {
 	_cleanup_(cluster_freep) struct cluster_config *cfg = NULL;
@@ -52,7 +162,7 @@ static int be_node(const char *const values[OPT_COUNT], uint32_t epoch)
 	};
 	if (self == 0 && !node.kernel)
 		return usage_error("the first node needs --kernel BZIMAGE");
-	return vmm_run(&node) < 0 ? STATUS_FAILED : STATUS_OK;
+	return run_with_signals(&node) < 0 ? STATUS_FAILED : STATUS_OK;
 }
 
 static int run(int argc, char **argv)

@@ -4,7 +4,8 @@
  *
  * THEORY. Each node is `ssihv node ...` behind a launcher, which is nothing but a command prefix:
  * none, `python3 lab.py exec ...`, or `ssh ...`. Between us and a node are three pipes:
- *   stdin   the guest's console input (first node); its end tells the node to stop
+ *   stdin   one JSON object a line: what the user types (first node), commands (see
+ *           vmm/commands.h); its end tells the node to stop
  *   stdout  the guest's console, raw (first node)
  *   stderr  one JSON object a line: what happens (see events.c); anything else is kept as log
  * One thread, one poll loop (supervise.c), no blocking but in poll.
@@ -89,6 +90,8 @@ struct node_run {
 	json_t *report;
 };
 
+#define CONSOLE_KEYS 512 /* typed bytes that are taken at a time */
+
 /* The guest's console: to our stdout, to a file, and watched for the lines of the proof. */
 struct console {
 	char pending[4096]; /* read from the guest, not yet written */
@@ -99,7 +102,7 @@ struct console {
 	json_t *proof;
 	uint64_t proof_start_ns;
 	/* Input. */
-	char input[512];
+	char input[6 * CONSOLE_KEYS + 256]; /* lines for the first node that it has not taken */
 	size_t input_len;
 	bool stdin_open, raw, escape;
 	struct termios before;

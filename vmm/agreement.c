@@ -127,7 +127,7 @@ static int check_width(const struct node *n, struct err *err)
  * Node 0 decides for all: the instruction set that every host has, the TSC's frequency, where
  * vCPUs start.
  */
-int up_agreement(struct node *n, struct err *err)
+int agreement_up(struct node *n, struct err *err)
 {
 	int r;
 
@@ -181,7 +181,7 @@ static int check_tsc(const struct node *n, struct err *err)
 		       (unsigned long long)own, (unsigned long long)guest);
 }
 
-int up_clock(struct node *n, struct err *err)
+int clock_up(struct node *n, struct err *err)
 {
 	if (n->self == 0)
 		return 0;
@@ -200,7 +200,15 @@ int up_clock(struct node *n, struct err *err)
 	return r;
 }
 
-int up_ready(struct node *n, struct err *err)
+/* Behind the vCPUs: nobody of this node reads it now. */
+int clock_pause(struct node *n)
+{
+	if (!guest_clock_stood(&n->clock))
+		guest_clock_stop(&n->clock);
+	return 0;
+}
+
+int ready_up(struct node *n, struct err *err)
 {
 	if (n->self == 0)
 		return wait_for(n, &n->ready, node_peers(n), "get ready", err);

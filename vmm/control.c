@@ -1,22 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The main thread's loop: it waits for peers, the user and signals, and lets the file that knows
- * act on each.
+ * The main thread's loop: it waits for peers and for whoever started the node, and lets the file
+ * that knows act on each.
  */
 #include <poll.h>
-#include <sys/signalfd.h>
 
 #include "vmm/machine.h"
 
-#define POLL_MAX (2 * MAX_NODES + 4)
-
-static void on_signal(struct node *n)
-{
-	struct signalfd_siginfo info;
-
-	if (read(n->signals, &info, sizeof(info)) == sizeof(info))
-		node_stop(n, WIRE_STOP_ASKED, -1, "ended by signal %u", info.ssi_signo);
-}
+#define POLL_MAX (2 * MAX_NODES + 3)
 
 static unsigned add(struct pollfd *fds, unsigned count, int fd, short events)
 {
@@ -29,16 +20,14 @@ static short wanted(bool queued)
 	return (short)(POLLIN | (queued ? POLLOUT : 0));
 }
 
-/* Order: wake, signals, input, output, then control and event of every peer that is alive. */
+/* Order: wake, commands, output, then control and event of every peer that is alive. */
 static unsigned fill(struct node *n, struct pollfd *fds)
 {
-	bool can_type = n->typed_len < sizeof(n->typed);
 	unsigned count = 0;
 
 	count = add(fds, count, n->wake, POLLIN);
-	count = add(fds, count, n->signals, POLLIN);
-	count = add(fds, count, n->input_open ? STDIN_FILENO : -1, can_type ? POLLIN : 0);
-	count = add(fds, count, n->printed_len ? STDOUT_FILENO : -1, POLLOUT);
+	count = add(fds, count, n->commands.fd, commands_wanted(n) ? POLLIN : 0);
+	count = add(fds, count, n->printed_len ? n->port->console : -1, POLLOUT);
 	for (unsigned i = 0; i < n->nodes; i++) {
 		bool alive = i != n->self && !(n->lost >> i & 1);
 		count = add(fds, count, alive ? n->mesh.control[i]->fd : -1,
@@ -63,16 +52,15 @@ int control_step(struct node *n, int timeout_ms)
 		if (fds[0].revents && read(n->wake, &token, sizeof(token)) < 0)
 			token = 0;
 		if (fds[1].revents)
-			on_signal(n);
-		if (fds[2].revents)
-			node_console_input(n, fds[2].revents);
+			commands_read(n, fds[1].revents);
 		for (unsigned i = 0; i < n->nodes; i++) {
-			short control = fds[4 + 2 * i].revents, event = fds[5 + 2 * i].revents;
+			short control = fds[3 + 2 * i].revents, event = fds[4 + 2 * i].revents;
 			/* What a thread left in the queue is flushed when it wakes us, too. */
-			if (control || event || (fds[0].revents && fds[5 + 2 * i].fd >= 0))
+			if (control || event || (fds[0].revents && fds[4 + 2 * i].fd >= 0))
 				peers_serve(n, i, control, event || fds[0].revents);
 		}
 	}
+	commands_run(n);
 	if (n->platform_up) {
 		node_console_feed(n);
 		node_console_flush(n);

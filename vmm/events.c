@@ -6,9 +6,9 @@
 
 #include "base/clock.h"
 
-void events_init(struct events *ev, const char *node)
+void events_init(struct events *ev, const char *node, const struct node_port *port)
 {
-	*ev = (struct events){.node = node, .start_ns = clock_now_ns()};
+	*ev = (struct events){.node = node, .port = port, .start_ns = clock_now_ns()};
 }
 
 static double elapsed(const struct events *ev)
@@ -24,18 +24,9 @@ void events_emit(const struct events *ev, const char *event, json_t *body)
 	if (line && body)
 		json_object_update_missing(line, body);
 	json_decref(body);
-	char *text =
-		line ? json_dumps(line, JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(6))
-		     : NULL;
+	if (line && ev->port->event)
+		ev->port->event(ev->port->ctx, line);
 	json_decref(line);
-	if (!text)
-		return;
-	size_t len = strlen(text);
-	text[len] = '\n'; /* in place of the final NUL: one write, one line */
-	/* Nobody is left to tell when standard error is gone. */
-	if (write(STDERR_FILENO, text, len + 1) < 0)
-		(void)0;
-	free(text);
 }
 
 static _printf_(1, 0) json_t *text_body(const char *fmt, va_list ap)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a node tells the program that started it: one JSON object a line on its standard error.
+ * What a node tells whoever started it, by its port; `ssihv node` writes it as a line to its
+ * standard error.
  *
  *   {"t": 1.234, "node": "node0", "event": "phase", "text": "connecting"}
  *   {"t": 1.9, "node": "node0", "event": "log", "level": "warning", "text": "..."}
@@ -8,22 +9,22 @@
  *   {"t": 9.0, "node": "node0", "event": "stopped", "reason": "poweroff", "text": "...",
  *    "culprit": "node1"}
  *   {"t": 9.1, "node": "node0", "event": "report", "report": {...}}
+ *   {"t": 3.1, "node": "node0", "event": "reply", "id": 8, "ok": true}     see vmm/commands.h
  *
- * t: seconds since the node started. A line is one write(2), so lines of threads do not mix.
+ * t: seconds since the node started.
  */
 #ifndef SSIHV_VMM_EVENTS_H
 #define SSIHV_VMM_EVENTS_H
 
-#include <jansson.h>
-
-#include "base/base.h"
+#include "vmm/node.h"
 
 struct events {
 	const char *node;
+	const struct node_port *port;
 	uint64_t start_ns;
 };
 
-void events_init(struct events *ev, const char *node);
+void events_init(struct events *ev, const char *node, const struct node_port *port);
 void events_phase(const struct events *ev, const char *fmt, ...) _printf_(2, 3);
 void events_log(const struct events *ev, const char *level, const char *fmt, ...) _printf_(3, 4);
 

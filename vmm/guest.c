@@ -26,7 +26,7 @@ static int write_acpi(struct node *n, uint64_t *rsdp, struct err *err)
 	return 0;
 }
 
-int up_input(struct node *n, struct err *err)
+int input_up(struct node *n, struct err *err)
 {
 	struct guest_input *in = &n->input;
 
@@ -43,14 +43,16 @@ int up_input(struct node *n, struct err *err)
 	return guest_cmdline(n->nodes, n->options->append, &in->cmdline, err);
 }
 
-void guest_input_free(struct guest_input *in)
+void input_down(struct node *n)
 {
+	struct guest_input *in = &n->input;
+
 	file_free(&in->kernel);
 	file_free(&in->initrd);
 	free(TAKE_PTR(in->cmdline));
 }
 
-int up_boot(struct node *n, struct err *err)
+int boot_up(struct node *n, struct err *err)
 {
 	struct boot_source source = {
 		.kernel = &n->input.image,
@@ -68,7 +70,7 @@ int up_boot(struct node *n, struct err *err)
 		r = boot_load(n->ram, &source, &entry, err);
 	if (r < 0)
 		return r;
-	guest_input_free(&n->input);
+	input_down(n); /* it is in guest memory now */
 
 	const struct vcpu_entry start = {
 		.rip = entry.rip,

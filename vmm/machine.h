@@ -9,12 +9,15 @@
 #include "dsm/pager.h"
 #include "transport/mesh.h"
 #include "vmm/clock_sync.h"
+#include "vmm/commands.h"
+#include "vmm/component.h"
 #include "vmm/events.h"
 #include "vmm/forward.h"
 #include "vmm/moving.h"
 #include "vmm/node.h"
 #include "vmm/platform.h"
 
+#define TYPED_ENOUGH	 4096  /* above that commands wait until the guest has read */
 #define PEERS_TIMEOUT_MS 60000 /* for peers to connect, and for each step of starting */
 
 /* Why the VM ends. The first to call node_stop() decides. */
@@ -34,13 +37,16 @@ struct guest_input {
 
 struct node {
 	const struct node_options *options;
+	const struct node_port *port;
 	const struct cluster_config *cfg;
 	unsigned self, nodes;
 	uint32_t epoch;
 	struct events ev;
 	struct stop stop;
-	int wake;    /* eventfd: something for the main thread */
-	int signals; /* signalfd */
+	int wake;   /* eventfd: something for the main thread */
+	int ending; /* eventfd: readable once node_stop() was called */
+	struct commands commands;
+	unsigned components; /* of the table, those that are up or half up */
 
 	struct guest_input input;
 	struct topology topology;
@@ -69,21 +75,31 @@ struct node {
 	/* Main thread: what has been heard. Bit i: of node i. */
 	uint64_t joined, ready, stopped, lost;
 	bool started;		   /* WIRE_START is in */
-	bool input_open;	   /* standard input has not ended */
 	uint64_t heard[MAX_NODES]; /* when, ns */
 	uint64_t next_ping;	   /* ns */
 	uint64_t run_ns;	   /* when the guest started */
 	bool platform_up;	   /* devices and vCPUs exist */
 	json_t *report;		   /* made when the vCPUs have stopped */
-	char typed[4096];	   /* input that the UART has not taken */
+	/* Typed, and not yet taken by the UART. */
+	char typed[TYPED_ENOUGH + COMMAND_LINE_MAX];
 	size_t typed_len;
-	char printed[4096]; /* output that standard output has not taken */
+	char printed[4096]; /* output that the port has not taken */
 	size_t printed_len;
 };
 
 /** node_stop() - end the VM. Any thread; only the first call counts. @culprit: -1 for no node. */
 void node_stop(struct node *n, enum wire_stop reason, int culprit, const char *fmt, ...)
 	_printf_(4, 5);
+
+/** node_wake() - the main thread has something to look at. Any thread. */
+static inline void node_wake(struct node *n)
+{
+	const uint64_t one = 1;
+
+	/* An eventfd whose counter is full wakes its reader just as well. */
+	if (write(n->wake, &one, sizeof(one)) < 0)
+		return;
+}
 
 static inline bool node_stopping(const struct node *n)
 {
@@ -97,28 +113,22 @@ static inline uint64_t node_peers(const struct node *n)
 	return all & ~(UINT64_C(1) << n->self);
 }
 
-/** node_up() - all stages. Return: 0; negative with the reason in n->stop. */
-int node_up(struct node *n);
-
-/** node_down() - end threads, tell the peers, report, free. Also after a half-done node_up(). */
+/** node_down() - tell the peers, take all components down. Also after a start that failed. */
 void node_down(struct node *n);
 
 /**
- * control_step() - wait up to @timeout_ms for messages, console, signals and handle them
+ * control_step() - wait up to @timeout_ms for messages, commands, console and handle them
  *
  * Return: 0, also when the VM was stopped by what came; negative errno when polling failed.
  */
 int control_step(struct node *n, int timeout_ms);
-
-/** node_console_input() - take what was typed, or that whoever started this node has gone. */
-void node_console_input(struct node *n, short events);
 
 /** node_console_feed() - offer typed bytes to the UART; what it does not take stays for the next
  * time.
  */
 void node_console_feed(struct node *n);
 
-/** node_console_flush() - write console output as far as standard output takes it. */
+/** node_console_flush() - write console output as far as the port takes it. */
 void node_console_flush(struct node *n);
 
 /** control_send() - send on the control connection to @peer; a broken one is found by receiving. */
@@ -139,20 +149,30 @@ int messages_event(void *ctx, struct conn *c, const struct wire_hdr *h, const vo
 int agreement_join(struct node *n, unsigned peer, const struct wire_join *join);
 int agreement_start(struct node *n, unsigned peer, const struct wire_start *start);
 
-/* Stages of node_up(), in its order. Return: 0; negative with @err, or with n->stop set. */
-int up_input(struct node *n, struct err *err);
-int up_memory(struct node *n, struct err *err);
-int up_kvm(struct node *n, struct err *err);
-int up_connections(struct node *n, struct err *err);
-int up_agreement(struct node *n, struct err *err);
-int up_clock(struct node *n, struct err *err);
-int up_pager(struct node *n, struct err *err);
-int up_vcpus(struct node *n, struct err *err);
-int up_ready(struct node *n, struct err *err);
-int up_boot(struct node *n, struct err *err);
-
-/** guest_input_free() - give back what is not in guest memory yet; harmless twice. */
-void guest_input_free(struct guest_input *in);
+/* The components, see vmm/component.h. */
+int memory_up(struct node *n, struct err *err);
+void memory_down(struct node *n);
+int kvm_up(struct node *n, struct err *err);
+void kvm_down(struct node *n);
+int input_up(struct node *n, struct err *err);
+void input_down(struct node *n);
+int peers_up(struct node *n, struct err *err);
+void peers_down(struct node *n);
+int agreement_up(struct node *n, struct err *err);
+int clock_up(struct node *n, struct err *err);
+int clock_pause(struct node *n);
+int pager_up(struct node *n, struct err *err);
+void pager_down(struct node *n);
+int devices_up(struct node *n, struct err *err);
+void devices_down(struct node *n);
+int vcpus_up(struct node *n, struct err *err);
+void vcpus_down(struct node *n);
+int ready_up(struct node *n, struct err *err);
+int boot_up(struct node *n, struct err *err);
+int guest_up(struct node *n, struct err *err);
+void guest_down(struct node *n);
+int guest_pause(struct node *n);
+void guest_resume(struct node *n);
 
 /** node_report() - this node's statistics for the "report" event. */
 json_t *node_report(struct node *n);

@@ -71,11 +71,11 @@ int messages_event(void *ctx, struct conn *c, const struct wire_hdr *h, const vo
 {
 	struct node *n = ctx;
 
-	/* Guests send events only after every node is ready; a stop may overtake the last ones. */
-	if (!n->platform_up)
-		return -EPROTO;
+	/* A stop may overtake the last ones; else guests send only after every node is ready. */
 	if (node_stopping(n))
 		return 0;
+	if (!n->platform_up)
+		return -EPROTO;
 	switch (h->type) {
 	case WIRE_IPI:
 		return interrupts_receive(&n->irq, h->node, payload);

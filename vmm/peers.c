@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The connections to the other nodes: made, served, watched, lost.
+ * The connections to the other nodes: made, served, watched, lost, closed.
  *
  * LIVENESS. A process that dies or a host that vanishes breaks its connections (the transport sees
  * to that within 5 s). A process that hangs is noticed by silence: every node but 0 pings node 0
@@ -8,11 +8,14 @@
  *
  * Threads: the main thread.
  */
+#include <sys/epoll.h>
+
 #include "base/clock.h"
 #include "transport/tcp.h"
 #include "vmm/machine.h"
 
 #define SILENCE_MS 20000
+#define GOODBYE_MS 2000
 
 static void on_peer(void *ctx, unsigned peer, unsigned complete, unsigned peers)
 {
@@ -22,7 +25,26 @@ static void on_peer(void *ctx, unsigned peer, unsigned complete, unsigned peers)
 		     peers);
 }
 
-int up_connections(struct node *n, struct err *err)
+/*
+ * What ends the connecting: a stop, or that whoever started this node has gone, which its command
+ * stream tells by hanging up. (A stream that cannot be polled, a file, tells nothing until read.)
+ */
+static int open_cancel(const struct node *n, struct err *err)
+{
+	struct epoll_event ending = {.events = EPOLLIN}, gone = {.events = 0};
+	int fd = epoll_create1(EPOLL_CLOEXEC);
+
+	if (fd < 0 || epoll_ctl(fd, EPOLL_CTL_ADD, n->ending, &ending) < 0 ||
+	    (n->commands.fd >= 0 && epoll_ctl(fd, EPOLL_CTL_ADD, n->commands.fd, &gone) < 0 &&
+	     errno != EPERM)) {
+		int r = err_set(err, -errno, "epoll: %s", strerror(errno));
+		closep(&fd);
+		return r;
+	}
+	return fd;
+}
+
+static int connect_all(struct node *n, int cancel, struct err *err)
 {
 	const char *address[MAX_NODES], *name[MAX_NODES];
 	struct mesh_config mesh = {
@@ -33,25 +55,34 @@ int up_connections(struct node *n, struct err *err)
 		.name = name,
 		.epoch = n->epoch,
 		.timeout_ms = PEERS_TIMEOUT_MS,
-		.cancel_fd = n->signals,
+		.cancel_fd = cancel,
 		.progress = on_peer,
 		.progress_ctx = n,
 	};
+	int r = cluster_digest(n->cfg, &mesh.config_digest);
 
-	if (n->nodes == 1) /* nobody to talk to, no port to open */
-		return 0;
+	if (r < 0)
+		return err_set(err, r, "cluster: out of memory");
 	for (unsigned i = 0; i < n->nodes; i++) {
 		address[i] = n->cfg->nodes[i].address;
 		name[i] = n->cfg->nodes[i].name;
 	}
-	int r = cluster_digest(n->cfg, &mesh.config_digest);
-	if (r < 0)
-		return err_set(err, r, "cluster: out of memory");
 	r = transport_listen(tcp_transport(), address[n->self], NULL, &n->listener, err);
 	if (r < 0)
 		return r;
 	mesh.listener = n->listener;
-	r = mesh_connect(&mesh, &n->mesh, err);
+	return mesh_connect(&mesh, &n->mesh, err);
+}
+
+int peers_up(struct node *n, struct err *err)
+{
+	if (n->nodes == 1) /* nobody to talk to, no port to open */
+		return 0;
+	_cleanup_close_ int cancel = open_cancel(n, err);
+	int r = cancel < 0 ? cancel : connect_all(n, cancel, err);
+
+	if (r == -ECANCELED)
+		node_quit(n, "whoever started this node has gone");
 	if (r < 0)
 		return r;
 	for (unsigned i = 0; i < n->nodes; i++) {
@@ -59,6 +90,28 @@ int up_connections(struct node *n, struct err *err)
 		n->heard[i] = clock_now_ns();
 	}
 	return 0;
+}
+
+/*
+ * Connections stay open until every peer has said that it stops, too: otherwise a peer could take
+ * our end for the reason of its own.
+ */
+static void wait_for_goodbyes(struct node *n)
+{
+	uint64_t end = clock_now_ns() + GOODBYE_MS * NSEC_PER_MSEC;
+
+	while ((~(n->stopped | n->lost) & node_peers(n)) && clock_now_ns() < end)
+		if (control_step(n, 50) < 0)
+			break;
+}
+
+void peers_down(struct node *n)
+{
+	if (n->mesh.shards)
+		wait_for_goodbyes(n);
+	mesh_close(&n->mesh);
+	n->mesh = (struct mesh){0};
+	listener_close(TAKE_PTR(n->listener));
 }
 
 void control_send(struct node *n, unsigned peer, struct wire_hdr hdr, const void *payload,

@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "vmm/machine.h"
 
-int up_memory(struct node *n, struct err *err)
+int memory_up(struct node *n, struct err *err)
 {
 	struct mem_layout layout;
 	int r = cluster_layout(n->cfg, &layout, err);
@@ -15,7 +15,12 @@ int up_memory(struct node *n, struct err *err)
 	return r;
 }
 
-int up_kvm(struct node *n, struct err *err)
+void memory_down(struct node *n)
+{
+	ram_free(TAKE_PTR(n->ram));
+}
+
+int kvm_up(struct node *n, struct err *err)
 {
 	int r = kvm_open(&n->kvm, err);
 
@@ -30,6 +35,11 @@ int up_kvm(struct node *n, struct err *err)
 	return 0;
 }
 
+void kvm_down(struct node *n)
+{
+	kvm_close(&n->kvm);
+}
+
 static void on_pager_failure(void *ctx, int culprit, const char *text)
 {
 	struct node *n = ctx;
@@ -42,7 +52,7 @@ static void on_pager_failure(void *ctx, int culprit, const char *text)
 			  n->cfg->nodes[culprit].name, text);
 }
 
-int up_pager(struct node *n, struct err *err)
+int pager_up(struct node *n, struct err *err)
 {
 	const struct pager_config cfg = {
 		.self = n->self,
@@ -62,4 +72,9 @@ int up_pager(struct node *n, struct err *err)
 		return r;
 	r = pager_start(n->pager);
 	return r < 0 ? err_set(err, r, "pager: cannot start its threads: %s", strerror(-r)) : 0;
+}
+
+void pager_down(struct node *n)
+{
+	pager_free(TAKE_PTR(n->pager));
 }

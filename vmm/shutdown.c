@@ -3,20 +3,14 @@
  * The end of a node, in one order for every reason:
  *
  *  1. tell the peers why (WIRE_STOP);
- *  2. tell the vCPUs to stop and take away what they may wait for: forwarded exits, then pages
- *     (closing the userfaultfd lets a fault go on, but the vCPU leaves KVM before it enters the
- *     guest again: its stop is pending);
- *  3. keep the connections open until every peer has said that it stops, too: otherwise a peer
- *     could take our end for the reason of its own;
- *  4. report, close, free.
+ *  2. take down the components, last first (vmm/component.c): the vCPUs end, with what they may
+ *     wait for, the console's last bytes are written, the peers say goodbye;
+ *  3. answer commands that still wait, report, say "stopped".
  */
 #include <stdarg.h>
 #include <stdio.h>
 
-#include "base/clock.h"
 #include "vmm/machine.h"
-
-#define GOODBYE_MS 2000
 
 void node_stop(struct node *n, enum wire_stop reason, int culprit, const char *fmt, ...)
 {
@@ -33,8 +27,14 @@ void node_stop(struct node *n, enum wire_stop reason, int culprit, const char *f
 	}
 	pthread_mutex_unlock(&n->stop.lock);
 	/* The main thread also looks at the reason at its next timeout. */
-	if (write(n->wake, &one, sizeof(one)) < 0)
+	if (write(n->ending, &one, sizeof(one)) < 0)
 		return;
+	node_wake(n);
+}
+
+void node_quit(struct node *n, const char *why)
+{
+	node_stop(n, WIRE_STOP_ASKED, -1, "%s", why);
 }
 
 static void tell_peers(struct node *n)
@@ -48,34 +48,6 @@ static void tell_peers(struct node *n)
 	for (unsigned i = 0; i < n->nodes; i++)
 		if (n->mesh.control[i] && !(n->lost >> i & 1))
 			control_send(n, i, hdr, n->stop.text, strlen(n->stop.text));
-}
-
-static void stop_vcpus(struct node *n)
-{
-	for (unsigned i = 0; i < n->topology.vcpus; i++)
-		if (n->vcpu[i])
-			vcpu_signal(n->vcpu[i], VCPU_EVENT_STOP, 0);
-	forward_cancel(&n->forward);
-	if (n->pager)
-		pager_stop(n->pager);
-	for (unsigned i = 0; i < n->topology.vcpus; i++)
-		if (n->vcpu[i])
-			vcpu_join(n->vcpu[i]);
-	if (n->platform_up)
-		n->report = node_report(n);
-	pager_free(n->pager);
-	n->pager = NULL;
-}
-
-static void wait_for_goodbyes(struct node *n)
-{
-	uint64_t end = clock_now_ns() + GOODBYE_MS * NSEC_PER_MSEC;
-
-	if (!n->mesh.shards)
-		return;
-	while ((~(n->stopped | n->lost) & node_peers(n)) && clock_now_ns() < end)
-		if (control_step(n, 50) < 0)
-			break;
 }
 
 static void emit_end(struct node *n)
@@ -92,31 +64,15 @@ static void emit_end(struct node *n)
 	if (body && n->stop.culprit >= 0)
 		json_object_set_new(body, "culprit",
 				    json_string(n->cfg->nodes[n->stop.culprit].name));
-	if (n->platform.printed.lost)
-		events_log(&n->ev, "warning", "%llu bytes of console output were not taken in time",
-			   (unsigned long long)n->platform.printed.lost);
 	if (n->report)
-		events_emit(&n->ev, "report", json_pack("{s:o}", "report", n->report));
+		events_emit(&n->ev, "report", json_pack("{s:o}", "report", TAKE_PTR(n->report)));
 	events_emit(&n->ev, "stopped", body);
 }
 
 void node_down(struct node *n)
 {
 	tell_peers(n);
-	stop_vcpus(n);
-	wait_for_goodbyes(n);
-	if (n->platform_up)
-		node_console_flush(n);
+	components_down(n);
+	commands_end(n);
 	emit_end(n);
-	for (unsigned i = 0; i < n->topology.vcpus; i++)
-		vcpu_free(n->vcpu[i]);
-	moving_free(&n->moving);
-	platform_free(&n->platform);
-	mesh_close(&n->mesh);
-	kvm_close(&n->kvm);
-	ram_free(n->ram);
-	guest_input_free(&n->input);
-	listener_close(TAKE_PTR(n->listener));
-	closep(&n->signals);
-	closep(&n->wake);
 }

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The vCPUs of a node: what they ask of the machine while the guest runs (each function here is on
- * the path of an exit, in the vCPU's own thread), and how they are made.
+ * the path of an exit, in the vCPU's own thread), and how they are made, run, paused and
+ * ended.
  */
 #include <sched.h>
 
+#include "base/clock.h"
 #include "vmm/machine.h"
 
 /* ---- what a vCPU asks for ---- */
@@ -80,6 +82,11 @@ static void vcpu_reset(void *ctx, struct vcpu *v, const char *text)
 	node_stop(ctx, WIRE_STOP_RESET, -1, "the guest reset itself: %s", text);
 }
 
+static void vcpu_parked(void *ctx, struct vcpu *v)
+{
+	node_wake(ctx);
+}
+
 static void vcpu_failed(void *ctx, struct vcpu *v, const char *text)
 {
 	node_stop(ctx, WIRE_STOP_FAILED, -1, "%s", text);
@@ -93,6 +100,7 @@ static const struct vcpu_ops vcpu_ops = {
 	.leave = vcpu_left,
 	.pass_on = vcpu_pass,
 	.reset = vcpu_reset,
+	.parked = vcpu_parked,
 	.failed = vcpu_failed,
 };
 
@@ -133,13 +141,27 @@ static int add_vcpu(struct node *n, unsigned index, enum vcpu_start start, struc
 	return r;
 }
 
-int up_vcpus(struct node *n, struct err *err)
+int devices_up(struct node *n, struct err *err)
 {
 	interrupts_init(&n->irq, n->self, &n->topology, n->link, n->vcpu, n->together);
+	return platform_init(&n->platform, &n->irq, n->wake, n->clock.unix_ns, on_power, n, err);
+}
+
+void devices_down(struct node *n)
+{
+	node_console_flush(n);
+	if (n->platform.printed.lost)
+		events_log(&n->ev, "warning", "%llu bytes of console output were not taken in time",
+			   (unsigned long long)n->platform.printed.lost);
+	platform_free(&n->platform);
+}
+
+int vcpus_up(struct node *n, struct err *err)
+{
+	int r = 0;
+
 	moving_init(&n->moving, &n->irq);
 	forward_init(&n->forward, n->link);
-	int r = platform_init(&n->platform, &n->irq, n->wake, n->clock.unix_ns, on_power, n, err);
-
 	for (unsigned i = 0; r == 0 && i < n->topology.vcpus; i++) {
 		if (n->topology.node[i] == n->self)
 			r = add_vcpu(n, i,
@@ -150,4 +172,66 @@ int up_vcpus(struct node *n, struct err *err)
 	}
 	n->platform_up = r == 0;
 	return r;
+}
+
+void vcpus_down(struct node *n)
+{
+	n->platform_up = false;
+	for (unsigned i = 0; i < n->topology.vcpus; i++)
+		vcpu_free(TAKE_PTR(n->vcpu[i]));
+	moving_free(&n->moving);
+}
+
+/* ---- running them ---- */
+
+int guest_up(struct node *n, struct err *err)
+{
+	n->run_ns = clock_now_ns();
+	for (unsigned i = 0; i < n->topology.vcpus; i++) {
+		int r = n->vcpu[i] ? vcpu_start(n->vcpu[i]) : 0;
+		if (r < 0)
+			return err_set(err, r, "vCPU %u: cannot start its thread: %s", i,
+				       strerror(-r));
+	}
+	events_emit(&n->ev, "ready", NULL);
+	return 0;
+}
+
+/*
+ * What a vCPU may wait for is taken away: accesses that were forwarded, then pages. Closing the
+ * userfaultfd lets a fault go on, but the vCPU leaves KVM before it enters the guest again: its
+ * stop is pending.
+ */
+void guest_down(struct node *n)
+{
+	for (unsigned i = 0; i < n->topology.vcpus; i++)
+		if (n->vcpu[i])
+			vcpu_signal(n->vcpu[i], VCPU_EVENT_STOP, 0);
+	forward_cancel(&n->forward);
+	pager_stop(n->pager);
+	for (unsigned i = 0; i < n->topology.vcpus; i++)
+		if (n->vcpu[i])
+			vcpu_join(n->vcpu[i]);
+	n->report = node_report(n);
+}
+
+int guest_pause(struct node *n)
+{
+	int r = 0;
+
+	for (unsigned i = 0; i < n->topology.vcpus; i++) {
+		if (!n->vcpu[i])
+			continue;
+		vcpu_pause(n->vcpu[i]);
+		if (!vcpu_is_parked(n->vcpu[i]))
+			r = -EINPROGRESS;
+	}
+	return r;
+}
+
+void guest_resume(struct node *n)
+{
+	for (unsigned i = 0; i < n->topology.vcpus; i++)
+		if (n->vcpu[i])
+			vcpu_resume(n->vcpu[i]);
 }

@@ -88,9 +88,11 @@ def perform(word, args):
     elif key == "garbage":
         os.write(2, b'\xff\x00{"event": 3}\n{"event": "stopped", "reason": 9}\n'[:int(value)])
     elif key == "echo":
-        data = b""
+        data = lines = b""
         while b"\n" not in data:
-            data += os.read(0, 100)
+            lines += os.read(0, 4096)
+            *whole, lines = lines.split(b"\n")
+            data += b"".join(json.loads(line)["input"].encode("latin-1") for line in whole)
         os.write(1, b"heard " + data)
     elif key == "files":
         with open(args.kernel, "rb") as kernel, open(args.cluster, encoding="ascii"):
