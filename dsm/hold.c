@@ -3,6 +3,7 @@
 
 #define WAIT_MAX 32 /* lengths that a turn may last before its node has run at all */
 #define RUN_MAX	 4  /* lengths that it may last after that, whatever else the node waits for */
+#define YIELDED	 16 /* a turn that was yielded runs for a length divided by this */
 
 int hold_init(struct hold_table *t, unsigned capacity, uint64_t length_ns, unsigned self)
 {
@@ -30,6 +31,7 @@ static void end_turn(struct hold_table *t)
 {
 	t->ticket = 0;
 	t->ran = t->first_ran = 0;
+	t->yielded = false;
 }
 
 /* When the turn is over, as far as is known now. */
@@ -40,7 +42,8 @@ static uint64_t turn_end(const struct hold_table *t)
 	if (!t->first_ran)
 		return t->began + WAIT_MAX * t->length;
 	uint64_t last = t->first_ran + RUN_MAX * t->length;
-	return t->ran ? MIN(t->ran + t->length, last) : last;
+	uint64_t length = t->yielded ? t->length / YIELDED : t->length;
+	return t->ran ? MIN(t->ran + length, last) : last;
 }
 
 static struct ticket ticket_of(const struct wire_hdr *demand)
@@ -93,7 +96,7 @@ void hold_run(struct hold_table *t, uint64_t now)
 
 void hold_yield(struct hold_table *t)
 {
-	end_turn(t);
+	t->yielded = t->ticket;
 }
 
 void hold_saw(struct hold_table *t, uint8_t ticket)

@@ -9,8 +9,10 @@
  *   waits    from the first fault on. The turn has a ticket, a number above all that were seen.
  *   runs     once no CPU of the node waits for a page any more, for `length` nanoseconds. A new
  *            fault makes it wait again, with the same ticket.
- *   is over  when it has run that long, when no CPU of the node is awake, or when the node yields:
- *            it has sent another one an interrupt, and mostly waits for what comes of it.
+ *   is over  when it has run that long, or when no CPU of the node is awake. A node that yields
+ *            (it has sent another one an interrupt, and mostly waits for what comes of it) runs
+ *            for a sixteenth of `length`: a CPU of its own that has just got its pages must be able
+ *            to use them once, and one that still waits keeps its ticket.
  *
  * A demand (INV, FWD) for a page that was fetched in this turn waits until the turn is over, if the
  * node runs, or if it waits and its ticket is older than the one of the node that asks. Everything
@@ -61,6 +63,7 @@ struct hold_table {
 	uint8_t ticket;	    /* number of this turn, 0 between turns */
 	uint8_t newest;	    /* number that was seen anywhere */
 	bool idle;	    /* no CPU of this node is awake */
+	bool yielded;	    /* this turn */
 	uint64_t began;	    /* ns, this turn */
 	uint64_t ran;	    /* ns, since when it runs; 0 while it waits */
 	uint64_t first_ran; /* ns, when it ran first in this turn; 0 before */
@@ -75,7 +78,7 @@ void hold_wait(struct hold_table *t, uint64_t now);
 /** hold_run() - no CPU of this node waits any more. */
 void hold_run(struct hold_table *t, uint64_t now);
 
-/** hold_yield() - another node has been asked for something: it goes first. */
+/** hold_yield() - another node has been asked for something: this turn is cut short. */
 void hold_yield(struct hold_table *t);
 
 /** hold_saw() - a message carried the ticket number @ticket. */

@@ -75,7 +75,8 @@ void pager_set_idle(struct pager *pager, bool idle);
 /**
  * pager_yield() - another node was sent an interrupt
  *
- * It may need pages that are held here before it can do what is asked of it. Any thread.
+ * It may need pages that are held here before it can do what is asked of it: what this node holds
+ * is given up soon (dsm/hold.h). Any thread.
  */
 void pager_yield(struct pager *pager);
 

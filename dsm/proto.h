@@ -199,7 +199,7 @@ int dsm_proto_tick(struct dsm_proto *p, uint64_t now);
  */
 void dsm_proto_set_idle(struct dsm_proto *p, bool idle);
 
-/** dsm_proto_yield() - the turn is over, see dsm/hold.h; for the demands that wait as above. */
+/** dsm_proto_yield() - the turn is cut short, see dsm/hold.h; ask dsm_proto_deadline() again. */
 void dsm_proto_yield(struct dsm_proto *p);
 
 /** dsm_proto_deadline() - when dsm_proto_tick() has work to do; UINT64_MAX for never. */

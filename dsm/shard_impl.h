@@ -25,7 +25,7 @@ struct shard {
 	int uffd, pagemap, epoll, stop;
 	int nudge;	      /* eventfd: look at `idle` and `yields` */
 	_Atomic bool idle;    /* no vCPU runs */
-	_Atomic bool yields;  /* the turn is to end */
+	_Atomic bool yields;  /* the turn is to be cut short */
 	_Atomic bool holding; /* demands wait for the end of a turn */
 	struct dsm_proto *proto;
 	struct timing timing;

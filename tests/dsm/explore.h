@@ -10,13 +10,14 @@
  * can be reached, nearest first, so that the way to a failure is as short as one can be.
  *
  * EVENTS. Any message arrives: any at all, or (fifo) the first of any connection. A node faults on
- * a page, asks for one ahead, falls idle, wakes, yields, its turn ends, it acts on the end. The
+ * a page, asks for one ahead, falls idle, wakes, its turn ends, it acts on the end. The
  * home touches its plain memory. One node may crash: what it sent may arrive or not.
  *
  * TIME is one question: is the turn over? That may become true at any moment (EXPIRE) and is acted
- * on at any later one (TICK), so every length of a turn is covered. Tickets are renumbered by age.
- * Gaps between them are kept up to what the faults that are left can use up, or up to GAP if faults
- * are not limited; there the order of turns is not exact any more, which is for progress alone.
+ * on at any later one (TICK), so every length of a turn is covered, yielded ones too. Tickets are
+ * renumbered by age. Gaps between them are kept up to what the faults that are left can use up, or
+ * up to GAP if faults are not limited; there the order of turns is not exact any more, which is for
+ * progress alone.
  *
  * CONTENT of a page is one bit: the last value or not. Whoever may write is taken to have written
  * at once, which is the worst case; a page that is sent may turn out to be all zero (`zeros`).
@@ -45,14 +46,14 @@
 
 struct xp_config {
 	unsigned nodes, pages;
-	bool apart;			     /* the pages have different homes, else node 0 */
-	bool fifo;			     /* messages between two nodes keep their order */
-	bool turns;			     /* hold pages */
-	bool zeros;			     /* a page that is sent may be all zero */
-	bool idle;			     /* nodes fall idle and wake */
-	bool crash;			     /* one node may crash */
-	unsigned max_pending;		     /* of the cores */
-	unsigned faults, prefetches, yields; /* that each node may make, or XP_UNLIMITED */
+	bool apart;		     /* the pages have different homes, else node 0 */
+	bool fifo;		     /* messages between two nodes keep their order */
+	bool turns;		     /* hold pages */
+	bool zeros;		     /* a page that is sent may be all zero */
+	bool idle;		     /* nodes fall idle and wake */
+	bool crash;		     /* one node may crash */
+	unsigned max_pending;	     /* of the cores */
+	unsigned faults, prefetches; /* that each node may make, or XP_UNLIMITED */
 	unsigned max_states;
 };
 
@@ -79,7 +80,7 @@ enum xp_hold { XP_NO_HOLD, XP_QUIET, XP_LOUD, XP_DUE };
 struct xp_node {
 	struct xp_page page[XP_PAGES];
 	uint8_t ticket, newest, idle, ran, first_ran, over; /* the turn */
-	uint8_t faults, prefetches, yields;		    /* left */
+	uint8_t faults, prefetches;			    /* left */
 	uint8_t crashed;
 };
 
@@ -114,7 +115,6 @@ enum xp_kind {
 	XP_FAULT,
 	XP_PREFETCH,
 	XP_TOUCH,
-	XP_YIELD,
 	XP_IDLE,
 	XP_CRASH,
 	XP_LOSE,

@@ -23,10 +23,10 @@ FLAGS = ["-std=gnu17", "-D_GNU_SOURCE", "-O1", "-fno-strict-aliasing", f"-I{ROOT
 TIMEOUT = 1800       # of a long search
 MUTANT_TIMEOUT = 60
 
-# "all": the search must come to its end. Faults, prefetches and yields are not limited unless said.
+# "all": the search must come to its end. Faults are not limited unless said.
 SEARCHES = [
     ("two nodes, turns, all kinds of events", True,
-     "--turns --prefetches 255 --yields 255 --zeros --idle --states 1000000"),
+     "--turns --prefetches 255 --zeros --idle --states 1000000"),
     ("two nodes, turns, one crashes", True, "--turns --zeros --crash --states 1000000"),
     ("four nodes, no turns", True, "--nodes 4 --zeros --states 1000000"),
     ("three nodes, no turns, one crashes", True, "--nodes 3 --zeros --crash --states 1000000"),
@@ -37,8 +37,8 @@ SEARCHES = [
      "--pages 2 --apart --pending 1 --zeros --states 1000000"),
     ("two nodes, two pages of one home, three faults each, turns", True,
      "--pages 2 --turns --faults 3 --states 2000000"),
-    ("two nodes, two pages of two homes, turns, a yield each", True,
-     "--pages 2 --apart --turns --faults 2 --yields 1 --states 1000000"),
+    ("two nodes, two pages of two homes, turns, two faults each", True,
+     "--pages 2 --apart --turns --faults 2 --states 1000000"),
     ("three nodes, turns, from the start on", False, "--nodes 3 --turns --states 1500000"),
     ("three nodes, two pages, from the start on", False,
      "--nodes 3 --pages 2 --apart --states 500000"),
@@ -51,9 +51,9 @@ LONG = [
     ("four nodes, turns, from the start on", False,
      "--nodes 4 --turns --fifo --states 32000000"),
     ("two nodes, two pages, turns, from the start on", False,
-     "--pages 2 --apart --turns --prefetches 255 --yields 255 --states 32000000"),
+     "--pages 2 --apart --turns --prefetches 255 --states 32000000"),
     ("three nodes, two pages, one fault each, turns", False,
-     "--nodes 3 --pages 2 --apart --turns --faults 2 --yields 1 --states 32000000"),
+     "--nodes 3 --pages 2 --apart --turns --faults 2 --states 32000000"),
 ]
 MUTANT_SEARCH = "--nodes 3 --turns --faults 3 --prefetches 1 --states 1000000"
 

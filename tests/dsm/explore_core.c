@@ -157,6 +157,7 @@ static void put_turn(struct hold_table *t, const struct xp_node *n)
 	t->ticket = n->ticket;
 	t->newest = n->newest;
 	t->idle = n->idle;
+	t->yielded = false;
 	t->began = n->over ? LONG_AGO : NOW - 2;
 	t->first_ran = !n->first_ran ? 0 : n->over ? LONG_AGO : NOW - 1;
 	t->ran = n->ran ? NOW - 1 : 0;

@@ -219,10 +219,6 @@ static int happen(struct explorer *x, struct xp_core *c, struct xp_event e)
 		use(&n->prefetches);
 		r = dsm_proto_prefetch(c->proto, xp_gpa(e.at), e.mode & XP_WRITE, xp_now());
 		break;
-	case XP_YIELD:
-		use(&n->yields);
-		dsm_proto_yield(c->proto);
-		break;
 	case XP_IDLE:
 		dsm_proto_set_idle(c->proto, !n->idle);
 		break;
@@ -379,7 +375,6 @@ void xp_first(struct explorer *x, struct xp_state *ret)
 
 		n->faults = (uint8_t)x->cfg.faults;
 		n->prefetches = (uint8_t)x->cfg.prefetches;
-		n->yields = (uint8_t)x->cfg.yields;
 		for (unsigned p = 0; p < x->cfg.pages; p++) {
 			if (xp_home(x, p) != i)
 				continue;
@@ -473,8 +468,6 @@ static void add_turns(const struct explorer *x, const struct xp_state *s, unsign
 	}
 	if (n->ticket && !n->over)
 		add(l, XP_EXPIRE, node, 0, 0);
-	if (n->ticket && n->yields)
-		add(l, XP_YIELD, node, 0, 0);
 	if (x->cfg.idle)
 		add(l, XP_IDLE, node, 0, 0);
 }

@@ -81,6 +81,11 @@ void sim_trace(struct sim *s, const char *fmt, ...)
 	fputc('\n', s->cfg->trace);
 }
 
+bool sim_turns_help(const struct sim *s)
+{
+	return s->hold > 20 * s->delay;
+}
+
 static int home_of(void *ctx, uint64_t gpa)
 {
 	struct sim_node *n = ctx;
@@ -104,18 +109,19 @@ static void choose_shape(struct sim *s)
 	s->delay = 500 + sim_random(s, sim_chance(s, 50) ? 10 * MICROS : 200 * MICROS);
 	s->think = 1 + sim_random(s, sim_chance(s, 50) ? MICROS : 100 * MICROS);
 	s->hold = sim_chance(s, 40) ? 0 : 1 + sim_random(s, 100 * MICROS);
-	/* Instructions that need two pages at once: only turns that outlast a request help. */
-	if (s->hold > 20 * s->delay)
-		s->pair_percent = (unsigned)sim_random(s, 50);
+	/* Instructions that need several pages at once: only turns that outlast a request help. */
+	if (sim_turns_help(s))
+		s->many_percent = (unsigned)sim_random(s, 50);
 	s->lose_at = s->told_at = UINT64_MAX;
 	if (s->cfg->storm) {
 		s->nodes = 3 + (unsigned)sim_random(s, SIM_NODES - 2);
-		s->pages = 2;
+		s->pages = 2 + (unsigned)sim_random(s, SIM_ALSO);
 		s->max_pending = 2 * SIM_PAGES;
 		s->delay = 500 + sim_random(s, MICROS);
 		s->hold = 100 * MICROS;
-		s->write_percent = s->pair_percent = 100;
+		s->write_percent = s->many_percent = 100;
 		s->late_percent = 0;
+		s->yield_percent = sim_chance(s, 50) ? 0 : 1 + (unsigned)sim_random(s, 100);
 	} else if (sim_chance(s, 10)) {
 		s->lose_at = sim_random(s, s->accesses * (s->delay + s->think));
 		s->told_at = s->lose_at + sim_random(s, 20 * s->delay);
@@ -124,10 +130,11 @@ static void choose_shape(struct sim *s)
 	}
 	snprintf(s->result->shape, sizeof(s->result->shape),
 		 "%u nodes, %u CPUs each, %u pages, %u accesses, max_pending %u, delay %llu ns, "
-		 "hold %llu ns, %u%% writes, %u%% pairs, %u%% prefetches, %u%% sleep%s",
+		 "hold %llu ns, %u%% writes, %u%% of many pages, %u%% prefetches, %u%% sleep, "
+		 "%u%% yields%s",
 		 s->nodes, s->cpus, s->pages, s->accesses, s->max_pending,
 		 (unsigned long long)s->delay, (unsigned long long)s->hold, s->write_percent,
-		 s->pair_percent, s->prefetch_percent, s->sleep_percent,
+		 s->many_percent, s->prefetch_percent, s->sleep_percent, s->yield_percent,
 		 s->lose_at == UINT64_MAX ? "" : ", a connection is lost");
 }
 

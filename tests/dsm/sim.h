@@ -45,7 +45,7 @@ enum sim_break {
 struct sim_config {
 	uint64_t seed;
 	enum sim_break rule;
-	bool storm;  /* all nodes need the same two pages at once, in turns that outlast requests,
+	bool storm;  /* all nodes need the same pages at once, in turns that outlast requests,
 			and no message overtakes another between the same two nodes */
 	FILE *trace; /* one line an event; NULL for none */
 };
@@ -55,7 +55,9 @@ struct sim_result {
 	char shape[192];   /* what kind of run the seed made */
 	bool lost;	   /* a connection was lost, as planned */
 	uint64_t events, accesses, messages, faults, prefetches, held, queued, joined;
-	uint64_t idle; /* how often a node fell asleep */
+	uint64_t idle;	     /* how often a node fell asleep */
+	uint64_t longest;    /* ns, that an instruction took from its beginning on */
+	unsigned most_tries; /* faults that one instruction took */
 };
 
 /** sim_run() - one schedule, from the seed. Return: 0; -EIO with @ret->failure set; -ENOMEM. */

@@ -7,7 +7,9 @@
 void sim_choose_access(struct sim *s, struct sim_cpu *c)
 {
 	c->page = sim_chance(s, s->hot_percent) ? 0 : (unsigned)sim_random(s, s->pages);
-	c->also = sim_chance(s, s->pair_percent) ? (unsigned)sim_random(s, s->pages) : c->page;
+	bool many = sim_chance(s, s->many_percent);
+	for (unsigned i = 0; i < SIM_ALSO; i++)
+		c->also[i] = many ? (unsigned)sim_random(s, s->pages) : c->page;
 	c->word = (unsigned)sim_random(s, SIM_WORDS);
 	c->op = !sim_chance(s, s->write_percent) ? SIM_READ
 		: sim_chance(s, 50)		 ? SIM_WRITE
@@ -34,6 +36,7 @@ static void fault(struct sim_node *n, struct sim_cpu *c)
 	}
 	c->waits = true;
 	c->at = s->now;
+	c->tries++;
 	raise_fault(s, n->id, c->missing, write);
 	if (sim_chance(s, s->duplicate_percent))
 		raise_fault(s, n->id, c->missing, sim_chance(s, 80) ? write : !write);
@@ -93,6 +96,9 @@ static int perform(struct sim_node *n, struct sim_cpu *c)
 				       : "adds to",
 		  c->page, c->word);
 	s->result->accesses++;
+	s->result->longest = MAX(s->result->longest, s->now - c->began);
+	s->result->most_tries = MAX(s->result->most_tries, c->tries);
+	c->began = c->tries = 0;
 	c->left--;
 	c->asleep = sim_chance(s, s->sleep_percent);
 	c->at = s->now + 1 + sim_random(s, c->asleep ? 10 * s->think : s->think);
@@ -115,15 +121,24 @@ static bool allowed(struct sim_node *n, unsigned page, enum sim_op op)
 	return copy->present && (copy->writable || op == SIM_READ);
 }
 
+/* Return: true; or false with the first page that is missing. */
+static bool has_all(struct sim_node *n, struct sim_cpu *c)
+{
+	c->missing = c->page;
+	for (unsigned i = 0; allowed(n, c->missing, c->op); i++) {
+		if (i == SIM_ALSO)
+			return true;
+		c->missing = c->also[i];
+	}
+	return false;
+}
+
 int sim_access(struct sim_node *n, struct sim_cpu *c)
 {
 	c->asleep = false;
+	c->began = c->began ? c->began : n->sim->now;
 	tell_idle(n);
-	if (!allowed(n, c->page, c->op))
-		c->missing = c->page;
-	else if (!allowed(n, c->also, c->op))
-		c->missing = c->also;
-	else
+	if (has_all(n, c))
 		return perform(n, c);
 	sim_trace(n->sim, "node %u: faults on page %u, %s", n->id, c->missing,
 		  c->op == SIM_READ ? "read" : "write");

@@ -12,6 +12,7 @@
 #define SIM_NODES    5
 #define SIM_PAGES    6
 #define SIM_CPUS     4 /* of one node */
+#define SIM_ALSO     3 /* pages of an instruction, but the first */
 #define SIM_WORDS    4 /* of a page that are used */
 #define SIM_REGIONS  (2 * SIM_NODES)
 #define SIM_MESSAGES 4096
@@ -35,11 +36,13 @@ struct sim_cpu {
 	bool waits;
 	bool asleep;	/* would not use a page before `at` */
 	uint64_t at;	/* next access; when it waits: since when */
+	uint64_t began; /* when the instruction was tried first; 0 before */
+	unsigned tries; /* of the instruction: faults, so far */
 	unsigned left;	/* accesses to make */
 	enum sim_op op; /* of the access that is being tried */
 	unsigned page, word;
-	unsigned also;	  /* another page that the same instruction touches; or `page` */
-	unsigned missing; /* which of the two it waits for */
+	unsigned also[SIM_ALSO]; /* what else the same instruction touches; may be `page` */
+	unsigned missing;	 /* which of them it waits for */
 };
 
 /* What this node did, counted beside the core. */
@@ -83,8 +86,10 @@ struct sim {
 
 	/* The shape of this run. */
 	unsigned nodes, pages, cpus, accesses, max_pending;
-	unsigned write_percent, hot_percent, pair_percent, late_percent, duplicate_percent;
+	unsigned write_percent, hot_percent, many_percent, late_percent, duplicate_percent;
 	unsigned prefetch_percent, sleep_percent;
+	unsigned
+		yield_percent; /* of the messages that reach a node: another CPU sends interrupts */
 	uint64_t delay, think, hold;
 
 	uint64_t now;
@@ -113,6 +118,9 @@ unsigned sim_region(const struct sim_page *p);
 /* Records the first failure. Return: -EIO. */
 int sim_fail(struct sim *s, const char *fmt, ...) _printf_(2, 3);
 void sim_trace(struct sim *s, const char *fmt, ...) _printf_(2, 3);
+
+/* Do turns outlast requests by so much that instructions can be promised to end? */
+bool sim_turns_help(const struct sim *s);
 
 /* sim_node.c */
 int sim_emit(void *ctx, const struct dsm_action *a);

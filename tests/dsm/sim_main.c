@@ -3,7 +3,7 @@
  * Runs schedules of the simulator by hand:
  *   sim --seed S --verbose            replays one with a trace
  *   sim --count N [--seed S]          N schedules from seed S
- *   sim --storm ...                   all nodes need the same two pages at once
+ *   sim --storm ...                   all nodes need the same pages at once
  *   sim --break RULE ...              with a rule of the protocol broken on purpose
  */
 #include <getopt.h>
@@ -32,7 +32,8 @@ static int usage(void)
 
 static int run_all(struct sim_config *cfg, uint64_t count)
 {
-	uint64_t first = cfg->seed, events = 0, accesses = 0;
+	uint64_t first = cfg->seed, events = 0, accesses = 0, longest = 0;
+	unsigned tries = 0;
 
 	for (uint64_t i = 0; i < count; i++) {
 		struct sim_result res;
@@ -42,6 +43,8 @@ static int run_all(struct sim_config *cfg, uint64_t count)
 		r = sim_run(cfg, &res);
 		events += res.events;
 		accesses += res.accesses;
+		longest = MAX(longest, res.longest);
+		tries = MAX(tries, res.most_tries);
 		if (r < 0 || count == 1)
 			printf("seed %llu: %s (%s)\n", (unsigned long long)cfg->seed,
 			       r == 0	   ? "all well"
@@ -51,8 +54,10 @@ static int run_all(struct sim_config *cfg, uint64_t count)
 		if (r < 0)
 			return 1;
 	}
-	printf("%llu schedules, %llu events, %llu accesses\n", (unsigned long long)count,
-	       (unsigned long long)events, (unsigned long long)accesses);
+	printf("%llu schedules, %llu events, %llu accesses; an instruction took up to %llu ns and "
+	       "%u faults\n",
+	       (unsigned long long)count, (unsigned long long)events, (unsigned long long)accesses,
+	       (unsigned long long)longest, tries);
 	return 0;
 }
 

@@ -142,6 +142,10 @@ int sim_deliver(struct sim *s, unsigned index)
 		return sim_fail(s, "node %u: %s of page %d from node %u returned %d", m.to,
 				wire_type_name(m.hdr.type), sim_page_at(s, m.hdr.addr), m.hdr.from,
 				r);
+	if (sim_chance(s, s->yield_percent)) {
+		sim_trace(s, "node %u: yields", n->id);
+		dsm_proto_yield(n->proto);
+	}
 	if (n->must_drop >= 0)
 		return sim_fail(s, "node %u gave page %d away and did not drop it", m.to,
 				n->must_drop);

@@ -4,6 +4,7 @@
 
 /* Written from the text of dsm/hold.h. */
 #define WAIT_LENGTHS 32
+#define YIELDED	     16 /* likewise: a turn that is yielded is this much shorter */
 #define RUN_LENGTHS  4
 
 /* The home 0 says: give up your copy, @node wants to write; its turn has @ticket. */
@@ -296,8 +297,9 @@ static void idle_node_gives_way_at_once(void **state)
 	rig_close(&r);
 }
 
-static void node_that_yields_gives_way_at_once(void **state)
+static void node_that_yields_gives_way_soon(void **state)
 {
+	const uint64_t end = 10 + HOLD / YIELDED;
 	struct rig r;
 
 	rig_open(&r, 1, HOLD);
@@ -308,16 +310,37 @@ static void node_that_yields_gives_way_at_once(void **state)
 	demand(&r, PAGE(0, 0), 2, 9);
 	assert_int_equal(r.count, 0);
 	dsm_proto_yield(r.p);
-	assert_in_range(dsm_proto_deadline(r.p), 0, r.now);
-	assert_int_equal(dsm_proto_tick(r.p, r.now), 0);
-	expect_given_up(&r, PAGE(0, 0), 2);
+	expect_given_up_at(&r, end, PAGE(0, 0), 2);
 	demand(&r, PAGE(0, 1), 2, 9);
 	expect_given_up(&r, PAGE(0, 1), 2);
-	/* Its next fault begins a turn, which comes after the other's. */
+	/* Its next fault begins a turn, which comes after the other's and has its full length. */
 	assert_int_equal(fault(&r, PAGE(0, 2)), 10);
 	granted(&r, PAGE(0, 2));
 	demand(&r, PAGE(0, 2), 2, 9);
-	expect_given_up_at(&r, 20 + HOLD, PAGE(0, 2), 2);
+	expect_given_up_at(&r, end + HOLD, PAGE(0, 2), 2);
+	rig_close(&r);
+}
+
+/* It is another CPU of the node that has yielded. */
+static void who_waits_keeps_pages_and_ticket_when_its_node_yields(void **state)
+{
+	struct rig r;
+	uint8_t ticket;
+
+	rig_open(&r, 1, HOLD);
+	r.now = 10;
+	ticket = fault(&r, PAGE(0, 0));
+	granted(&r, PAGE(0, 0));
+	assert_int_equal(fault(&r, PAGE(0, 1)), ticket);
+	dsm_proto_yield(r.p);
+	r.now = 20;
+	demand(&r, PAGE(0, 0), 2, (uint8_t)(ticket + 1));
+	assert_int_equal(r.count, 0);
+	assert_int_equal(fault(&r, PAGE(0, 2)), ticket);
+	granted(&r, PAGE(0, 1));
+	r.now = 30;
+	granted(&r, PAGE(0, 2));
+	expect_given_up_at(&r, 30 + HOLD / YIELDED, PAGE(0, 0), 2);
 	rig_close(&r);
 }
 
@@ -495,7 +518,8 @@ int main(void)
 		cmocka_unit_test(older_demand_is_served_at_once_by_a_waiting_node),
 		cmocka_unit_test(tickets_go_round),
 		cmocka_unit_test(idle_node_gives_way_at_once),
-		cmocka_unit_test(node_that_yields_gives_way_at_once),
+		cmocka_unit_test(node_that_yields_gives_way_soon),
+		cmocka_unit_test(who_waits_keeps_pages_and_ticket_when_its_node_yields),
 		cmocka_unit_test(turn_ends_although_faults_go_on),
 		cmocka_unit_test(turn_that_never_runs_ends),
 		cmocka_unit_test(late_tick_does_not_carry_demands_into_the_next_turn),

@@ -51,7 +51,7 @@ static void schedules_keep_every_invariant(void **state)
 }
 
 /* Only turns that go by age help here: see dsm/hold.h. */
-static void instructions_that_need_two_pages_end(void **state)
+static void instructions_that_need_several_pages_end(void **state)
 {
 	for (uint64_t seed = 1; seed <= STORMS; seed++) {
 		struct sim_config cfg = {.seed = seed, .storm = true};
@@ -119,7 +119,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(schedules_keep_every_invariant),
-		cmocka_unit_test(instructions_that_need_two_pages_end),
+		cmocka_unit_test(instructions_that_need_several_pages_end),
 		cmocka_unit_test(same_seed_gives_the_same_run),
 		cmocka_unit_test(broken_rules_are_noticed),
 		cmocka_unit_test(storms_notice_a_home_that_does_not_urge),
