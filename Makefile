@@ -6,12 +6,14 @@ BUILD := build
 SSIHV := $(BUILD)/cli/ssihv
 JOBS  := $(shell nproc)
 
-# For run-vmm, run-acpi-gen, test and demo: further arguments.
+# For run-vmm, test and its kin, demo, bench: further arguments.
 ARGS :=
+TIMES := 100
+ROUNDS := 10
 CLUSTER := docs/cluster.example.yaml
 OUT := $(BUILD)/acpi
 
-.PHONY: help build test test-long fuzz demo bench run-vmm run-acpi-gen \
+.PHONY: help build test test-long test-repeat fuzz demo bench run-vmm run-acpi-gen \
 	integration-test check-kvm explore dev-setup lint format install clean
 
 help: ## this list
@@ -30,6 +32,12 @@ test: build ## all tests, one line each; ARGS="--help" tells how to choose
 test-long: build ## what is too long for every day
 	@tools/setup.sh lab test
 	@tests/run --build $(BUILD) --class long $(ARGS)
+
+test-repeat: build ## each program TIMES=100 beside a load, then everything ROUNDS=10 times
+	@tools/setup.sh lab test
+	@tests/run --build $(BUILD) --class plain --repeat $(TIMES) $(ARGS)
+	@for round in $$(seq $(ROUNDS)); do \
+		echo "round $$round of $(ROUNDS)"; tests/run --build $(BUILD) $(ARGS) || exit; done
 
 fuzz: build ## libFuzzer on each parser: make fuzz ARGS="--seconds 600 --only fuzz-proto"
 	@tools/setup.sh test
