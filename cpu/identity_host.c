@@ -19,10 +19,12 @@ static int supported(const struct kvm *kvm, struct kvm_cpuid2 **ret)
 	table->nent = MAX_ENTRIES;
 	if (ioctl(kvm->sys, KVM_GET_SUPPORTED_CPUID, table) < 0)
 		return -errno;
-	/* Never listed, as it depends on who serves the timer: that is us. */
+	/* Not KVM's to offer, as it depends on who serves the timer: that is us, where we hear of
+	 * it. */
 	for (uint32_t i = 0; i < table->nent; i++)
 		if (table->entries[i].function == 0x1)
-			table->entries[i].ecx |= TSC_DEADLINE;
+			table->entries[i].ecx = (table->entries[i].ecx & ~TSC_DEADLINE) |
+						(kvm->deadline_exits ? TSC_DEADLINE : 0);
 	*ret = TAKE_PTR(table);
 	return 0;
 }

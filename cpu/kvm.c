@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/ioctl.h>
 
+#include "cpu/kvm_trial.h"
 #include "cpu/pvclock.h"
 #include "irq/lapic.h"
 
@@ -52,7 +53,7 @@ static int check_capabilities(const struct kvm *kvm, struct err *err)
 	return 0;
 }
 
-static int route_msrs(const struct kvm *kvm)
+static int route_msrs(int vm)
 {
 	const uint32_t both = KVM_MSR_FILTER_READ | KVM_MSR_FILTER_WRITE;
 	uint8_t deny[1] = {0}; /* a zero bit denies: what is denied exits */
@@ -70,22 +71,46 @@ static int route_msrs(const struct kvm *kvm)
 			 KVM_MSR_EXIT_REASON_FILTER},
 	};
 
-	if (ioctl(kvm->vm, KVM_ENABLE_CAP, &cap) < 0 ||
-	    ioctl(kvm->vm, KVM_X86_SET_MSR_FILTER, &filter) < 0)
+	if (ioctl(vm, KVM_ENABLE_CAP, &cap) < 0 || ioctl(vm, KVM_X86_SET_MSR_FILTER, &filter) < 0)
 		return -errno;
 	return 0;
 }
 
-/* Only a vCPU tells the TSC's frequency on every CPU: one in a VM of its own, for a moment. */
-static int read_tsc_khz(struct kvm *kvm, struct err *err)
+static int new_vm(const struct kvm *kvm, int *ret, struct err *err)
 {
 	_cleanup_close_ int vm = ioctl(kvm->sys, KVM_CREATE_VM, 0);
-	_cleanup_close_ int vcpu = vm < 0 ? -1 : ioctl(vm, KVM_CREATE_VCPU, 0);
-	int khz = vcpu < 0 ? -1 : ioctl(vcpu, KVM_GET_TSC_KHZ, 0);
+	uint64_t table = REAL_MODE_TABLE;
 
+	if (vm < 0)
+		return err_set(err, -errno, "/dev/kvm: cannot create a VM: %s", strerror(errno));
+	/* Only Intel needs these two, others accept or refuse them without harm. */
+	ioctl(vm, KVM_SET_TSS_ADDR, REAL_MODE_TSS);
+	ioctl(vm, KVM_SET_IDENTITY_MAP_ADDR, &table);
+
+	int r = route_msrs(vm);
+	if (r < 0)
+		return err_set(err, r, "/dev/kvm: cannot route MSRs to user space: %s",
+			       strerror(-r));
+	*ret = TAKE_FD(vm);
+	return 0;
+}
+
+/* What only a vCPU tells: one in a VM of its own, for a moment. */
+static int ask_vcpu(struct kvm *kvm, struct err *err)
+{
+	_cleanup_close_ int vm = -1, vcpu = -1;
+	int r = new_vm(kvm, &vm, err);
+
+	if (r < 0)
+		return r;
+	vcpu = ioctl(vm, KVM_CREATE_VCPU, 0);
+	if (vcpu < 0)
+		return err_set(err, -errno, "/dev/kvm: cannot create a vCPU: %s", strerror(errno));
+	int khz = ioctl(vcpu, KVM_GET_TSC_KHZ, 0);
 	if (khz <= 0)
 		return err_set(err, -ENOTSUP, "/dev/kvm: does not tell the TSC's frequency");
 	kvm->tsc_khz = (uint64_t)khz;
+	kvm->deadline_exits = kvm_trial_deadline(vm, vcpu, kvm->run_size);
 	return 0;
 }
 
@@ -105,26 +130,16 @@ static void note_limits(struct kvm *kvm)
 
 static int create_vm(struct kvm *kvm, struct err *err)
 {
-	uint64_t table = REAL_MODE_TABLE;
+	int r = new_vm(kvm, &kvm->vm, err);
 
-	kvm->vm = ioctl(kvm->sys, KVM_CREATE_VM, 0);
-	if (kvm->vm < 0)
-		return err_set(err, -errno, "/dev/kvm: cannot create a VM: %s", strerror(errno));
-	/* Only Intel needs these two, others accept or refuse them without harm. */
-	ioctl(kvm->vm, KVM_SET_TSS_ADDR, REAL_MODE_TSS);
-	ioctl(kvm->vm, KVM_SET_IDENTITY_MAP_ADDR, &table);
-
-	int r = route_msrs(kvm);
 	if (r < 0)
-		return err_set(err, r, "/dev/kvm: cannot route MSRs to user space: %s",
-			       strerror(-r));
-
+		return r;
 	int size = ioctl(kvm->sys, KVM_GET_VCPU_MMAP_SIZE, 0);
 	if (size < (int)sizeof(struct kvm_run))
 		return err_set(err, -EIO, "/dev/kvm: a vCPU's shared area is too small");
 	kvm->run_size = (size_t)size;
 	note_limits(kvm);
-	return read_tsc_khz(kvm, err);
+	return ask_vcpu(kvm, err);
 }
 
 int kvm_open(struct kvm *ret, struct err *err)

@@ -14,8 +14,6 @@ mount -t devtmpfs dev /dev
 mkdir -p /dev/pts /dev/shm
 mount -t devpts devpts /dev/pts
 mount -t tmpfs tmpfs /dev/shm
-mount -t tmpfs tmpfs /tmp
-mount -t tmpfs tmpfs /run
 ln -sf /proc/self/fd /dev/fd
 ip link set lo up
 for line in /dev/ttyS1 /dev/ttyS2; do
