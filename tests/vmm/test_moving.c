@@ -31,9 +31,9 @@ struct world {
 static struct conn *end(int fd, unsigned self, unsigned peer)
 {
 	const struct conn_config cfg = {.self = (uint16_t)self,
-				       .peer = (uint16_t)peer,
-				       .class_ = WIRE_CLASS_EVENT,
-				       .epoch = EPOCH};
+					.peer = (uint16_t)peer,
+					.class_ = WIRE_CLASS_EVENT,
+					.epoch = EPOCH};
 	struct conn *c;
 
 	assert_int_equal(tcp_tune(fd), 0);

@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Nodes from start to end: see tests/vmm/cluster.h. */
+#include "tests/vmm/cluster.h"
+
+/* ---- guests ---- */
+
+GUEST_CODE(hello, GUEST_PUT("h") GUEST_PUT("i") GUEST_PUT("\\n") GUEST_OFF);
+
+GUEST_CODE(reset, "mov $0xcf9, %dx\n mov $0x0e, %al\n out %al, %dx\n 1: hlt\n jmp 1b\n");
+
+/* Says that it is there, then prints what is typed. */
+GUEST_CODE(echo, GUEST_PUT("?") "1: mov $0x3fd, %dx\n in %dx, %al\n test $1, %al\n jz 1b\n"
+				"mov $0x3f8, %dx\n in %dx, %al\n out %al, %dx\n jmp 1b\n");
+
+/*
+ * The first vCPU starts that of the second node, INIT and SIPI to 0x20000, and sleeps with an
+ * interrupt gate for vector 0x40. The other prints and sends that vector.
+ */
+#define GUEST_START_OTHER                                                                          \
+	"lea 20f(%rip), %rsi\n mov $0x20000, %edi\n mov $(21f - 20f), %ecx\n"                      \
+	"30: mov (%rsi), %al\n mov %al, (%rdi)\n inc %rsi\n inc %rdi\n dec %ecx\n jnz 30b\n"       \
+	"mov $0x830, %ecx\n mov $1, %edx\n mov $0x4500, %eax\n wrmsr\n mov $0x4620, %eax\n "       \
+	"wrmsr\n"
+/* At 0x30400 the gate of vector 0x40, to label 50; IDT at 0x30000; the APIC on. */
+#define GUEST_GATE                                                                                 \
+	"lea 50f(%rip), %rax\n mov $0x30400, %edi\n mov %ax, (%rdi)\n movw $0x10, 2(%rdi)\n"       \
+	"movw $0x8e00, 4(%rdi)\n shr $16, %rax\n mov %ax, 6(%rdi)\n movq $0, 8(%rdi)\n"            \
+	"mov $0x31000, %edi\n movw $0x40f, (%rdi)\n movq $0x30000, 2(%rdi)\n lidt (%rdi)\n"        \
+	"mov $0x80f, %ecx\n xor %edx, %edx\n mov $0x1ff, %eax\n wrmsr\n"
+
+GUEST_CODE(two, GUEST_GATE GUEST_START_OTHER "sti\n 1: hlt\n jmp 1b\n"
+					     "50: " GUEST_PUT("I") GUEST_OFF
+	   ".code16\n 20: " GUEST_PUT(
+		   "b") "mov $0x80f, %ecx\n xor %edx, %edx\n mov $0x1ff, %eax\n wrmsr\n"
+			"mov $0x830, %ecx\n xor %edx, %edx\n mov $0x40, %eax\n wrmsr\n"
+			"2: hlt\n jmp 2b\n 21: .code64\n");
+
+/* Both print for ever. */
+GUEST_CODE(chatter, GUEST_START_OTHER
+	   "1: " GUEST_PUT("a") "jmp 1b\n"
+				".code16\n 20: " GUEST_PUT("b") "jmp 20b\n 21: .code64\n");
+
+/* Powers off from the second node. */
+GUEST_CODE(off_from_afar, GUEST_START_OTHER "1: hlt\n jmp 1b\n"
+					    ".code16\n 20: " GUEST_OFF "21: .code64\n");
+
+/* ---- a guest's life ---- */
+
+static void a_guest_boots_prints_and_powers_off(void **state)
+{
+	struct cluster *c = CLUSTER_MAKE(1, hello);
+
+	cluster_start(c, 1);
+	cluster_await_text(c, "hi\n");
+	cluster_expect_end(c, 0, "poweroff", "the guest powered off");
+	cluster_join(c);
+	assert_int_equal(c->member[0].result, 0);
+	assert_non_null(json_object_get(cluster_await_event(c, 0, "report"), "report"));
+	cluster_destroy(c);
+}
+
+static void three_nodes_end_with_one_reason(void **state)
+{
+	struct cluster *c = CLUSTER_MAKE(3, hello);
+
+	cluster_start(c, 7);
+	cluster_await_text(c, "hi\n");
+	for (unsigned i = 0; i < 3; i++)
+		cluster_expect_end(c, i, "poweroff", "the guest powered off");
+	cluster_join(c);
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(c->member[i].result, 0);
+	cluster_destroy(c);
+}
+
+static void a_reset_ends_all(void **state)
+{
+	struct cluster *c = CLUSTER_MAKE(2, reset);
+
+	cluster_start(c, 3);
+	cluster_expect_end(c, 0, "reset", "the guest asked for a reset");
+	cluster_expect_end(c, 1, "reset", "the guest asked for a reset");
+	cluster_join(c);
+	assert_int_equal(c->member[1].result, -ECANCELED);
+	cluster_destroy(c);
+}
+
+/* INIT, SIPI one way, a port access and a vector the other. */
+static void nodes_interrupt_each_other(void **state)
+{
+	struct cluster *c = CLUSTER_MAKE(2, two);
+
+	cluster_start(c, 3);
+	cluster_await_text(c, "bI");
+	cluster_expect_end(c, 1, "poweroff", "the guest powered off");
+	cluster_join(c);
+	cluster_destroy(c);
+}
+
+static void a_power_off_is_taken_from_any_node(void **state)
+{
+	struct cluster *c = CLUSTER_MAKE(2, off_from_afar);
+
+	cluster_start(c, 3);
+	cluster_expect_end(c, 0, "poweroff", "the guest powered off");
+	cluster_expect_end(c, 1, "poweroff", "the guest powered off");
+	cluster_destroy(c);
+}
+
+/* ---- commands ---- */
+
+static void what_is_typed_reaches_the_guest(void **state)
+{
+	struct cluster *c = CLUSTER_MAKE(1, echo);
+
+	cluster_start(c, 1);
+	cluster_await_text(c, "?");
+	cluster_send_line(c, 0, "{\"input\":\"a\\u0000\\u00ff\"}\n{\"input\":");
+	cluster_send_line(c, 0, "\"z\"}\n");
+	cluster_await_bytes(c, "a\0\xffz", 4);
+	cluster_destroy(c);
+}
+
+static void a_stop_is_answered_and_ends_all(void **state)
+{
+	struct cluster *c = CLUSTER_MAKE(2, chatter);
+
+	cluster_start(c, 3);
+	cluster_await_text(c, "b");
+	assert_true(json_is_true(json_object_get(cluster_ask(c, 1, "stop"), "ok")));
+	cluster_expect_end(c, 0, "asked", "asked to stop");
+	cluster_expect_end(c, 1, "asked", "asked to stop");
+	cluster_join(c);
+	/* Who asks too late hears of it. */
+	assert_true(json_is_false(json_object_get(cluster_ask(c, 0, "stats"), "ok")));
+	cluster_destroy(c);
+}
+
+static void stats_are_told_while_the_guest_runs(void **state)
+{
+	struct cluster *c = CLUSTER_MAKE(2, chatter);
+
+	cluster_start(c, 3);
+	cluster_await_text(c, "b");
+	const json_t *report = json_object_get(cluster_ask(c, 1, "stats"), "report");
+	assert_string_equal(json_string_value(json_object_get(report, "name")), "node1");
+	assert_true(json_integer_value(json_object_get(json_object_get(report, "exits"), "io")) >
+		    0);
+	cluster_destroy(c);
+}
+
+static void a_line_is_answered_by_an_event_with_its_id(void **state)
+{
+	struct cluster *c = CLUSTER_MAKE(1, echo);
+
+	cluster_start(c, 1);
+	cluster_await_text(c, "?");
+	cluster_send_line(c, 0, "{\"command\":\"stats\",\"id\":77}\n");
+	const json_t *reply = cluster_await_event(c, 0, "reply");
+	assert_int_equal(json_integer_value(json_object_get(reply, "id")), 77);
+	assert_true(json_is_true(json_object_get(reply, "ok")));
+	cluster_destroy(c);
+}
+
+static void wrong_lines_are_refused_and_harm_nothing(void **state)
+{
+	static const char *const wrong[] = {
+		"\n",
+		"no json\n",
+		"[]\n",
+		"{}\n",
+		"{\"command\":\"dance\"}\n",
+		"{\"command\":7}\n",
+		"{\"input\":7}\n",
+		"{\"input\":\"\\u0100\"}\n",
+		"{\"input\":\"\\u20ac\"}\n",
+		"\xff\xfe\n",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
+		struct cluster *c = CLUSTER_MAKE(1, echo);
+
+		cluster_start(c, 1);
+		cluster_send_line(c, 0, wrong[i]);
+		const json_t *reply = cluster_await_event(c, 0, "reply");
+		assert_true(json_is_false(json_object_get(reply, "ok")));
+		assert_non_null(json_string_value(json_object_get(reply, "text")));
+		cluster_send_line(c, 0, "{\"input\":\"q\"}\n");
+		cluster_await_text(c, "q");
+		cluster_destroy(c);
+	}
+}
+
+static void a_line_that_is_too_long_is_refused_alone(void **state)
+{
+	static char line[COMMAND_LINE_MAX];
+	struct cluster *c = CLUSTER_MAKE(1, echo);
+
+	cluster_start(c, 1);
+	memset(line, 'x', sizeof(line) - 1);
+	cluster_send_line(c, 0, line);
+	cluster_send_line(c, 0, line);
+	cluster_send_line(c, 0, "\n{\"input\":\"q\"}\n");
+	cluster_await_text(c, "q");
+	assert_true(json_is_false(json_object_get(cluster_await_event(c, 0, "reply"), "ok")));
+	cluster_destroy(c);
+}
+
+static void the_end_of_the_stream_ends_the_node(void **state)
+{
+	struct cluster *c = CLUSTER_MAKE(1, echo);
+
+	cluster_start(c, 1);
+	cluster_await_text(c, "?");
+	close(TAKE_FD(c->member[0].commands));
+	cluster_expect_end(c, 0, "asked", "whoever started this node has gone");
+	cluster_destroy(c);
+}
+
+/* ---- starts that come to nothing ---- */
+
+static void a_node_that_connects_hears_that_its_starter_has_gone(void **state)
+{
+	struct cluster *c = CLUSTER_MAKE(2, hello);
+
+	cluster_start(c, 1); /* the other never comes */
+	close(TAKE_FD(c->member[0].commands));
+	cluster_expect_end(c, 0, "asked", "whoever started this node has gone");
+	cluster_destroy(c);
+}
+
+static void files_are_read_before_anybody_is_waited_for(void **state)
+{
+	struct cluster *c = CLUSTER_MAKE(2, hello);
+
+	c->member[0].options.kernel = "/nonexistent/vmlinuz";
+	cluster_start(c, 1); /* the other never comes, and need not */
+	cluster_expect_end(c, 0, "failed", "/nonexistent/vmlinuz");
+	cluster_destroy(c);
+}
+
+static void a_node_may_be_freed_without_having_run(void **state)
+{
+	struct cluster *c = CLUSTER_MAKE(2, hello);
+
+	assert_int_equal(
+		node_command(c->member[0].node, json_pack("{s:s}", "command", "stop"), NULL, NULL),
+		0);
+	cluster_destroy(c);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_guest_boots_prints_and_powers_off),
+		cmocka_unit_test(three_nodes_end_with_one_reason),
+		cmocka_unit_test(a_reset_ends_all),
+		cmocka_unit_test(nodes_interrupt_each_other),
+		cmocka_unit_test(a_power_off_is_taken_from_any_node),
+		cmocka_unit_test(what_is_typed_reaches_the_guest),
+		cmocka_unit_test(a_stop_is_answered_and_ends_all),
+		cmocka_unit_test(stats_are_told_while_the_guest_runs),
+		cmocka_unit_test(a_line_is_answered_by_an_event_with_its_id),
+		cmocka_unit_test(wrong_lines_are_refused_and_harm_nothing),
+		cmocka_unit_test(a_line_that_is_too_long_is_refused_alone),
+		cmocka_unit_test(the_end_of_the_stream_ends_the_node),
+		cmocka_unit_test(a_node_that_connects_hears_that_its_starter_has_gone),
+		cmocka_unit_test(files_are_read_before_anybody_is_waited_for),
+		cmocka_unit_test(a_node_may_be_freed_without_having_run),
+	};
+
+	return cluster_usable() ? cmocka_run_group_tests(tests, NULL, NULL) : 0;
+}
