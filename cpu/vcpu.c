@@ -82,14 +82,11 @@ static void take_vectors(struct vcpu *v)
 static int take_inbox(struct vcpu *v)
 {
 	uint32_t events = atomic_exchange(&v->inbox.events, 0);
-	int r = 0;
 
 	if (events & VCPU_EVENT_STOP)
 		return -ECANCELED;
-	if (events & VCPU_EVENT_ARRIVE)
-		r = vcpu_take_arrival(v);
-	if (r < 0)
-		return r;
+	if (events & (VCPU_EVENT_ARRIVE | VCPU_EVENT_RETURN))
+		vcpu_come(v, events);
 	if (v->state == VCPU_AWAY) {
 		vcpu_pass_on(v, events);
 		return 0;
@@ -299,10 +296,10 @@ static int run(struct vcpu *v)
 		r = enter(v);
 		if (r > 0)
 			r = handle_exit(v);
-		if (r == 0 && vcpu_wants_home(v))
-			r = vcpu_leave(v);
 		if (r < 0)
 			return r;
+		if (vcpu_wants_home(v))
+			vcpu_leave(v);
 		if (vcpu_is_crowded(v))
 			sched_yield();
 	}

@@ -71,8 +71,13 @@ struct vcpu_ops {
 	void (*idle)(void *ctx, struct vcpu *v, bool idle);
 	/* A pause that was asked for has begun. May be NULL. */
 	void (*parked)(void *ctx, struct vcpu *v);
-	/* A lodger goes to its own node as @image; what still comes here for it is passed on. */
-	void (*leave)(void *ctx, struct vcpu *v, const struct vcpu_image *image);
+	/* A lodger goes to its own node as @image. Negative errno: it cannot, and stays. */
+	int (*leave)(void *ctx, struct vcpu *v, const struct vcpu_image *image);
+	/* It wanted to leave and stays; for its user to know. */
+	void (*stays)(void *ctx, struct vcpu *v, int error);
+	/* One that arrived cannot run here: where it came from, it goes on. */
+	void (*refuse)(void *ctx, struct vcpu *v, int error);
+	/* What still comes here for a vCPU that is elsewhere. */
 	void (*pass_on)(void *ctx, struct vcpu *v, enum irq_mode mode, uint8_t vector, bool level);
 	/* The guest asked for a reset by a triple fault; @text says where. The thread ends. */
 	void (*reset)(void *ctx, struct vcpu *v, const char *text);
@@ -95,9 +100,10 @@ enum vcpu_event {
 	VCPU_EVENT_INIT = 2,
 	VCPU_EVENT_SIPI = 4,
 	VCPU_EVENT_STOP = 8,
-	VCPU_EVENT_VECTOR = 16, /* `vector` is not empty */
-	VCPU_EVENT_ARRIVE = 32, /* `arrival` is complete */
-	VCPU_EVENT_PAUSE = 64,	/* look at `pause` */
+	VCPU_EVENT_VECTOR = 16,	 /* `vector` is not empty */
+	VCPU_EVENT_ARRIVE = 32,	 /* `arrival` is complete */
+	VCPU_EVENT_PAUSE = 64,	 /* look at `pause` */
+	VCPU_EVENT_RETURN = 128, /* the node that it was sent to has refused it */
 };
 
 struct vcpu_inbox {
@@ -140,6 +146,7 @@ struct vcpu {
 	enum vcpu_run_state state;
 	bool nmi;	     /* pending */
 	bool lodges;	     /* and has not left yet */
+	bool settled;	     /* could not leave, and does not try again */
 	int64_t tsc_offset;  /* as KVM has it */
 	uint64_t pvclock[2]; /* what the guest last wrote to the two MSRs of the KVM clock */
 	uint64_t armed_ns;   /* host time for which `timer` is set, 0 for none */

@@ -45,7 +45,9 @@ int vcpu_image_load(struct vcpu *v, const struct vcpu_image *image)
 	    ioctl(v->fd, KVM_SET_XCRS, &image->xcrs) < 0 ||
 	    ioctl(v->fd, KVM_SET_XSAVE, image->xsave) < 0)
 		return -errno;
-	r = vcpu_msrs_set(v->fd, image->msr, image->nmsrs);
+	r = vcpu_msrs_reset(v->fd, v->msrs);
+	if (r == 0)
+		r = vcpu_msrs_set(v->fd, image->msr, image->nmsrs);
 	if (r < 0)
 		return r;
 	if (ioctl(v->fd, KVM_SET_VCPU_EVENTS, &image->events) < 0 ||

@@ -30,23 +30,42 @@ void vcpu_lodger_awake(struct vcpu *v, bool awake)
 
 bool vcpu_wants_home(const struct vcpu *v)
 {
-	return v->lodges && v->state == VCPU_RUNNING &&
+	return v->lodges && !v->settled && v->state == VCPU_RUNNING &&
 	       (runs_user_code(v) || cpu_time_ns() > VCPU_LODGES_NS);
 }
 
-int vcpu_leave(struct vcpu *v)
+/* All of it before anybody is told. */
+static void go_away(struct vcpu *v)
+{
+	vcpu_lodger_awake(v, false);
+	v->state = VCPU_AWAY;
+	v->lodges = false;
+}
+
+/* Only lodgers leave, and they do it while they run. */
+static void come_back(struct vcpu *v)
+{
+	v->lodges = true;
+	v->settled = true;
+	v->state = VCPU_RUNNING;
+	vcpu_lodger_awake(v, true);
+}
+
+void vcpu_leave(struct vcpu *v)
 {
 	_cleanup_free_ struct vcpu_image *image = malloc(sizeof(*image));
 	int r = image ? vcpu_image_save(v, image) : -ENOMEM;
 
-	if (r < 0)
-		return r;
-	/* All of it before anybody is told. */
-	vcpu_lodger_awake(v, false);
-	v->state = VCPU_AWAY;
-	v->lodges = false;
-	v->ops->leave(v->ctx, v, image);
-	return 0;
+	if (r == 0) {
+		go_away(v);
+		r = v->ops->leave(v->ctx, v, image);
+		if (r < 0)
+			come_back(v);
+	}
+	if (r < 0) {
+		v->settled = true;
+		v->ops->stays(v->ctx, v, r);
+	}
 }
 
 static void pass_on_vectors(struct vcpu *v)
@@ -80,12 +99,21 @@ void vcpu_arrive(struct vcpu *v, struct vcpu_image *image)
 	vcpu_signal(v, VCPU_EVENT_ARRIVE, 0);
 }
 
-int vcpu_take_arrival(struct vcpu *v)
+void vcpu_return(struct vcpu *v)
 {
-	_cleanup_free_ struct vcpu_image *image = TAKE_PTR(v->inbox.arrival);
-	int r = image && v->state == VCPU_AWAY ? vcpu_image_load(v, image) : -EINVAL;
+	vcpu_signal(v, VCPU_EVENT_RETURN, 0);
+}
 
+void vcpu_come(struct vcpu *v, uint32_t events)
+{
+	if (events & VCPU_EVENT_RETURN) {
+		come_back(v);
+		return;
+	}
+	_cleanup_free_ struct vcpu_image *image = TAKE_PTR(v->inbox.arrival);
+	int r = vcpu_image_load(v, image);
 	if (r == 0)
 		v->state = VCPU_RUNNING;
-	return r;
+	else
+		v->ops->refuse(v->ctx, v, r);
 }

@@ -26,7 +26,10 @@
  * lodger that sleeps fires late: on each tick of an idle CPU Linux looks for a task to take from a
  * busy one, which would then allocate the memory of the lodger's own node, from here a remote one.
  *
- * It moves once. Threads: vcpu_arrive() any, all else the vCPU's own.
+ * FAILURE. A vCPU that cannot be saved, or that the other node refuses, stays and goes on here; it
+ * does not try again. What was put into the other node's KVM is overwritten when it does come.
+ *
+ * Threads: vcpu_arrive() and vcpu_return() any, all else the vCPU's own.
  */
 #ifndef SSIHV_CPU_VCPU_MOVE_H
 #define SSIHV_CPU_VCPU_MOVE_H
@@ -45,6 +48,9 @@
 /** vcpu_arrive() - the image of an awaited vCPU is here; takes @image, which free() releases. */
 void vcpu_arrive(struct vcpu *v, struct vcpu_image *image);
 
+/** vcpu_return() - the node that it went to has refused it: go on here. */
+void vcpu_return(struct vcpu *v);
+
 /* ---- for cpu/vcpu.c ---- */
 
 /** vcpu_lodger_awake() - @v, if it is a lodger, has woken up or goes to sleep. */
@@ -59,13 +65,13 @@ static inline bool vcpu_is_crowded(const struct vcpu *v)
 /** vcpu_wants_home() - is it time for this lodger to go? Not while it waits for an interrupt. */
 bool vcpu_wants_home(const struct vcpu *v);
 
-/** vcpu_leave() - send the vCPU home. Return: 0; negative errno when KVM cannot tell its state. */
-int vcpu_leave(struct vcpu *v);
+/** vcpu_leave() - send the vCPU home, if that can be done. */
+void vcpu_leave(struct vcpu *v);
 
 /** vcpu_pass_on() - @events (enum vcpu_event) of the inbox are for a vCPU that is not here. */
 void vcpu_pass_on(struct vcpu *v, uint32_t events);
 
-/** vcpu_take_arrival() - go on from the image. Return: 0; negative errno when it is no good. */
-int vcpu_take_arrival(struct vcpu *v);
+/** vcpu_come() - go on here, from the image that arrived or from what is still here (@events). */
+void vcpu_come(struct vcpu *v, uint32_t events);
 
 #endif

@@ -133,6 +133,22 @@ int vcpu_msrs_changed(int fd, const struct vcpu_msrs *first, struct kvm_msr_entr
 	return (int)count;
 }
 
+int vcpu_msrs_reset(int fd, const struct vcpu_msrs *first)
+{
+	for (uint32_t i = 0; i < first->count; i++) {
+		struct kvm_msr_entry entry = {.index = first->entry[i].index};
+		int r = vcpu_msr_access(fd, KVM_GET_MSRS, &entry);
+
+		if (r == 0 && entry.data != first->entry[i].data) {
+			entry.data = first->entry[i].data;
+			r = vcpu_msr_access(fd, KVM_SET_MSRS, &entry);
+		}
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
 int vcpu_msrs_set(int fd, const struct kvm_msr_entry *entry, unsigned count)
 {
 	for (unsigned i = 0; i < count; i++) {

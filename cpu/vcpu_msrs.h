@@ -45,6 +45,13 @@ int vcpu_msrs_changed(int fd, const struct vcpu_msrs *first, struct kvm_msr_entr
 		      unsigned room);
 
 /**
+ * vcpu_msrs_reset() - make all what they were in @first: of an earlier stay nothing may be left
+ *
+ * Return: 0; negative errno of KVM.
+ */
+int vcpu_msrs_reset(int fd, const struct vcpu_msrs *first);
+
+/**
  * vcpu_msrs_set() - set @count MSRs, which a peer may have chosen
  *
  * Return: 0; -EINVAL for one that is no vCPU's state; -EIO for what KVM refuses; -errno.

@@ -13,7 +13,7 @@ void interrupts_init(struct interrupts *irq, unsigned self, const struct topolog
 			.apic_id = topology->apic_id[i],
 			.format = IRQ_FORMAT_X2APIC,
 		};
-		atomic_store(&irq->at[i], together ? 0 : (uint8_t)topology->node[i]);
+		place_start(&irq->at[i], together ? 0 : topology->node[i]);
 	}
 }
 
@@ -56,19 +56,21 @@ static uint64_t targets_of(const struct interrupts *irq, const struct route_set 
 	return bits;
 }
 
-/* Of the vCPUs @bits of @node: those at the same place as the first of them, which is @at. */
-static uint64_t neighbours(const struct interrupts *irq, unsigned node, uint64_t bits, unsigned *at)
+/* Of the vCPUs @bits of @node: those that have come to the same place as the first of them. */
+static uint64_t neighbours(const struct interrupts *irq, unsigned node, uint64_t bits,
+			   struct where *at)
 {
-	const _Atomic uint8_t *places = &irq->at[irq->topology->first[node]];
+	const struct place *places = &irq->at[irq->topology->first[node]];
 	uint64_t same = 0;
 
-	*at = atomic_load_explicit(&places[__builtin_ctzll(bits)], memory_order_acquire);
+	*at = place_get(&places[__builtin_ctzll(bits)]);
 	for (uint64_t left = bits; left; left &= left - 1) {
 		int k = __builtin_ctzll(left);
-		if (atomic_load_explicit(&places[k], memory_order_acquire) == *at)
+		if (place_word(place_get(&places[k])) == place_word(*at))
 			same |= UINT64_C(1) << k;
 	}
-	return same;
+	/* Who moved meanwhile is no neighbour, and may be the first. */
+	return same ? same : bits & -bits;
 }
 
 static void send_to(struct interrupts *irq, unsigned at, unsigned node, const struct wire_ipi *ipi)
@@ -86,15 +88,16 @@ static bool distribute(struct interrupts *irq, unsigned node, struct wire_ipi ip
 	bool remote = false;
 
 	while (left) {
-		unsigned at;
+		struct where at;
 		ipi.vcpus = neighbours(irq, node, left, &at);
+		ipi.generation = at.generation;
 		left &= ~ipi.vcpus;
-		if (at == irq->self) {
+		if (at.node == irq->self) {
 			deliver_all(irq, node, &ipi);
 			continue;
 		}
 		remote = true;
-		send_to(irq, at, node, &ipi);
+		send_to(irq, at.node, node, &ipi);
 	}
 	return remote;
 }
@@ -121,9 +124,7 @@ bool interrupts_send(struct interrupts *irq, uint32_t sender, const struct irq_m
 /* Does it hold what a node may ask for? Lowest priority was resolved where it was sent. */
 static bool is_ipi(const struct wire_ipi *ipi)
 {
-	static const uint8_t zero[sizeof(ipi->reserved)];
-
-	if (memcmp(ipi->reserved, zero, sizeof(zero)) != 0 || ipi->level > 1)
+	if (ipi->reserved || ipi->level > 1)
 		return false;
 	return ipi->mode == IRQ_FIXED || ipi->mode == IRQ_NMI || ipi->mode == IRQ_INIT ||
 	       ipi->mode == IRQ_SIPI;
@@ -137,19 +138,13 @@ int interrupts_receive(struct interrupts *irq, unsigned node, const struct wire_
 	unsigned first = irq->topology->first[node], count = irq->topology->first[node + 1] - first;
 	if (count < 64 && ipi->vcpus >> count)
 		return -EPROTO;
-	/* Only node 0, where vCPUs lodge, is asked for one that is elsewhere. */
-	for (uint64_t left = ipi->vcpus; left; left &= left - 1)
-		if (irq->self != 0 &&
-		    atomic_load(&irq->at[first + (unsigned)__builtin_ctzll(left)]) != irq->self)
+	for (uint64_t left = ipi->vcpus; left; left &= left - 1) {
+		const struct place *at = &irq->at[first + (unsigned)__builtin_ctzll(left)];
+		if (!place_may_pass_on(place_get(at), irq->self, ipi->generation))
 			return -EPROTO;
+	}
 	distribute(irq, node, *ipi);
 	return 0;
-}
-
-void interrupts_moved(struct interrupts *irq, unsigned index)
-{
-	atomic_store_explicit(&irq->at[index], (uint8_t)irq->topology->node[index],
-			      memory_order_release);
 }
 
 void interrupts_pass_on(struct interrupts *irq, unsigned index, enum irq_mode mode, uint8_t vector,
@@ -163,5 +158,5 @@ void interrupts_pass_on(struct interrupts *irq, unsigned index, enum irq_mode mo
 		.vcpus = UINT64_C(1) << (index - irq->topology->first[node]),
 	};
 
-	send_to(irq, node, node, &ipi);
+	distribute(irq, node, ipi);
 }

@@ -5,19 +5,19 @@
  * Every node has the whole cluster's table of APIC identities and routes for itself: targets that
  * are here get the vector in their inbox, those on another node travel as one WIRE_IPI a node.
  *
- * WHERE a vCPU is may change once: from node 0, where it lodges, to its own node. Node 0 learns it
- * when the vCPU leaves, its own node when it arrives, the others a little later; what they send to
- * node 0 meanwhile is passed on from there, behind the vCPU's state on the same connection.
+ * WHERE a vCPU is may change at any time (vmm/moving.h). Who sends goes by its own belief; what
+ * reaches a node that is not the place any more is passed on from there (irq/place.h).
  *
  * LIMIT. The table is fixed at start: every APIC is in x2APIC mode, as firmware hands it over. A
  * guest that turns a vCPU back to xAPIC mode reaches it by its physical id only.
  *
- * Threads: any; the table of identities is constant, `at` is atomic.
+ * Threads: any; the table of identities is constant, places are atomic.
  */
 #ifndef SSIHV_VMM_INTERRUPTS_H
 #define SSIHV_VMM_INTERRUPTS_H
 
 #include "cpu/vcpu.h"
+#include "irq/place.h"
 #include "irq/route.h"
 #include "vmm/link.h"
 #include "vmm/topology.h"
@@ -28,8 +28,8 @@ struct interrupts {
 	struct link *links;	   /* by node */
 	struct vcpu *const *vcpus; /* by index in the cluster; NULL: never here */
 	struct irq_identity identity[MAX_VCPUS];
-	_Atomic uint8_t at[MAX_VCPUS]; /* the node to send to */
-	_Atomic uint64_t sent_remote;  /* IPIs that left this node */
+	struct place at[MAX_VCPUS];
+	_Atomic uint64_t sent_remote; /* IPIs that left this node */
 };
 
 /** interrupts_init() - @together: all vCPUs are on node 0 at first, else each on its own. */
@@ -43,11 +43,12 @@ void interrupts_init(struct interrupts *irq, unsigned self, const struct topolog
  */
 bool interrupts_send(struct interrupts *irq, uint32_t sender, const struct irq_message *m);
 
-/** interrupts_receive() - a WIRE_IPI for vCPUs of @node came. Return: 0; -EPROTO: none may ask. */
+/**
+ * interrupts_receive() - a WIRE_IPI for vCPUs of @node came; those that are elsewhere get it there
+ *
+ * Return: 0; -EPROTO for what no peer may ask.
+ */
 int interrupts_receive(struct interrupts *irq, unsigned node, const struct wire_ipi *ipi);
-
-/** interrupts_moved() - vCPU @index is on its own node from now on. */
-void interrupts_moved(struct interrupts *irq, unsigned index);
 
 /** interrupts_pass_on() - an interrupt reached the inbox of vCPU @index after it had left. */
 void interrupts_pass_on(struct interrupts *irq, unsigned index, enum irq_mode mode, uint8_t vector,

@@ -67,6 +67,18 @@ static int on_vcpu_state(struct node *n, unsigned peer, const struct wire_hdr *h
 	return MIN(r, 0);
 }
 
+static int on_vcpu_refused(struct node *n, unsigned peer, const struct wire_hdr *h,
+			   const void *payload)
+{
+	const struct wire_place *place = payload;
+	int r = moving_refused(&n->moving, peer, h, payload);
+
+	if (r == 0)
+		events_log(&n->ev, "warning", "vCPU %u stays here, node %s cannot run it: %s",
+			   (unsigned)h->addr, n->cfg->nodes[peer].name, strerror(-place->error));
+	return r;
+}
+
 int messages_event(void *ctx, struct conn *c, const struct wire_hdr *h, const void *payload)
 {
 	struct node *n = ctx;
@@ -86,8 +98,10 @@ int messages_event(void *ctx, struct conn *c, const struct wire_hdr *h, const vo
 		return 0;
 	case WIRE_VCPU_STATE:
 		return on_vcpu_state(n, c->peer, h, payload);
-	case WIRE_VCPU_HOME:
-		return moving_home(&n->moving, c->peer, h);
+	case WIRE_VCPU_AT:
+		return moving_at(&n->moving, c->peer, h, payload);
+	case WIRE_VCPU_REFUSED:
+		return on_vcpu_refused(n, c->peer, h, payload);
 	case WIRE_IO_REQUEST:
 		return on_io_request(n, c, h, payload);
 	case WIRE_IO_REPLY:

@@ -1,12 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * vCPUs on their way from node 0 to their own nodes: what cpu/vcpu_move.h asks of the machine.
+ * vCPUs on their way from node to node: what cpu/vcpu_move.h asks of the machine.
  *
- * A vCPU's image is larger than a message, so it travels in parts, in order, on the event
- * connection; only then does node 0 send interrupts for the vCPU the same way. The receiver has one
- * image under way for each of its vCPUs at most.
+ * THE WAY. The old place sends the vCPU's state with the generation of its new place (irq/place.h),
+ * and whatever it has for the vCPU from then on behind it, on the same connection. The new place
+ * tells all others that it is there. An image is larger than a message and travels in parts; the
+ * receiver has one under way for each vCPU at most.
  *
- * Threads: moving_leave() and moving_pass_on() the lodger's, the rest the main thread.
+ * REFUSAL. A node whose KVM does not take the state sends no image back but REFUSED, with the next
+ * generation: a move back. The old place still has all of it and lets the vCPU go on.
+ *
+ * INVARIANTS. The place that others are told of knows it first: so it is noted here before it
+ * is announced, and after the state was sent when it is another node. `sent` is noted before the
+ * state leaves: an answer may come before our own place is up to date.
+ *
+ * Threads: moving_leave(), moving_refuse() and interrupts_pass_on() the vCPU's, the rest the main
+ * thread.
  */
 #ifndef SSIHV_VMM_MOVING_H
 #define SSIHV_VMM_MOVING_H
@@ -14,20 +23,34 @@
 #include "cpu/vcpu_move.h"
 #include "vmm/interrupts.h"
 
+/* An image as far as it has come, then where it came from. */
+struct arrival {
+	struct vcpu_image *image;
+	size_t len;
+	struct where here; /* the place that it comes to */
+	unsigned from;
+};
+
 struct moving {
 	struct interrupts *irq;
-	struct {
-		struct vcpu_image *image; /* as far as it has come */
-		size_t len;
-	} arriving[MAX_NODE_VCPUS];	/* by number on this node */
-	_Atomic unsigned left, arrived; /* vCPUs, ever */
+	struct arrival arriving[MAX_VCPUS];
+	struct place sent[MAX_VCPUS];		  /* where to, at last; generation 0: never */
+	_Atomic unsigned here;			  /* vCPUs that are on this node */
+	_Atomic unsigned left, arrived, returned; /* vCPUs, ever */
 };
 
 void moving_init(struct moving *m, struct interrupts *irq);
 void moving_free(struct moving *m);
 
-/** moving_leave() - node 0: @v is @image now, on its own node. */
-void moving_leave(struct moving *m, struct vcpu *v, const struct vcpu_image *image);
+/**
+ * moving_leave() - @v is @image now, on node @to
+ *
+ * Return: 0; -EOVERFLOW: it has moved as often as can be counted, and stays.
+ */
+int moving_leave(struct moving *m, struct vcpu *v, unsigned to, const struct vcpu_image *image);
+
+/** moving_refuse() - @v, which has arrived, cannot run here (@error, negative). */
+void moving_refuse(struct moving *m, struct vcpu *v, int error);
 
 /**
  * moving_state() - a WIRE_VCPU_STATE came from node @from
@@ -38,7 +61,10 @@ void moving_leave(struct moving *m, struct vcpu *v, const struct vcpu_image *ima
  */
 int moving_state(struct moving *m, unsigned from, const struct wire_hdr *h, const void *payload);
 
-/** moving_home() - a WIRE_VCPU_HOME came from node @from. Return: 0; -EPROTO. */
-int moving_home(struct moving *m, unsigned from, const struct wire_hdr *h);
+/** moving_at() - a WIRE_VCPU_AT came from node @from. Return: 0; -EPROTO. */
+int moving_at(struct moving *m, unsigned from, const struct wire_hdr *h, const void *payload);
+
+/** moving_refused() - a WIRE_VCPU_REFUSED came: the vCPU goes on here. Return: 0; -EPROTO. */
+int moving_refused(struct moving *m, unsigned from, const struct wire_hdr *h, const void *payload);
 
 #endif

@@ -22,10 +22,10 @@ static int vcpu_io(void *ctx, struct vcpu *v, struct vcpu_io *io)
 	return 0;
 }
 
-/* Are vCPUs of other nodes still here? */
+/* Are vCPUs of other nodes here? */
 static bool has_lodgers(const struct node *n)
 {
-	return n->vcpus > n->cfg->nodes[n->self].vcpus + atomic_load(&n->moving.left);
+	return atomic_load(&n->moving.here) > n->cfg->nodes[n->self].vcpus;
 }
 
 static void vcpu_send(void *ctx, struct vcpu *v, const struct irq_message *m)
@@ -63,11 +63,26 @@ static void vcpu_idle(void *ctx, struct vcpu *v, bool idle)
 	pthread_mutex_unlock(&n->idle_lock);
 }
 
-static void vcpu_left(void *ctx, struct vcpu *v, const struct vcpu_image *image)
+static int vcpu_left(void *ctx, struct vcpu *v, const struct vcpu_image *image)
 {
 	struct node *n = ctx;
 
-	moving_leave(&n->moving, v, image);
+	return moving_leave(&n->moving, v, n->topology.node[v->index], image);
+}
+
+static void vcpu_stays(void *ctx, struct vcpu *v, int error)
+{
+	struct node *n = ctx;
+
+	events_log(&n->ev, "warning", "vCPU %u stays here, its state cannot be sent: %s", v->index,
+		   strerror(-error));
+}
+
+static void vcpu_refuse(void *ctx, struct vcpu *v, int error)
+{
+	struct node *n = ctx;
+
+	moving_refuse(&n->moving, v, error);
 }
 
 static void vcpu_pass(void *ctx, struct vcpu *v, enum irq_mode mode, uint8_t vector, bool level)
@@ -98,6 +113,8 @@ static const struct vcpu_ops vcpu_ops = {
 	.eoi = vcpu_eoi,
 	.idle = vcpu_idle,
 	.leave = vcpu_left,
+	.stays = vcpu_stays,
+	.refuse = vcpu_refuse,
 	.pass_on = vcpu_pass,
 	.reset = vcpu_reset,
 	.parked = vcpu_parked,

@@ -50,6 +50,7 @@ struct rule {
 #define IPI   sizeof(struct wire_ipi)
 #define IO    sizeof(struct wire_io)
 #define PART  sizeof(struct wire_part)
+#define PLACE sizeof(struct wire_place)
 #define JOIN  sizeof(struct wire_join)
 #define START sizeof(struct wire_start)
 #define PONG  sizeof(struct wire_pong)
@@ -74,7 +75,8 @@ static const struct rule rules[] = {
 	[WIRE_IO_REQUEST] = {"IO_REQUEST", EVENT,   ADDR_ZERO, STAMP,  0, 0,         IO, PAGE},
 	[WIRE_IO_REPLY]   = {"IO_REPLY",   EVENT,   ADDR_ANY,  STAMP,  0, 0,         IO, PAGE},
 	[WIRE_VCPU_STATE] = {"VCPU_STATE", EVENT,   ADDR_ANY,  STAMP,  0, 0,         PART + 1, PAGE},
-	[WIRE_VCPU_HOME]  = {"VCPU_HOME",  EVENT,   ADDR_ANY,  0,      0, 0,         0, 0},
+	[WIRE_VCPU_AT]    = {"VCPU_AT",    EVENT,   ADDR_ANY,  0,      0, 0,         PLACE, PLACE},
+	[WIRE_VCPU_REFUSED] = {"VCPU_REFUSED", EVENT, ADDR_ANY, 0,     0, 0,         PLACE, PLACE},
 	[WIRE_JOIN]       = {"JOIN",       CONTROL, ADDR_ZERO, 0,      0, 0,         JOIN, JOIN},
 	[WIRE_START]      = {"START",      CONTROL, ADDR_ZERO, 0,      0, 0,         START, START},
 	[WIRE_PING]       = {"PING",       CONTROL, ADDR_ANY,  0,      0, 0,         0, 0},

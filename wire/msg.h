@@ -75,11 +75,12 @@ enum wire_type {
 	WIRE_IO_REPLY,	 /* addr = the request's cookie. Payload: struct wire_io + data for reads */
 
 	/*
-	 * A vCPU moves to its own node; addr = its index in the cluster. What is sent to the node
-	 * of a vCPU that is still elsewhere goes there and is passed on; see cpu/vcpu_move.h.
+	 * A vCPU moves; addr = its index in the cluster. What is sent to a node which is not its
+	 * place any more is passed on from there; see irq/place.h.
 	 */
-	WIRE_VCPU_STATE, /* node 0 -> its node. Payload: struct wire_part + bytes, in order */
-	WIRE_VCPU_HOME,	 /* its node -> all others: it is here from now on */
+	WIRE_VCPU_STATE,   /* old place -> new. Payload: struct wire_part + bytes, in order */
+	WIRE_VCPU_AT,	   /* new place -> all others: it is here. Payload: struct wire_place */
+	WIRE_VCPU_REFUSED, /* new -> old: it cannot run here, have it. Payload: struct wire_place */
 
 	/* WIRE_CLASS_CONTROL */
 	WIRE_JOIN = 64, /* node -> node 0: what this host can do. Payload: struct wire_join */
@@ -139,8 +140,9 @@ struct wire_ipi {
 	uint8_t vector;
 	uint8_t mode; /* delivery mode, as in the ICR: 0 fixed, 4 NMI, 5 INIT, 6 SIPI */
 	uint8_t level;
-	uint8_t reserved[5];
-	uint64_t vcpus; /* bit k: the node's k-th vCPU */
+	uint8_t reserved;
+	uint32_t generation; /* of the vCPUs' place, as the sender knows it: irq/place.h */
+	uint64_t vcpus;	     /* bit k: the node's k-th vCPU */
 };
 static_assert(sizeof(struct wire_ipi) == 16, "wire layout");
 
@@ -156,13 +158,19 @@ struct wire_io {
 static_assert(sizeof(struct wire_io) == 24, "wire layout");
 #define WIRE_IO_DATA_MAX (WIRE_PAYLOAD_MAX - sizeof(struct wire_io))
 
-/* A piece of something that is larger than a message. */
+/* A piece of a vCPU's state, which is larger than a message. */
 struct wire_part {
-	uint32_t offset; /* of the bytes that follow */
-	uint32_t reserved;
+	uint32_t offset;     /* of the bytes that follow */
+	uint32_t generation; /* of the place that it moves to */
 };
 static_assert(sizeof(struct wire_part) == 8, "wire layout");
 #define WIRE_PART_MAX (WIRE_PAYLOAD_MAX - sizeof(struct wire_part))
+
+struct wire_place {
+	uint32_t generation; /* of the place: the sender for AT, the receiver for REFUSED */
+	int32_t error;	     /* REFUSED: negative errno that says why; else 0 */
+};
+static_assert(sizeof(struct wire_place) == 8, "wire layout");
 
 /* What a CPU can do: one host's, or what all have in common. See cpu/identity.h. */
 #define WIRE_CPU_WORDS 75

@@ -223,6 +223,64 @@ static void what_comes_later_is_passed_on(void **state)
 	tiny_expect(p->first, TINY_PASSED, 0x9a, IRQ_SIPI);
 }
 
+/* ---- moves that fail ---- */
+
+static void a_vcpu_that_cannot_leave_stays(void **state)
+{
+	struct pair *p = *state;
+	const uint32_t one = 1;
+
+	p->first->leave_error = -EOVERFLOW;
+	LOAD(p, spinner, 0);
+	tiny_expect(p->first, TINY_STAYS, 0, EOVERFLOW);
+	assert_int_equal(ram_write(p->first->ram, FLAG_GPA, &one, sizeof(one)), 0);
+	expect_r8(p->first, 0x1122334455667788);
+	assert_int_equal(p->home->count, 0);
+}
+
+/* As if the guest had changed every MSR that there is. */
+static void a_vcpu_that_cannot_be_saved_stays(void **state)
+{
+	struct pair *p = *state;
+	struct vcpu_msrs *first = p->first->vcpu[0]->msrs;
+	const uint32_t one = 1;
+
+	assert_true(first->count > VCPU_IMAGE_MSRS);
+	for (uint32_t i = 0; i < first->count; i++)
+		first->entry[i].data ^= 1;
+	LOAD(p, spinner, 0);
+	tiny_expect(p->first, TINY_STAYS, 0, E2BIG);
+	assert_int_equal(ram_write(p->first->ram, FLAG_GPA, &one, sizeof(one)), 0);
+	expect_r8(p->first, 0x1122334455667788);
+	assert_int_equal(p->home->count, 0);
+}
+
+/* The other node's KVM knows less: it goes on here, with an interrupt that came meanwhile. */
+static void a_refused_vcpu_goes_on(void **state)
+{
+	struct pair *p = *state;
+	struct vcpu_image *image = malloc(sizeof(*image));
+	const uint32_t one = 1;
+
+	assert_non_null(image);
+	LOAD(p, masked, 0);
+	tiny_expect(p->first, TINY_OUT, 0x30, 1);
+	tiny_next(p->first, TINY_LEFT);
+	*image = p->first->image;
+	image->msr[image->nmsrs++] = (struct kvm_msr_entry){.index = 0xdeadbeef, .data = 1};
+	vcpu_arrive(p->home->vcpu[0], image);
+	tiny_expect(p->home, TINY_REFUSE, 0, EIO);
+	vcpu_post(p->home->vcpu[0], 0x52, false); /* it is not here: passed on */
+	assert_int_equal(tiny_next(p->home, TINY_PASSED).addr, 0x52);
+	vcpu_return(p->first->vcpu[0]);
+	vcpu_post(p->first->vcpu[0], 0x52, false);
+	assert_int_equal(ram_write(p->first->ram, FLAG_GPA, &one, sizeof(one)), 0);
+	tiny_expect(p->first, TINY_OUT, PORT_VECTOR, 0x52);
+	tiny_wait_asleep(p->first, 0);
+	assert_int_equal(atomic_load(&p->first->lodgers), 0);
+	assert_int_equal(p->home->taken, p->home->count);
+}
+
 /* ---- images that no vCPU has ---- */
 
 /* As one that left, but of the first VM's second vCPU, which waits for its SIPI. */
@@ -338,6 +396,9 @@ int main(void)
 		CASE(a_timer_goes_on),
 		CASE(what_is_pending_comes_along),
 		CASE(what_comes_later_is_passed_on),
+		CASE(a_vcpu_that_cannot_leave_stays),
+		CASE(a_vcpu_that_cannot_be_saved_stays),
+		CASE(a_refused_vcpu_goes_on),
 		CASE(a_wrong_image_is_refused),
 		CASE(any_image_does_no_harm),
 	};

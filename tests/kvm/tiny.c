@@ -118,12 +118,27 @@ static void on_idle(void *ctx, struct vcpu *v, bool idle)
 {
 }
 
-static void on_leave(void *ctx, struct vcpu *v, const struct vcpu_image *image)
+static int on_leave(void *ctx, struct vcpu *v, const struct vcpu_image *image)
 {
 	struct tiny *t = ctx;
 
 	t->image = *image;
+	if (t->leave_error)
+		return t->leave_error;
 	record(t, &(struct tiny_entry){.kind = TINY_LEFT, .vcpu = v->index});
+	return 0;
+}
+
+static void on_stays(void *ctx, struct vcpu *v, int error)
+{
+	record(ctx, &(struct tiny_entry){
+			    .kind = TINY_STAYS, .vcpu = v->index, .value = (uint64_t)-error});
+}
+
+static void on_refuse(void *ctx, struct vcpu *v, int error)
+{
+	record(ctx, &(struct tiny_entry){
+			    .kind = TINY_REFUSE, .vcpu = v->index, .value = (uint64_t)-error});
 }
 
 static void on_pass(void *ctx, struct vcpu *v, enum irq_mode mode, uint8_t vector, bool level)
@@ -141,6 +156,8 @@ static const struct vcpu_ops ops = {
 	.eoi = on_eoi,
 	.idle = on_idle,
 	.leave = on_leave,
+	.stays = on_stays,
+	.refuse = on_refuse,
 	.pass_on = on_pass,
 	.reset = on_reset,
 	.failed = on_failed,

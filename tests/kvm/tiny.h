@@ -53,6 +53,8 @@ enum tiny_kind {
 	TINY_EOI,
 	TINY_LEFT,
 	TINY_PASSED, /* addr: vector, value: delivery mode, size: 1 for level */
+	TINY_STAYS,  /* value: the error, positive */
+	TINY_REFUSE, /* value: the error, positive */
 	TINY_RESET,
 	TINY_FAILED,
 };
@@ -75,6 +77,7 @@ struct tiny {
 	struct tiny *host;	 /* whose memory and clock this rig uses; NULL: its own */
 	struct vcpu_image image; /* of the vCPU that left */
 	_Atomic unsigned lodgers;
+	int leave_error; /* what leaving is answered with; 0: it works */
 
 	pthread_mutex_t lock;
 	pthread_cond_t changed;

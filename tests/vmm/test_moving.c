@@ -5,148 +5,18 @@
  */
 #include "tests/check.h"
 
-#include <sys/eventfd.h>
-
-#include "tests/transport/loopback.h"
-#include "transport/tcp.h"
-#include "vmm/moving.h"
-
-#define NODES 3
-#define VCPUS 6 /* 2k and 2k + 1 are node k's */
-#define EPOCH 5
-
-struct half {
-	struct interrupts irq;
-	struct moving moving;
-	struct link link[NODES];
-	struct vcpu *vcpu[VCPUS];
-};
-
-struct world {
-	struct topology topology;
-	struct half node[NODES];
-	int wake;
-};
-
-static struct conn *end(int fd, unsigned self, unsigned peer)
-{
-	const struct conn_config cfg = {.self = (uint16_t)self,
-					.peer = (uint16_t)peer,
-					.class_ = WIRE_CLASS_EVENT,
-					.epoch = EPOCH};
-	struct conn *c;
-
-	assert_int_equal(tcp_tune(fd), 0);
-	assert_int_equal(tcp_conn_new(fd, &cfg, &c), 0);
-	return c;
-}
-
-static void connect_nodes(struct world *w, unsigned a, unsigned b)
-{
-	int fd[2];
-
-	loopback_pair(fd);
-	w->node[a].link[b].conn = end(fd[0], a, b);
-	w->node[b].link[a].conn = end(fd[1], b, a);
-}
-
-static struct vcpu *new_vcpu(unsigned index)
-{
-	struct vcpu *v = aligned_alloc(64, ALIGN_UP(sizeof(*v), 64));
-
-	assert_non_null(v);
-	memset(v, 0, sizeof(*v));
-	v->index = index;
-	return v;
-}
-
-static void set_up_node(struct world *w, unsigned self)
-{
-	struct half *h = &w->node[self];
-
-	for (unsigned i = 0; i < NODES; i++) {
-		h->link[i].wake = w->wake;
-		h->link[i].self = (uint16_t)self;
-		h->link[i].epoch = EPOCH;
-		pthread_mutex_init(&h->link[i].lock, NULL);
-	}
-	/* Node 0 has all vCPUs: its own and the lodgers. */
-	for (unsigned i = 0; i < VCPUS; i++)
-		if (self == 0 || w->topology.node[i] == self)
-			h->vcpu[i] = new_vcpu(i);
-	interrupts_init(&h->irq, self, &w->topology, h->link, h->vcpu, true);
-	moving_init(&h->moving, &h->irq);
-}
+#include "tests/vmm/moving_rig.h"
 
 static int set_up(void **state)
 {
-	struct world *w = calloc(1, sizeof(*w));
-	struct cluster_config *cfg;
-	struct err err;
-
-	assert_non_null(w);
-	assert_int_equal(cluster_default(CLUSTER_LOCAL, NODES, 64 * MIB, 2, &cfg, &err), 0);
-	assert_int_equal(topology_init(cfg, &w->topology, &err), 0);
-	cluster_free(cfg);
-	w->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	for (unsigned i = 0; i < NODES; i++)
-		set_up_node(w, i);
-	connect_nodes(w, 0, 1);
-	connect_nodes(w, 0, 2);
-	connect_nodes(w, 1, 2);
-	*state = w;
+	*state = world_new(false);
 	return 0;
 }
 
 static int tear_down(void **state)
 {
-	struct world *w = *state;
-
-	for (unsigned i = 0; i < NODES; i++) {
-		for (unsigned k = 0; k < NODES; k++)
-			if (w->node[i].link[k].conn)
-				conn_close(w->node[i].link[k].conn);
-		for (unsigned k = 0; k < VCPUS; k++) {
-			if (w->node[i].vcpu[k])
-				free(w->node[i].vcpu[k]->inbox.arrival);
-			free(w->node[i].vcpu[k]);
-		}
-		moving_free(&w->node[i].moving);
-	}
-	close(w->wake);
-	free(w);
+	world_free(*state);
 	return 0;
-}
-
-/* As vmm/messages.c does. */
-static int take(void *ctx, struct conn *c, const struct wire_hdr *h, const void *payload)
-{
-	struct half *half = ctx;
-
-	switch (h->type) {
-	case WIRE_IPI:
-		return interrupts_receive(&half->irq, h->node, payload);
-	case WIRE_VCPU_STATE:
-		return MIN(moving_state(&half->moving, c->peer, h, payload), 0);
-	case WIRE_VCPU_HOME:
-		return moving_home(&half->moving, c->peer, h);
-	}
-	return -EPROTO;
-}
-
-/* Node @to takes what @from has sent. Return: 0, or how the first wrong message was answered. */
-static int pump(struct world *w, unsigned from, unsigned to)
-{
-	return MIN(conn_receive(w->node[to].link[from].conn, take, &w->node[to]), 0);
-}
-
-static void pump_all(struct world *w)
-{
-	for (unsigned round = 0; round < 4; round++)
-		for (unsigned from = 0; from < NODES; from++)
-			for (unsigned to = 0; to < NODES; to++)
-				if (from != to)
-					assert_int_equal(pump(w, from, to), 0);
 }
 
 static void send_vector(struct world *w, unsigned from, unsigned vcpu, uint8_t vector)
@@ -176,11 +46,31 @@ static struct vcpu_image *image_of(unsigned index)
 	return image;
 }
 
-static void move(struct world *w, unsigned index)
+static void move_to(struct world *w, unsigned from, unsigned to, unsigned index)
 {
 	_cleanup_free_ struct vcpu_image *image = image_of(index);
 
-	moving_leave(&w->node[0].moving, w->node[0].vcpu[index], image);
+	assert_int_equal(moving_leave(&w->node[from].moving, w->node[from].vcpu[index], to, image),
+			 0);
+}
+
+/* From node 0, where all are at first, to its own. */
+static void move(struct world *w, unsigned index)
+{
+	move_to(w, 0, w->topology.node[index], index);
+}
+
+static struct where believed(const struct world *w, unsigned node, unsigned vcpu)
+{
+	return place_get(&w->node[node].irq.at[vcpu]);
+}
+
+static void all_believe(const struct world *w, unsigned vcpu, unsigned at, uint32_t generation)
+{
+	for (unsigned node = 0; node < NODES; node++) {
+		assert_int_equal(believed(w, node, vcpu).node, at);
+		assert_int_equal(believed(w, node, vcpu).generation, generation);
+	}
 }
 
 /* ---- the way that it should go ---- */
@@ -213,6 +103,9 @@ static void a_vcpu_arrives_as_it_left(void **state)
 	assert_int_equal(atomic_load(&w->node[0].moving.left), 1);
 	assert_int_equal(atomic_load(&w->node[2].moving.arrived), 1);
 	assert_null(w->node[2].vcpu[5]->inbox.arrival);
+	all_believe(w, 4, 2, 1);
+	assert_int_equal(atomic_load(&w->node[0].moving.here), VCPUS - 1);
+	assert_int_equal(atomic_load(&w->node[2].moving.here), 1);
 }
 
 static void interrupts_follow_it(void **state)
@@ -274,13 +167,67 @@ static void a_broadcast_reaches_each_where_it_is(void **state)
 			assert_int_equal(has(w, node, v, 0x44), node == at[v]);
 }
 
+/* ---- back, and refused ---- */
+
+static void take_arrival(struct world *w, unsigned node, unsigned vcpu)
+{
+	struct vcpu *v = w->node[node].vcpu[vcpu];
+
+	assert_non_null(v->inbox.arrival);
+	atomic_store(&v->inbox.events, 0);
+	free(TAKE_PTR(v->inbox.arrival));
+}
+
+static void a_vcpu_moves_there_and_back(void **state)
+{
+	struct world *w = *state;
+
+	for (uint32_t round = 0; round < 3; round++) {
+		move(w, 4);
+		/* Node 1 knows nothing of it yet: two hops in the end. */
+		send_vector(w, 1, 4, 0x60);
+		pump(w, 0, 2);
+		take_arrival(w, 2, 4);
+		move_to(w, 2, 0, 4);
+		pump_all(w);
+		take_arrival(w, 0, 4);
+		all_believe(w, 4, 0, 2 * round + 2);
+		assert_true(has(w, 0, 4, 0x60));
+		assert_false(has(w, 2, 4, 0x60));
+	}
+	assert_int_equal(atomic_load(&w->node[0].moving.here), VCPUS);
+}
+
+static void a_refused_vcpu_goes_on_where_it_was(void **state)
+{
+	struct world *w = *state;
+
+	move(w, 4);
+	send_vector(w, 0, 4, 0x60);
+	assert_int_equal(pump(w, 0, 2), 0);
+	take_arrival(w, 2, 4);
+	/* In the inbox of a vCPU that cannot run there: its thread passes it on. */
+	assert_true(has(w, 2, 4, 0x60));
+	moving_refuse(&w->node[2].moving, w->node[2].vcpu[4], -EIO);
+	interrupts_pass_on(&w->node[2].irq, 4, IRQ_FIXED, 0x60, false);
+	send_vector(w, 2, 4, 0x61);
+	send_vector(w, 1, 4, 0x62);
+	pump_all(w);
+	all_believe(w, 4, 0, 2);
+	assert_true(atomic_load(&w->node[0].vcpu[4]->inbox.events) & VCPU_EVENT_RETURN);
+	for (unsigned vector = 0x60; vector <= 0x62; vector++)
+		assert_true(has(w, 0, 4, (uint8_t)vector));
+	assert_int_equal(atomic_load(&w->node[0].moving.here), VCPUS);
+	assert_int_equal(atomic_load(&w->node[2].moving.here), 0);
+}
+
 /* ---- what no peer may send ---- */
 
-static void send_part(struct world *w, unsigned from, unsigned to, uint64_t index, uint32_t offset,
-		      size_t len)
+static void send_part(struct world *w, unsigned from, unsigned to, uint64_t index,
+		      uint32_t generation, uint32_t offset, size_t len)
 {
 	uint8_t part[WIRE_PAYLOAD_MAX] = {0};
-	const struct wire_part head = {.offset = offset};
+	const struct wire_part head = {.offset = offset, .generation = generation};
 
 	memcpy(part, &head, sizeof(head));
 	link_send(&w->node[from].link[to],
@@ -288,41 +235,67 @@ static void send_part(struct world *w, unsigned from, unsigned to, uint64_t inde
 		  sizeof(head) + len);
 }
 
+static void send_place(struct world *w, unsigned from, unsigned to, enum wire_type type,
+		       uint64_t index, struct wire_place place)
+{
+	link_send(&w->node[from].link[to], (struct wire_hdr){.type = type, .addr = index}, &place,
+		  sizeof(place));
+}
+
 static void a_wrong_state_is_refused(void **state)
 {
 	static const struct {
 		unsigned from, to;
 		uint64_t index;
-		uint32_t offset;
+		uint32_t generation, offset;
 	} wrong[] = {
-		{1, 2, 4, 0},			     /* not from node 0 */
-		{0, 2, 3, 0},			     /* another node's vCPU */
-		{0, 2, VCPUS, 0},		     /* nobody's */
-		{0, 2, UINT64_MAX, 0},		     /* nobody's */
-		{0, 2, 4, 100},			     /* a gap */
-		{0, 2, 4, UINT32_MAX}, {1, 0, 0, 0}, /* what is node 0's never was elsewhere */
+		{0, 2, 3, 1, 0},	  /* another node's vCPU */
+		{0, 2, VCPUS, 1, 0},	  /* nobody's */
+		{0, 2, UINT64_MAX, 1, 0}, /* nobody's */
+		{0, 2, 4, 1, 100},	  /* a gap */
+		{0, 2, 4, 1, UINT32_MAX}, /* a gap */
+		{0, 2, 4, 0, 0},	  /* no move */
+		{0, 2, 4, UINT32_MAX, 0}, /* no move could follow */
+		{1, 0, 0, 1, 0},	  /* it is there */
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
-		struct world *w;
+		struct world *w = world_new(false);
 
-		assert_int_equal(set_up((void **)&w), 0);
-		send_part(w, wrong[i].from, wrong[i].to, wrong[i].index, wrong[i].offset, 64);
+		send_part(w, wrong[i].from, wrong[i].to, wrong[i].index, wrong[i].generation,
+			  wrong[i].offset, 64);
 		assert_int_equal(pump(w, wrong[i].from, wrong[i].to), -EPROTO);
-		tear_down((void **)&w);
+		world_free(w);
+	}
+}
+
+static void a_state_in_parts_of_two_is_refused(void **state)
+{
+	static const struct {
+		unsigned from;
+		uint32_t generation;
+	} second[] = {{1, 1}, {0, 2}};
+
+	for (size_t i = 0; i < ARRAY_SIZE(second); i++) {
+		struct world *w = world_new(false);
+
+		send_part(w, 0, 2, 4, 1, 0, 64);
+		assert_int_equal(pump(w, 0, 2), 0);
+		send_part(w, second[i].from, 2, 4, second[i].generation, 64, 64);
+		assert_int_equal(pump(w, second[i].from, 2), -EPROTO);
+		world_free(w);
 	}
 }
 
 static void a_state_that_is_too_long_is_refused(void **state)
 {
 	struct world *w = *state;
-
 	const size_t whole = sizeof(struct vcpu_image) / WIRE_PART_MAX * WIRE_PART_MAX;
 
 	for (size_t done = 0; done < whole; done += WIRE_PART_MAX)
-		send_part(w, 0, 2, 4, (uint32_t)done, WIRE_PART_MAX);
+		send_part(w, 0, 2, 4, 1, (uint32_t)done, WIRE_PART_MAX);
 	assert_int_equal(pump(w, 0, 2), 0);
-	send_part(w, 0, 2, 4, (uint32_t)whole, sizeof(struct vcpu_image) - whole + 1);
+	send_part(w, 0, 2, 4, 1, (uint32_t)whole, sizeof(struct vcpu_image) - whole + 1);
 	assert_int_equal(pump(w, 0, 2), -EPROTO);
 	assert_null(w->node[2].vcpu[4]->inbox.arrival);
 }
@@ -333,54 +306,103 @@ static void a_vcpu_arrives_once(void **state)
 
 	move(w, 4);
 	pump_all(w);
-	send_part(w, 0, 2, 4, 0, 64);
+	send_part(w, 0, 2, 4, 1, 0, 64);
+	assert_int_equal(pump(w, 0, 2), -EPROTO);
+	send_part(w, 0, 2, 4, 2, 0, 64);
 	assert_int_equal(pump(w, 0, 2), -EPROTO);
 }
 
-static void a_wrong_home_is_refused(void **state)
+static void a_wrong_place_is_refused(void **state)
 {
 	static const struct {
 		unsigned from, to;
 		uint64_t index;
-	} wrong[] = {{2, 1, 0}, {2, 1, 3}, {2, 1, VCPUS}, {2, 1, UINT64_MAX}, {2, 0, 4}};
+		struct wire_place place;
+	} wrong[] = {
+		{2, 1, 0, {.generation = 0}},	       /* another node has this generation */
+		{2, 0, 4, {.generation = 1}},	       /* it is there */
+		{2, 1, VCPUS, {.generation = 1}},      /* nobody's */
+		{2, 1, UINT64_MAX, {.generation = 1}}, /* nobody's */
+		{2, 1, 4, {1, -EIO}},		       /* not what it is for */
+		{2, 1, 4, {UINT32_MAX, 0}},	       /* no move could follow */
+	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
-		struct world *w;
+		struct world *w = world_new(false);
 
-		assert_int_equal(set_up((void **)&w), 0);
-		link_send(&w->node[wrong[i].from].link[wrong[i].to],
-			  (struct wire_hdr){.type = WIRE_VCPU_HOME, .addr = wrong[i].index}, NULL,
-			  0);
+		send_place(w, wrong[i].from, wrong[i].to, WIRE_VCPU_AT, wrong[i].index,
+			   wrong[i].place);
 		assert_int_equal(pump(w, wrong[i].from, wrong[i].to), -EPROTO);
-		tear_down((void **)&w);
+		world_free(w);
 	}
 }
 
-static void an_interrupt_for_a_vcpu_that_is_not_here_is_refused(void **state)
+static void a_wrong_refusal_is_refused(void **state)
+{
+	static const struct {
+		unsigned from, to;
+		uint64_t index;
+		struct wire_place place;
+	} wrong[] = {
+		{2, 0, 3, {2, -EIO}},	       /* it is there, and never left */
+		{1, 0, 4, {2, -EIO}},	       /* it was sent to another */
+		{2, 0, 4, {3, -EIO}},	       /* not the move that it was sent with */
+		{2, 0, 4, {1, -EIO}},	       /* not the move that it was sent with */
+		{2, 0, 4, {2, 0}},	       /* why? */
+		{2, 0, VCPUS, {2, -EIO}},      /* nobody's */
+		{2, 0, UINT64_MAX, {2, -EIO}}, /* nobody's */
+		{2, 1, 4, {2, -EIO}},	       /* never there */
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
+		struct world *w = world_new(false);
+
+		move(w, 4);
+		send_place(w, wrong[i].from, wrong[i].to, WIRE_VCPU_REFUSED, wrong[i].index,
+			   wrong[i].place);
+		assert_int_equal(pump(w, wrong[i].from, wrong[i].to), -EPROTO);
+		world_free(w);
+	}
+}
+
+static void a_refusal_counts_once(void **state)
+{
+	struct world *w = *state;
+
+	move(w, 4);
+	send_place(w, 2, 0, WIRE_VCPU_REFUSED, 4, (struct wire_place){2, -EIO});
+	assert_int_equal(pump(w, 2, 0), 0);
+	send_place(w, 2, 0, WIRE_VCPU_REFUSED, 4, (struct wire_place){2, -EIO});
+	assert_int_equal(pump(w, 2, 0), -EPROTO);
+}
+
+static void an_interrupt_that_would_go_in_a_circle_is_refused(void **state)
 {
 	static const struct {
 		unsigned to;
 		uint8_t node;
+		uint32_t generation;
 		uint64_t vcpus;
 	} wrong[] = {
-		{1, 1, 1},     /* still on node 0 */
-		{1, 2, 1},     /* never here */
-		{1, 0, 1},     /* never here */
-		{0, 0, 4},     /* node 0 has two */
-		{0, NODES, 1}, /* no such node */
-		{1, MAX_NODES - 1, 1},
+		{1, 1, 0, 1},	  /* still on node 0, and nobody was told otherwise */
+		{1, 2, 0, 1},	  /* never here */
+		{1, 0, 0, 1},	  /* never here */
+		{0, 0, 0, 4},	  /* node 0 has two */
+		{0, 0, 1, 1},	  /* a move that was never made */
+		{0, NODES, 0, 1}, /* no such node */
+		{1, MAX_NODES - 1, 0, 1},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
-		const struct wire_ipi ipi = {.vector = 0x40, .vcpus = wrong[i].vcpus};
-		struct world *w;
+		const struct wire_ipi ipi = {
+			.vector = 0x40, .generation = wrong[i].generation, .vcpus = wrong[i].vcpus};
+		struct world *w = world_new(false);
 
-		assert_int_equal(set_up((void **)&w), 0);
 		link_send(&w->node[2].link[wrong[i].to],
 			  (struct wire_hdr){.type = WIRE_IPI, .node = wrong[i].node}, &ipi,
 			  sizeof(ipi));
 		assert_int_equal(pump(w, 2, wrong[i].to), -EPROTO);
-		tear_down((void **)&w);
+		world_free(w);
 	}
 }
 
@@ -393,11 +415,16 @@ int main(void)
 		CASE(interrupts_follow_it),
 		CASE(init_and_sipi_follow_it_too),
 		CASE(a_broadcast_reaches_each_where_it_is),
+		CASE(a_vcpu_moves_there_and_back),
+		CASE(a_refused_vcpu_goes_on_where_it_was),
 		cmocka_unit_test(a_wrong_state_is_refused),
+		cmocka_unit_test(a_state_in_parts_of_two_is_refused),
 		CASE(a_state_that_is_too_long_is_refused),
 		CASE(a_vcpu_arrives_once),
-		cmocka_unit_test(a_wrong_home_is_refused),
-		cmocka_unit_test(an_interrupt_for_a_vcpu_that_is_not_here_is_refused),
+		cmocka_unit_test(a_wrong_place_is_refused),
+		cmocka_unit_test(a_wrong_refusal_is_refused),
+		CASE(a_refusal_counts_once),
+		cmocka_unit_test(an_interrupt_that_would_go_in_a_circle_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
