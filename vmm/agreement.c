@@ -203,8 +203,7 @@ int clock_up(struct node *n, struct err *err)
 /* Behind the vCPUs: nobody of this node reads it now. */
 int clock_pause(struct node *n)
 {
-	if (!guest_clock_stood(&n->clock))
-		guest_clock_stop(&n->clock);
+	guest_clock_stop(&n->clock);
 	return 0;
 }
 

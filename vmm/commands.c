@@ -144,7 +144,12 @@ static void do_stop(struct node *n, struct command *c)
 static const struct verb {
 	const char *name;
 	void (*carry_out)(struct node *n, struct command *c);
-} verbs[] = {{"stats", do_stats}, {"stop", do_stop}};
+} verbs[] = {
+	{"stats", do_stats},
+	{"pause", phase_pause},
+	{"resume", phase_resume},
+	{"stop", do_stop},
+};
 
 /* Bytes as characters: UTF-8 of U+0000 to U+00FF. Return: how many; negative for anything else. */
 static ssize_t decode(const char *text, size_t len, char *ret)

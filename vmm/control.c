@@ -61,6 +61,7 @@ int control_step(struct node *n, int timeout_ms)
 		}
 	}
 	commands_run(n);
+	phase_step(n);
 	if (n->platform_up) {
 		node_console_feed(n);
 		node_console_flush(n);

@@ -15,6 +15,7 @@
 #include "vmm/forward.h"
 #include "vmm/moving.h"
 #include "vmm/node.h"
+#include "vmm/phase.h"
 #include "vmm/platform.h"
 
 #define TYPED_ENOUGH	 4096  /* above that commands wait until the guest has read */
@@ -46,6 +47,7 @@ struct node {
 	int wake;   /* eventfd: something for the main thread */
 	int ending; /* eventfd: readable once node_stop() was called */
 	struct commands commands;
+	struct phases phase;
 	unsigned components; /* of the table, those that are up or half up */
 
 	struct guest_input input;

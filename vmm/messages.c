@@ -37,6 +37,10 @@ int messages_control(void *ctx, struct conn *c, const struct wire_hdr *h, const 
 			return -EPROTO;
 		clock_sync_sample(&n->sync, h, payload);
 		return 0;
+	case WIRE_PHASE:
+		return phase_told(n, c->peer, h);
+	case WIRE_PHASE_DONE:
+		return phase_done(n, c->peer, h);
 	case WIRE_STOP:
 		return on_stop(n, c->peer, h, payload);
 	default:

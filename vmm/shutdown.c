@@ -73,6 +73,7 @@ void node_down(struct node *n)
 {
 	tell_peers(n);
 	components_down(n);
+	phase_end(n);
 	commands_end(n);
 	emit_end(n);
 }

@@ -33,6 +33,7 @@ enum {
 	/* The largest value of `flags`. */
 	GRANT_ALL = WIRE_GRANT_WRITE | WIRE_GRANT_DATA | WIRE_GRANT_ZERO,
 	STOP_LAST = WIRE_STOP_ASKED,
+	PHASE_LAST = WIRE_PHASE_RESUME,
 };
 
 struct rule {
@@ -83,6 +84,8 @@ static const struct rule rules[] = {
 	[WIRE_PONG]       = {"PONG",       CONTROL, ADDR_ANY,  0,      0, 0,         PONG, PONG},
 	[WIRE_STOP]       = {"STOP",       CONTROL, ADDR_BYTE, 0,      1, STOP_LAST, 0, TEXT},
 	[WIRE_READY]      = {"READY",      CONTROL, ADDR_ZERO, 0,      0, 0,         0, 0},
+	[WIRE_PHASE]      = {"PHASE",      CONTROL, ADDR_ANY,  0,      1, PHASE_LAST, 0, 0},
+	[WIRE_PHASE_DONE] = {"PHASE_DONE", CONTROL, ADDR_ZERO, 0,      1, PHASE_LAST, 0, 0},
 };
 /* clang-format on */
 

@@ -90,6 +90,9 @@ enum wire_type {
 	/* The VM ends. flags: WIRE_STOP_*; addr = the lost node + 1, or 0; payload: a line why */
 	WIRE_STOP,
 	WIRE_READY, /* node -> node 0: everything is up, the guest may start */
+	/* What all nodes do together, see vmm/phase.h. flags: WIRE_PHASE_* */
+	WIRE_PHASE,	 /* node 0 -> all. addr: for TIME, how many ticks the guest stood still */
+	WIRE_PHASE_DONE, /* node -> node 0: this one was carried out */
 };
 
 enum {
@@ -103,6 +106,12 @@ enum wire_stop {
 	WIRE_STOP_RESET,	/* the guest asked for a reset */
 	WIRE_STOP_FAILED,	/* something broke: the text says what */
 	WIRE_STOP_ASKED,	/* the user ended it */
+};
+
+enum wire_phase {
+	WIRE_PHASE_PAUSE = 1, /* vCPUs park, then the clock stands */
+	WIRE_PHASE_TIME,      /* the clock goes on */
+	WIRE_PHASE_RESUME,    /* vCPUs run */
 };
 
 struct wire_hdr {

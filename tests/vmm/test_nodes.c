@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Nodes from start to end: see tests/vmm/cluster.h. */
-#include "tests/vmm/cluster.h"
+#include "tests/vmm/guests.h"
 
 /* ---- guests ---- */
 
@@ -8,37 +8,13 @@ GUEST_CODE(hello, GUEST_PUT("h") GUEST_PUT("i") GUEST_PUT("\\n") GUEST_OFF);
 
 GUEST_CODE(reset, "mov $0xcf9, %dx\n mov $0x0e, %al\n out %al, %dx\n 1: hlt\n jmp 1b\n");
 
-/* Says that it is there, then prints what is typed. */
-GUEST_CODE(echo, GUEST_PUT("?") "1: mov $0x3fd, %dx\n in %dx, %al\n test $1, %al\n jz 1b\n"
-				"mov $0x3f8, %dx\n in %dx, %al\n out %al, %dx\n jmp 1b\n");
-
-/*
- * The first vCPU starts that of the second node, INIT and SIPI to 0x20000, and sleeps with an
- * interrupt gate for vector 0x40. The other prints and sends that vector.
- */
-#define GUEST_START_OTHER                                                                          \
-	"lea 20f(%rip), %rsi\n mov $0x20000, %edi\n mov $(21f - 20f), %ecx\n"                      \
-	"30: mov (%rsi), %al\n mov %al, (%rdi)\n inc %rsi\n inc %rdi\n dec %ecx\n jnz 30b\n"       \
-	"mov $0x830, %ecx\n mov $1, %edx\n mov $0x4500, %eax\n wrmsr\n mov $0x4620, %eax\n "       \
-	"wrmsr\n"
-/* At 0x30400 the gate of vector 0x40, to label 50; IDT at 0x30000; the APIC on. */
-#define GUEST_GATE                                                                                 \
-	"lea 50f(%rip), %rax\n mov $0x30400, %edi\n mov %ax, (%rdi)\n movw $0x10, 2(%rdi)\n"       \
-	"movw $0x8e00, 4(%rdi)\n shr $16, %rax\n mov %ax, 6(%rdi)\n movq $0, 8(%rdi)\n"            \
-	"mov $0x31000, %edi\n movw $0x40f, (%rdi)\n movq $0x30000, 2(%rdi)\n lidt (%rdi)\n"        \
-	"mov $0x80f, %ecx\n xor %edx, %edx\n mov $0x1ff, %eax\n wrmsr\n"
-
+/* The other prints and sends a vector to the first, which sleeps. */
 GUEST_CODE(two, GUEST_GATE GUEST_START_OTHER "sti\n 1: hlt\n jmp 1b\n"
 					     "50: " GUEST_PUT("I") GUEST_OFF
 	   ".code16\n 20: " GUEST_PUT(
 		   "b") "mov $0x80f, %ecx\n xor %edx, %edx\n mov $0x1ff, %eax\n wrmsr\n"
 			"mov $0x830, %ecx\n xor %edx, %edx\n mov $0x40, %eax\n wrmsr\n"
 			"2: hlt\n jmp 2b\n 21: .code64\n");
-
-/* Both print for ever. */
-GUEST_CODE(chatter, GUEST_START_OTHER
-	   "1: " GUEST_PUT("a") "jmp 1b\n"
-				".code16\n 20: " GUEST_PUT("b") "jmp 20b\n 21: .code64\n");
 
 /* Powers off from the second node. */
 GUEST_CODE(off_from_afar, GUEST_START_OTHER "1: hlt\n jmp 1b\n"

@@ -63,6 +63,10 @@ static const struct type_case {
 	{WIRE_STOP, "STOP", WIRE_CLASS_CONTROL, 0, 512, false, false, false, 0, 0x100,
 	 WIRE_STOP_ASKED, 5},
 	{WIRE_READY, "READY", WIRE_CLASS_CONTROL, 0, 0, false, false, false, 0, 1, 0, 1},
+	{WIRE_PHASE, "PHASE", WIRE_CLASS_CONTROL, 0, 0, false, false, false, 12345, 0,
+	 WIRE_PHASE_PAUSE, 0},
+	{WIRE_PHASE_DONE, "PHASE_DONE", WIRE_CLASS_CONTROL, 0, 0, false, false, false, 0, 1,
+	 WIRE_PHASE_RESUME, 4},
 };
 
 static enum wire_class class_of(const struct type_case *t)
