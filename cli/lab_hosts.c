@@ -96,7 +96,8 @@ static int run_step(struct step *s, char *const *argv, bool stoppable, struct er
 int lab_hosts_up(struct run *run, struct err *err)
 {
 	const struct cluster_config *cfg = run->cfg;
-	char dir[sizeof(run->dir) + 8], hosts[16], memory[32], smp[16], slow[16], owner[16];
+	char dir[sizeof(run->dir) + 8], hosts[16], memory[32], smp[16], slow[16], skew[16],
+		owner[16];
 	struct step step = {.run = run};
 	uint64_t mib = cfg->lab.host_memory / MIB, guest = 0;
 	unsigned vcpus = 1;
@@ -115,10 +116,28 @@ int lab_hosts_up(struct run *run, struct err *err)
 	/* One vCPU waits while its shard works; several want a CPU for the shard besides. */
 	snprintf(smp, sizeof(smp), "%u", vcpus > 1 ? MIN(vcpus + 1, 16u) : 1);
 	snprintf(slow, sizeof(slow), "%u", cfg->lab.slow_motion);
+	snprintf(skew, sizeof(skew), "%u", cfg->lab.skew_ppm);
 	snprintf(owner, sizeof(owner), "%d", getpid());
-	char *const argv[] = {"python3", run->lab_tool, "up",	       hosts,  "--dir", dir,
-			      "--share", run->dir,	"--memory",    memory, "--smp", smp,
-			      "--slow",	 slow,		"--owner-pid", owner,  NULL};
+	char *const argv[] = {"python3",
+			      run->lab_tool,
+			      "up",
+			      hosts,
+			      "--dir",
+			      dir,
+			      "--share",
+			      run->dir,
+			      "--memory",
+			      memory,
+			      "--smp",
+			      smp,
+			      "--slow",
+			      slow,
+			      "--owner-pid",
+			      owner,
+			      "--skew",
+			      skew,
+			      cfg->lab.unlike_cpus ? "--unlike-cpus" : NULL,
+			      NULL};
 	run->lab_up = true;
 	progress_doing(run, "lab: starting");
 	status = run_step(&step, argv, true, err);

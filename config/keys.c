@@ -58,6 +58,9 @@ static const struct key keys[] = {
 	       "1: all vCPUs start on the first node and move to their own when they have work"),
 	/* Linux keeps the TSC timer's frequency / 8 in 32 bits of hertz: 34 GHz at most. */
 	NUMBER(lab, slow_motion, 1, 12, 1, "how many times slower the emulated hosts' clocks run"),
+	NUMBER(lab, skew_ppm, 0, 100000, 0,
+	       "the n-th emulated host's clocks run n times this many parts per million fast"),
+	NUMBER(lab, unlike_cpus, 0, 1, 0, "1: every other emulated host has a newer CPU model"),
 	TEXT("lab.host_memory", "size", "picked by the run", "RAM of every emulated host"),
 };
 

@@ -3,6 +3,7 @@
 
 CACHE/host, CACHE/guest   kernels (kernels.sh)
 CACHE/agent               the agent, linked statically
+CACHE/crystal.so          gives an emulated host a clock of its own rate
 CACHE/initramfs.cpio      busybox, modules in the order of loading, init.sh, agent
 CACHE/initramfs.key       hash of all that went into it: rebuilt when that changes
 
@@ -22,7 +23,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 DEFAULT = HERE.parent / "build" / "lab-cache"
 BUSYBOX = pathlib.Path("/bin/busybox")
 MODULES = ("virtio_pci", "virtio_console", "virtio_net", "9pnet_virtio", "9p", "kvm-amd")
-CFLAGS = ("-std=gnu17", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-static")
+CFLAGS = ("-std=gnu17", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra")
 
 
 def run(command, **options):
@@ -47,6 +48,9 @@ class Cache:
         """Frequency of this machine's TSC, which is the one that emulated CPUs show."""
         return int(run([self.path / "agent", "--tsc-khz"], capture_output=True, text=True).stdout)
 
+    def crystal(self):
+        return self.path / "crystal.so"
+
     def initramfs(self):
         return self.path / "initramfs.cpio"
 
@@ -61,7 +65,8 @@ class Cache:
             stamp = self.path / "initramfs.key"
             if stamp.exists() and stamp.read_text(encoding="ascii") == key:
                 return
-            run(["cc", *CFLAGS, HERE / "agent.c", "-o", self.path / "agent"])
+            run(["cc", *CFLAGS, "-static", HERE / "agent.c", "-o", self.path / "agent"])
+            run(["cc", *CFLAGS, "-shared", "-fPIC", HERE / "crystal.c", "-o", self.crystal()])
             self._pack(modules)
             stamp.write_text(key, encoding="ascii")
 
@@ -90,7 +95,8 @@ class Cache:
         digest = hashlib.sha256()
         if not BUSYBOX.exists():
             raise LabError(f"{BUSYBOX} is missing (Debian package busybox-static)")
-        for path in (*modules, BUSYBOX, HERE / "init.sh", HERE / "agent.c", HERE / "cache.py"):
+        for path in (*modules, BUSYBOX, HERE / "init.sh", HERE / "agent.c",
+                     HERE / "crystal.c", HERE / "cache.py"):
             digest.update(f"{path}\n".encode())
             digest.update(path.read_bytes())
         return digest.hexdigest()

@@ -69,10 +69,15 @@ def kernel_arguments(settings, host):
     return " ".join(words)
 
 
+def cpu_model(settings, host):
+    newer = settings["unlike_cpus"] and host % 2
+    return ("EPYC-Milan" if newer else "EPYC") + ",+svm,+npt"
+
+
 def command(session, settings, host):
     line = [QEMU, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
             "-name", f"lab-host{host}",
-            "-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "EPYC,+svm,+npt",
+            "-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", cpu_model(settings, host),
             "-smp", str(settings["smp"]), "-m", settings["memory"],
             "-kernel", settings["kernel"], "-initrd", settings["initramfs"],
             "-append", kernel_arguments(settings, host),
@@ -85,12 +90,20 @@ def command(session, settings, host):
     return line
 
 
-def environment(slow):
-    if slow == 1:
-        return None
-    if not os.path.exists(FAKETIME):
-        raise LabError("slow motion needs the Debian package faketime")
-    return {**os.environ, "LD_PRELOAD": FAKETIME, "FAKETIME": f"+0 x{1 / slow:.9g}"}
+def environment(settings, host):
+    """What makes a host's clocks run at a rate of their own: slow motion, and a skew of its TSC
+    and of all other clocks by the same share."""
+    rate = 1 + host * settings["skew_ppm"] / 1e6
+    preload, added = [], {}
+    if settings["slow"] != 1:
+        if not os.path.exists(FAKETIME):
+            raise LabError("slow motion needs the Debian package faketime")
+        preload.append(FAKETIME)
+        added["FAKETIME"] = f"+0 x{rate / settings['slow']:.12g}"
+    if rate != 1:
+        preload.append(settings["crystal"])
+        added["LAB_TSC_HZ"] = f"{settings['tsc_khz'] * 1000 * rate:.15g}"
+    return {**os.environ, **added, "LD_PRELOAD": " ".join(preload)} if preload else None
 
 
 def die_with_parent():
@@ -109,7 +122,7 @@ def start(session, settings, host):
 
     with open(session.qemu_log(host), "wb") as log:
         process = subprocess.Popen(command(session, settings, host), cwd=session.path,
-                                   env=environment(settings["slow"]), stdin=subprocess.DEVNULL,
+                                   env=environment(settings, host), stdin=subprocess.DEVNULL,
                                    stdout=log, stderr=log, preexec_fn=prepare_child)
     session.pid_file(host).write_text(f"{process.pid}\n", encoding="ascii")
     return process

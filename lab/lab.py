@@ -56,7 +56,8 @@ def settings_of(args, store):
     return {"hosts": args.hosts, "memory": args.memory, "smp": args.smp, "slow": args.slow,
             "slots": args.slots, "shares": args.share, "kernel": str(store.kernel()),
             "initramfs": str(store.initramfs()), "cache": str(store.path),
-            "tsc_khz": store.tsc_khz()}
+            "tsc_khz": store.tsc_khz(), "skew_ppm": args.skew, "crystal": str(store.crystal()),
+            "unlike_cpus": args.unlike_cpus}
 
 
 def up(args):
@@ -161,6 +162,10 @@ def parser():
     one.add_argument("--smp", type=number(1, 16), default=1, help="CPUs of each host (default 1)")
     one.add_argument("--slow", type=slow_factor, default=1, metavar="F",
                      help="slow motion: a host's second lasts F seconds")
+    one.add_argument("--skew", type=number(0, 100000), default=0, metavar="PPM",
+                     help="host i's clocks run i times PPM parts per million fast")
+    one.add_argument("--unlike-cpus", action="store_true",
+                     help="every other host has a newer CPU model")
     one.add_argument("--share", type=share, action="append", default=[], metavar="PATH",
                      help="directory that hosts see as it is now and may write to; repeatable")
     one.add_argument("--owner-pid", type=number(1, 2**22), metavar="PID",

@@ -78,6 +78,8 @@ static void missing_keys_have_defaults(void **state)
 	assert_int_equal(cfg->pager.spin_us, 50);
 	assert_int_equal(cfg->boot.together, 1);
 	assert_int_equal(cfg->lab.slow_motion, 1);
+	assert_int_equal(cfg->lab.skew_ppm, 0);
+	assert_int_equal(cfg->lab.unlike_cpus, 0);
 	assert_int_equal(cfg->distance[2][2], 10);
 	assert_int_equal(cfg->distance[0][2], 100);
 	assert_null(cfg->kernel);
@@ -210,6 +212,8 @@ static const struct {
 	{LOCAL NODE("a") "boot: {together: 2}\n", "boot.together"},
 	{LOCAL NODE("a") "pager: {hold_us: 1000001}\n", "pager.hold_us"},
 	{LOCAL NODE("a") "lab: {slow_motion: 0}\n", "lab.slow_motion"},
+	{LOCAL NODE("a") "lab: {skew_ppm: 100001}\n", "lab.skew_ppm"},
+	{LOCAL NODE("a") "lab: {unlike_cpus: 2}\n", "lab.unlike_cpus"},
 	{LOCAL NODE("a") "lab: {host_memory: x}\n", "lab.host_memory: 'x'"},
 	{LOCAL NODE("a") "numa: {local_distance: 11}\n", "numa.local_distance: 11"},
 	{LOCAL NODE("a") "numa: {remote_distance: 10}\n", "numa.remote_distance: 10"},
