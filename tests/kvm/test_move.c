@@ -289,8 +289,7 @@ static struct vcpu_image image_of_second(struct pair *p)
 	LOAD(p, spinner, 0);
 	tiny_next(p->first, TINY_LEFT);
 	/* Once its thread is asleep nobody else touches that vCPU. */
-	while (atomic_load(&p->first->vcpu[1]->inbox.mode) != VCPU_ASLEEP)
-		sched_yield();
+	tiny_wait_asleep(p->first, 1);
 	struct vcpu_image image = p->first->image;
 
 	image.index = image.lapic.id = 1;

@@ -260,14 +260,12 @@ static void an_nmi_ends_a_halt_with_interrupts_off(void **state)
 TINY_CODE(deadline_halted, ".code64", TINY_PROLOGUE DEADLINE "9: sti\n 1: hlt\n jmp 1b");
 TINY_CODE(deadline_busy, ".code64", TINY_PROLOGUE DEADLINE "9: sti\n 1: pause\n jmp 1b");
 
-static void wait_for_deadline(struct tiny *t)
+/* It comes, and not before its time: the guest read the TSC after @before. */
+static void wait_for_deadline(struct tiny *t, uint64_t before)
 {
 	assert_int_equal(tiny_next(t, TINY_IN).addr, 0x31);
-	uint64_t start = clock_now_ns();
 	tiny_expect(t, TINY_OUT, PORT_VECTOR, 0x41);
-	uint64_t took = clock_now_ns() - start;
-	/* The port was read shortly before the deadline was set. */
-	assert_in_range(took, 30 * NSEC_PER_MSEC, 2000 * NSEC_PER_MSEC);
+	assert_true(guest_clock_tsc(&t->clock) >= before + t->answer);
 }
 
 static void the_deadline_timer_ends_a_halt(void **state)
@@ -277,8 +275,9 @@ static void the_deadline_timer_ends_a_halt(void **state)
 	if (!t->kvm.deadline_exits)
 		skip(); /* no guest is offered it here */
 	t->answer = MSEC_TICKS(t, 40);
+	uint64_t before = guest_clock_tsc(&t->clock);
 	TINY_RUN(t, deadline_halted);
-	wait_for_deadline(t);
+	wait_for_deadline(t, before);
 }
 
 static void the_deadline_timer_interrupts_a_running_vcpu(void **state)
@@ -288,8 +287,9 @@ static void the_deadline_timer_interrupts_a_running_vcpu(void **state)
 	if (!t->kvm.deadline_exits)
 		skip(); /* no guest is offered it here */
 	t->answer = MSEC_TICKS(t, 40);
+	uint64_t before = guest_clock_tsc(&t->clock);
 	TINY_RUN(t, deadline_busy);
-	wait_for_deadline(t);
+	wait_for_deadline(t, before);
 }
 
 TINY_CODE(tsc, ".code64",
@@ -342,7 +342,10 @@ static void init_and_sipi_start_the_second_vcpu(void **state)
 
 	/* A SIPI means nothing to a vCPU that has started; after an INIT it does. */
 	vcpu_signal(t->vcpu[1], VCPU_EVENT_SIPI, 7);
-	usleep(50000);
+	/* It is awake when it takes the event; had it run, it would have told before it sleeps. */
+	while (atomic_load(&t->vcpu[1]->inbox.events))
+		sched_yield();
+	tiny_wait_asleep(t, 1);
 	assert_int_equal(t->taken, t->count);
 	vcpu_signal(t->vcpu[1], VCPU_EVENT_INIT, 0);
 	tiny_wait_asleep(t, 1);
@@ -426,15 +429,13 @@ static void an_init_leaves_nothing_pending(void **state)
 
 /* ---- the end ---- */
 
-static void stop_within(struct tiny *t, uint64_t limit_ns)
+/* One that is not told so would never end. */
+static void stop_all(struct tiny *t)
 {
-	uint64_t start = clock_now_ns();
-
 	for (unsigned i = 0; i < TINY_VCPUS; i++)
 		vcpu_signal(t->vcpu[i], VCPU_EVENT_STOP, 0);
 	for (unsigned i = 0; i < TINY_VCPUS; i++)
 		vcpu_join(t->vcpu[i]);
-	assert_in_range(clock_now_ns() - start, 0, limit_ns);
 	assert_int_equal(t->taken, t->count); /* nothing failed */
 }
 
@@ -445,7 +446,7 @@ static void a_halted_and_a_waiting_vcpu_stop(void **state)
 	TINY_RUN(t, idle);
 	tiny_wait_asleep(t, 0);
 	tiny_wait_asleep(t, 1);
-	stop_within(t, NSEC_PER_SEC);
+	stop_all(t);
 }
 
 static void a_running_vcpu_stops(void **state)
@@ -454,7 +455,7 @@ static void a_running_vcpu_stops(void **state)
 
 	TINY_RUN(t, busy);
 	tiny_expect(t, TINY_OUT, 0x30, 1);
-	stop_within(t, NSEC_PER_SEC);
+	stop_all(t);
 }
 
 /* Without an IDT an invalid instruction is a triple fault: a PC's last way to reset itself. */

@@ -270,7 +270,7 @@ def slow_motion_stretches_a_hosts_second(lab):
     begun = time.monotonic()
     lab.output(0, "sleep", "1")
     lasted = time.monotonic() - begun
-    assert 3.9 < lasted < 8, lasted
+    assert lasted > 3.9, lasted
     lab.verb("down")
     left = {name for name in set(os.listdir("/dev/shm")) - before if "faketime" in name}
     assert not left, left
