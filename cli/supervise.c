@@ -163,8 +163,7 @@ static void fill(struct run *run, struct pollfd *p)
 	const bool stuck = con->pending_len > 0;
 
 	p[POLL_SIGNAL] = (struct pollfd){run->signal_fd, POLLIN};
-	p[POLL_STDIN] = (struct pollfd){
-		con->stdin_open && !con->input_len ? 0 : -1, POLLIN};
+	p[POLL_STDIN] = (struct pollfd){con->stdin_open && !con->input_len ? 0 : -1, POLLIN};
 	p[POLL_STDOUT] = (struct pollfd){stuck ? 1 : -1, POLLOUT};
 	p[POLL_INPUT] = (struct pollfd){con->input_len ? run->nodes[0].child.in : -1, POLLOUT};
 	for (unsigned i = 0; i < run->cfg->nodes_count; i++) {

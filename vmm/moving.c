@@ -33,7 +33,7 @@ static struct where newest(const struct moving *m, uint64_t index)
 static void tell(struct moving *m, unsigned to, enum wire_type type, unsigned index,
 		 const struct wire_place *place)
 {
-	const struct wire_hdr hdr = {.type = type, .addr = index};
+	const struct wire_hdr hdr = {.type = (uint8_t)type, .addr = index};
 
 	link_send(&m->irq->links[to], hdr, place, sizeof(*place));
 }
