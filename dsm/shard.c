@@ -279,13 +279,16 @@ static void *shard_main(void *arg)
 	return NULL;
 }
 
-static int home_of(void *ctx, uint64_t gpa)
+int shard_home(const struct shard *s, uint64_t gpa)
 {
-	const struct shard *s = ctx;
-
 	if (pager_shard_of(&s->cfg->ram->layout, s->cfg->shards, gpa) != s->index)
 		return -1;
 	return mem_home(&s->cfg->ram->layout, gpa);
+}
+
+static int home_of(void *ctx, uint64_t gpa)
+{
+	return shard_home(ctx, gpa);
 }
 
 /* Registers the memory that is at home elsewhere, run by run of this shard's granules. */
@@ -300,9 +303,9 @@ static int track_remote(struct shard *s, struct err *err)
 		if (range->node == s->cfg->self)
 			continue;
 		for (at = start; at < end; at = start) {
-			while (at < end && home_of(s, at) < 0)
+			while (at < end && shard_home(s, at) < 0)
 				at += REGION_BYTES;
-			for (start = at; start < end && home_of(s, start) >= 0;)
+			for (start = at; start < end && shard_home(s, start) >= 0;)
 				start += REGION_BYTES;
 			if (start == at)
 				break;
@@ -363,6 +366,8 @@ static int shard_init(struct shard *s, struct err *err)
 	if (s->nudge < 0 || s->pagemap < 0 || s->epoll < 0 || s->stop < 0)
 		return err_set(err, -errno, "pager: %s", strerror(errno));
 	r = dsm_proto_new(&proto, &s->proto);
+	if (r == 0)
+		r = track_init(&s->tracker, proto.gpa_end, s->cfg->shards);
 	if (r == 0)
 		r = poll_all(s);
 	if (r < 0)
@@ -433,6 +438,7 @@ void shard_free(struct shard *s)
 	shard_stop(s);
 	shard_release(s);
 	dsm_proto_free(s->proto);
+	track_free(&s->tracker);
 	closep(&s->pagemap);
 	closep(&s->epoll);
 	closep(&s->stop);

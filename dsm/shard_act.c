@@ -138,7 +138,7 @@ static int act_drop(struct shard *s, const struct dsm_action *a)
 static int act_track(struct shard *s, const struct dsm_action *a)
 {
 	uint64_t hva = shard_hva(s, a->gpa);
-	int r = uffd_register(s->uffd, hva, REGION_BYTES);
+	int r = track_region(s, a->gpa);
 
 	/* After the registration only this thread populates, so the snapshot below stays true. */
 	if (r == 0)
@@ -179,7 +179,10 @@ static int act_protect(struct shard *s, const struct dsm_action *a, bool on)
 
 static int act_wake(struct shard *s, const struct dsm_action *a)
 {
-	int r = uffd_wake(s->uffd, shard_hva(s, a->gpa));
+	int r = track_fill(s, a->gpa);
+
+	if (r == 0)
+		r = uffd_wake(s->uffd, shard_hva(s, a->gpa));
 
 	return r < 0 ? shard_fail_here(s, r, "waking", a->gpa) : 0;
 }

@@ -10,6 +10,7 @@
 #include "dsm/recall.h"
 #include "dsm/shard.h"
 #include "dsm/timing.h"
+#include "dsm/track.h"
 
 /* A page that is being sent; one that leaves for a new owner waits here for its DSM_DROP. */
 struct outgoing {
@@ -31,6 +32,7 @@ struct shard {
 	struct timing timing;
 	struct prefetch prefetch;
 	struct recall recall;
+	struct tracker tracker;
 	struct hist local, remote;
 	struct outgoing outgoing;
 	uint64_t now;	 /* ns, of the event that is being handled */
@@ -52,6 +54,9 @@ static inline uint64_t shard_hva(const struct shard *s, uint64_t gpa)
 {
 	return (uintptr_t)ram_ptr(s->cfg->ram, gpa, PAGE_BYTES);
 }
+
+/* The home of the region at @gpa; -1 when it is no RAM of this shard. */
+int shard_home(const struct shard *s, uint64_t gpa);
 
 /* The core's emit(). */
 int shard_act(void *ctx, const struct dsm_action *a);

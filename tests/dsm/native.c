@@ -47,6 +47,17 @@ static void tracking_costs_what_was_promised(void **state)
 	run(cluster(3, 3, overhead_body));
 }
 
+static void memory_mappings_run_short(void **state)
+{
+	struct native_config cfg = cluster(2, 1, mappings_body);
+
+	cfg.before = mappings_populate;
+	cfg.memory = MAPPINGS_REGIONS * REGION_BYTES;
+	run(cfg);
+	cfg.shards = 3;
+	run(cfg);
+}
+
 static void atomic_totals_are_exact(void **state)
 {
 	run(cluster(2, 1, totals_body));
@@ -94,6 +105,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(patterns_cross_in_both_directions),
 		cmocka_unit_test(tracking_costs_what_was_promised),
+		cmocka_unit_test(memory_mappings_run_short),
 		cmocka_unit_test(atomic_totals_are_exact),
 		cmocka_unit_test(message_passing_keeps_order),
 		cmocka_unit_test(fenced_stores_are_seen),

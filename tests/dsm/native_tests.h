@@ -12,6 +12,11 @@ void pattern_populate(struct native_node *n); /* .before of pattern_body() */
 void pattern_body(struct native_node *n);
 void overhead_body(struct native_node *n);
 
+/* native_mappings.c */
+#define MAPPINGS_REGIONS 64
+void mappings_populate(struct native_node *n); /* .before of mappings_body() */
+void mappings_body(struct native_node *n);
+
 /* native_order.c */
 void totals_body(struct native_node *n);
 void message_passing_body(struct native_node *n);

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dsm/track.h"
+
+#include <stdio.h>
+#include <sys/mman.h>
+
+#include "dsm/shard_impl.h"
+#include "dsm/uffd.h"
+
+#define MAPPINGS_DEFAULT 65530 /* of Linux, where /proc does not tell */
+#define PER_ISLAND	 4     /* two mappings, of half of all */
+#define RESERVE_PAGES	 5
+
+static unsigned mappings_max(void)
+{
+	FILE *f = fopen("/proc/sys/vm/max_map_count", "re");
+	unsigned n;
+
+	if (!f)
+		return MAPPINGS_DEFAULT;
+	if (fscanf(f, "%u", &n) != 1)
+		n = MAPPINGS_DEFAULT;
+	fclose(f);
+	return n;
+}
+
+/* Neighbours of unlike protection do not merge. Return: NULL without room: then do without. */
+static void *make_reserve(void)
+{
+	char *at = mmap(NULL, RESERVE_PAGES * PAGE_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS,
+			-1, 0);
+
+	if (at == MAP_FAILED)
+		return NULL;
+	for (unsigned i = 1; i < RESERVE_PAGES; i += 2)
+		(void)mprotect(at + i * PAGE_BYTES, PAGE_BYTES, PROT_READ);
+	return at;
+}
+
+static void free_reserve(struct tracker *t)
+{
+	if (t->reserve)
+		munmap(t->reserve, RESERVE_PAGES * PAGE_BYTES);
+	t->reserve = NULL;
+}
+
+int track_init(struct tracker *t, uint64_t gpa_end, unsigned shards)
+{
+	size_t words = (size_t)(gpa_end >> REGION_SHIFT) / 64 + 1;
+
+	t->registered = calloc(words, sizeof(uint64_t));
+	t->gap = calloc(words, sizeof(uint64_t));
+	t->reserve = make_reserve();
+	t->islands = 0;
+	t->islands_max = mappings_max() / PER_ISLAND / shards;
+	return t->registered && t->gap ? 0 : -ENOMEM;
+}
+
+void track_free(struct tracker *t)
+{
+	free_reserve(t);
+	free(t->registered);
+	free(t->gap);
+}
+
+static bool has(const uint64_t *bits, uint64_t gpa)
+{
+	return bits[gpa >> REGION_SHIFT >> 6] >> (gpa >> REGION_SHIFT) % 64 & 1;
+}
+
+static void set(uint64_t *bits, uint64_t gpa, bool on)
+{
+	uint64_t bit = UINT64_C(1) << (gpa >> REGION_SHIFT) % 64;
+	uint64_t *word = &bits[gpa >> REGION_SHIFT >> 6];
+
+	*word = on ? *word | bit : *word & ~bit;
+}
+
+/* Is @gpa a region at home here that lies in memory as far from the one at @from as its address? */
+static bool joins(const struct shard *s, uint64_t gpa, uint64_t from)
+{
+	return gpa < mem_end(&s->cfg->ram->layout) && shard_home(s, gpa) == (int)s->cfg->self &&
+	       shard_hva(s, gpa) - shard_hva(s, from) == gpa - from;
+}
+
+static bool is_registered(const struct shard *s, uint64_t gpa, uint64_t from)
+{
+	return joins(s, gpa, from) && has(s->tracker.registered, gpa);
+}
+
+/* Registers [@first, @last], all but @gpa as gaps. */
+static int register_gap(struct shard *s, uint64_t first, uint64_t last, uint64_t gpa)
+{
+	int r = uffd_register(s->uffd, shard_hva(s, first), last - first + REGION_BYTES);
+
+	for (uint64_t at = first; r == 0 && at <= last; at += REGION_BYTES) {
+		set(s->tracker.registered, at, true);
+		set(s->tracker.gap, at, at != gpa);
+	}
+	return r;
+}
+
+/* From the nearest registered region on, or without one the whole run of regions. */
+static int join(struct shard *s, uint64_t gpa)
+{
+	uint64_t first = gpa, last = gpa;
+	bool below = true, above = true;
+
+	while (below || above) {
+		below = below && joins(s, first - REGION_BYTES, gpa);
+		above = above && joins(s, last + REGION_BYTES, gpa);
+		if (below && has(s->tracker.registered, first - REGION_BYTES))
+			return register_gap(s, first, gpa, gpa);
+		if (above && has(s->tracker.registered, last + REGION_BYTES))
+			return register_gap(s, gpa, last, gpa);
+		first -= below ? REGION_BYTES : 0;
+		last += above ? REGION_BYTES : 0;
+	}
+	return register_gap(s, first, last, gpa);
+}
+
+int track_region(struct shard *s, uint64_t gpa)
+{
+	struct tracker *t = &s->tracker;
+	bool island = !is_registered(s, gpa - REGION_BYTES, gpa) &&
+		      !is_registered(s, gpa + REGION_BYTES, gpa);
+	int r = -ENOMEM;
+
+	if (has(t->registered, gpa)) {
+		set(t->gap, gpa, false);
+		return 0;
+	}
+	if (!island || t->islands < t->islands_max)
+		r = register_gap(s, gpa, gpa, gpa);
+	if (r == 0)
+		t->islands += island;
+	if (r != -ENOMEM)
+		return r;
+	if (t->islands < t->islands_max) { /* the kernel has no more: never again */
+		t->islands_max = t->islands;
+		free_reserve(t);
+	}
+	return join(s, gpa);
+}
+
+int track_fill(struct shard *s, uint64_t gpa)
+{
+	int r;
+
+	if (!has(s->tracker.gap, gpa))
+		return 0;
+	r = uffd_copy(s->uffd, shard_hva(s, gpa), NULL, false);
+	return r == -EEXIST ? 0 : r;
+}

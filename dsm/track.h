@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Which regions at home here are registered with the userfaultfd, and what that costs.
+ *
+ * A region is registered when the core tracks it (DSM_TRACK). In the kernel's eyes it then differs
+ * from its neighbours, which makes of one memory mapping three, unless a neighbour is registered
+ * already. A process may have vm.max_map_count (65530) mappings: some 64 GiB of which every other
+ * region is shared would use them up.
+ *
+ * So when half of them are used for such islands, or the kernel has no more, all memory from the
+ * nearest registered region to the new one is registered in one go. That costs no mapping in the
+ * end, but one on the way: `reserve` holds some that are given back then. The regions in between
+ * (gaps) are not tracked by the core. Their missing pages fault from then on, and are filled with
+ * zeros here (track_fill()), as the kernel would have done by itself.
+ */
+#ifndef SSIHV_DSM_TRACK_H
+#define SSIHV_DSM_TRACK_H
+
+#include "base/base.h"
+
+struct shard;
+
+struct tracker {
+	uint64_t *registered, *gap; /* a bit a region, by its guest-physical address */
+	unsigned islands, islands_max;
+	void *reserve; /* RESERVE_PAGES, each a mapping; NULL once it was needed */
+};
+
+/** track_init() - room for the regions below @gpa_end; one of @shards in this process. -ENOMEM. */
+int track_init(struct tracker *t, uint64_t gpa_end, unsigned shards);
+void track_free(struct tracker *t);
+
+/** track_region() - register the region at @gpa, which is at home here. Return: 0; -errno. */
+int track_region(struct shard *s, uint64_t gpa);
+
+/** track_fill() - a page that the core does not track faulted: give it zeros, if it is in a gap. */
+int track_fill(struct shard *s, uint64_t gpa);
+
+#endif
