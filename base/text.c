@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/text.h"
 
+#include <stdarg.h>
+#include <stdio.h>
+
 /*
  * Bytes of the printable character at @p (Unicode 15, table 3-7), 0 if there is none. The second
  * byte's range excludes overlong forms, surrogates, what is above U+10FFFF, and U+0080..U+009F.
@@ -48,4 +51,16 @@ void text_clean(const char *from, size_t len, char *ret, size_t room)
 		p += n;
 	}
 	ret[at] = '\0';
+}
+
+char *text_printf(const char *fmt, ...)
+{
+	char *text;
+	va_list args;
+	int n;
+
+	va_start(args, fmt);
+	n = vasprintf(&text, fmt, args);
+	va_end(args);
+	return n < 0 ? NULL : text;
 }

@@ -15,4 +15,7 @@
  */
 void text_clean(const char *from, size_t len, char *ret, size_t room);
 
+/** text_printf() - asprintf(3) without a pointer that is undefined. Return: to free(), or NULL. */
+char *text_printf(const char *fmt, ...) _printf_(1, 2);
+
 #endif

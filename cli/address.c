@@ -1,16 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Where the nodes listen. Those that start on this machine are tried here, before anything runs:
- * a port that is taken, or an address of another machine, is a line and not a lost node. The port
- * is free again when the node binds it; who takes it in between is reported by the node.
- */
+#include "cli/address.h"
+
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <sys/socket.h>
 
 #include "base/address.h"
-#include "cli/run.h"
 
 #define PORT_FIRST 50051
 #define PORT_LAST  50100

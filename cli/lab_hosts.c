@@ -1,34 +1,32 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The emulated hosts of a run: `lab.py up` before the nodes, `lab.py down` after them. */
+#include "cli/lab_hosts.h"
+
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
-#include <sys/wait.h>
 
 #include "base/clock.h"
 #include "base/text.h"
-#include "cli/run.h"
+#include "cluster/child.h"
+#include "cluster/lines.h"
 
+/* One call of lab.py. */
 struct step {
-	struct run *run;
-	bool silent;
+	const struct lab_watch *watch; /* NULL: nobody may stop it */
 	char last[300];
+	uint64_t kill_at; /* once it was asked to stop */
 };
 
 static void step_line(void *ctx, char *line, size_t len)
 {
 	struct step *s = ctx;
 	const char *text = strncmp(line, "lab: ", 5) == 0 ? line + 5 : line;
-	char doing[sizeof(s->last) + 8];
 
 	if (!*text)
 		return;
 	text_clean(text, strlen(text), s->last, sizeof(s->last));
-	if (s->silent)
-		return;
-	snprintf(doing, sizeof(doing), "lab: %s", s->last);
-	progress_doing(s->run, doing);
-	progress_say(s->run, "lab: %s", s->last);
+	if (s->watch)
+		s->watch->line(s->watch->ctx, s->last);
 }
 
 static void step_read(struct step *s, struct lines *lines, int *fd)
@@ -46,22 +44,24 @@ static void step_read(struct step *s, struct lines *lines, int *fd)
 }
 
 /* Asks the step to stop once, and ends it when it does not or the user insists. */
-static void step_stop(struct run *run, const struct child *c, uint64_t *kill_at)
+static void step_check(struct step *s, const struct child *c)
 {
-	if (!*kill_at) {
-		kill(-c->pid, SIGTERM);
-		*kill_at = clock_now_ns() + 20 * NSEC_PER_SEC;
-	} else if (run->stop_step == STOP_KILL || clock_now_ns() > *kill_at) {
-		kill(-c->pid, SIGKILL);
+	enum lab_wish wish = s->watch->ask(s->watch->ctx);
+
+	if (wish == LAB_GO_ON)
+		return;
+	if (!s->kill_at) {
+		child_signal(c, SIGTERM);
+		s->kill_at = clock_now_ns() + 20 * NSEC_PER_SEC;
+	} else if (wish == LAB_KILL || clock_now_ns() > s->kill_at) {
+		child_signal(c, SIGKILL);
 	}
 }
 
-/* Runs @argv to its end; its lines are progress. A signal or the time limit ends it. */
-static int run_step(struct step *s, char *const *argv, bool stoppable, struct err *err)
+/* Runs @argv to its end. Return: its status as of waitpid(2), or negative errno with @err. */
+static int run_step(struct step *s, char *const *argv, struct err *err)
 {
-	struct run *run = s->run;
 	struct lines lines = {.max = 4096};
-	uint64_t kill_at = 0;
 	struct child c;
 	int r = child_start(argv, false, &c, err);
 
@@ -71,81 +71,83 @@ static int run_step(struct step *s, char *const *argv, bool stoppable, struct er
 		struct pollfd p[] = {{c.pidfd, POLLIN},
 				     {c.err, POLLIN},
 				     {c.out, POLLIN},
-				     {stoppable ? run->signal_fd : -1, POLLIN}};
+				     {s->watch ? s->watch->fd : -1, POLLIN}};
 
 		poll(p, ARRAY_SIZE(p), 200);
 		ended = p[0].revents;
 		step_read(s, &lines, &c.err);
 		step_read(s, &lines, &c.out);
-		if (p[3].revents)
-			run_signal(run);
-		if (!stoppable)
-			continue;
-		progress_draw(run);
-		run_check_time(run);
-		if (run->result != RUN_GOES_ON && !ended)
-			step_stop(run, &c, &kill_at);
+		if (s->watch && !ended)
+			step_check(s, &c);
 	}
 	lines_end(&lines, step_line, s);
-	waitpid(c.pid, &c.status, 0);
-	r = c.status;
+	child_reap(&c);
 	child_close(&c);
-	return r;
+	return c.status;
 }
 
-int lab_hosts_up(struct run *run, struct err *err)
+/* MiB and CPUs of each host. */
+static void size_hosts(const struct cluster_config *cfg, uint64_t *mib, unsigned *cpus)
 {
-	const struct cluster_config *cfg = run->cfg;
-	char dir[sizeof(run->dir) + 8], hosts[16], memory[32], smp[16], slow[16], skew[16],
-		owner[16];
-	struct step step = {.run = run};
-	uint64_t mib = cfg->lab.host_memory / MIB, guest = 0;
+	uint64_t guest = 0;
 	unsigned vcpus = 1;
-	int status;
 
 	for (unsigned i = 0; i < cfg->nodes_count; i++) {
 		guest += cfg->nodes[i].memory / MIB;
 		vcpus = MAX(vcpus, cfg->nodes[i].vcpus);
 	}
+	*mib = cfg->lab.host_memory / MIB;
 	/* A host may come to hold a copy of every page; the directory; its own kernel, programs. */
-	if (!mib)
-		mib = guest * 9 / 8 + 320;
-	snprintf(dir, sizeof(dir), "%s/lab", run->dir);
+	if (!*mib)
+		*mib = guest * 9 / 8 + 320;
+	/* One vCPU waits while its shard works; several want a CPU for the shard besides. */
+	*cpus = vcpus > 1 ? MIN(vcpus + 1, 16u) : 1;
+}
+
+int lab_hosts_up(struct lab_hosts *lab, const struct cluster_config *cfg,
+		 const struct lab_watch *watch, struct err *err)
+{
+	_cleanup_free_ char *dir = text_printf("%s/lab", lab->dir);
+	char hosts[16], memory[32], smp[16], slow[16], skew[16], owner[16];
+	struct step step = {.watch = watch};
+	unsigned cpus;
+	uint64_t mib;
+	int status;
+
+	if (!dir)
+		return err_set(err, -ENOMEM, "out of memory");
+	size_hosts(cfg, &mib, &cpus);
 	snprintf(hosts, sizeof(hosts), "%u", cfg->nodes_count);
 	snprintf(memory, sizeof(memory), "%lluM", (unsigned long long)mib);
-	/* One vCPU waits while its shard works; several want a CPU for the shard besides. */
-	snprintf(smp, sizeof(smp), "%u", vcpus > 1 ? MIN(vcpus + 1, 16u) : 1);
+	snprintf(smp, sizeof(smp), "%u", cpus);
 	snprintf(slow, sizeof(slow), "%u", cfg->lab.slow_motion);
 	snprintf(skew, sizeof(skew), "%u", cfg->lab.skew_ppm);
 	snprintf(owner, sizeof(owner), "%d", getpid());
-	char *const argv[] = {"python3",
-			      run->lab_tool,
-			      "up",
-			      hosts,
-			      "--dir",
-			      dir,
-			      "--share",
-			      run->dir,
-			      "--memory",
-			      memory,
-			      "--smp",
-			      smp,
-			      "--slow",
-			      slow,
-			      "--owner-pid",
-			      owner,
-			      "--skew",
-			      skew,
-			      cfg->lab.unlike_cpus ? "--unlike-cpus" : NULL,
-			      NULL};
-	run->lab_up = true;
-	progress_doing(run, "lab: starting");
-	status = run_step(&step, argv, true, err);
-	progress_clear(run);
-	progress_doing(run, "");
+	const char *const argv[] = {"python3",
+				    lab->tool,
+				    "up",
+				    hosts,
+				    "--dir",
+				    dir,
+				    "--share",
+				    lab->dir,
+				    "--memory",
+				    memory,
+				    "--smp",
+				    smp,
+				    "--slow",
+				    slow,
+				    "--skew",
+				    skew,
+				    "--owner-pid",
+				    owner,
+				    cfg->lab.unlike_cpus ? "--unlike-cpus" : NULL,
+				    NULL};
+	lab->up = true;
+	status = run_step(&step, (char *const *)argv, err);
 	if (status < 0)
 		return status;
-	if (run->result != RUN_GOES_ON)
+	if (step.kill_at || watch->ask(watch->ctx) != LAB_GO_ON)
 		return -EINTR;
 	if (status)
 		return err_set(err, -EIO, "the lab did not start: %s",
@@ -153,16 +155,16 @@ int lab_hosts_up(struct run *run, struct err *err)
 	return 0;
 }
 
-void lab_hosts_down(struct run *run)
+void lab_hosts_down(struct lab_hosts *lab)
 {
-	char dir[sizeof(run->dir) + 8];
-	struct step step = {.run = run, .silent = true};
+	_cleanup_free_ char *dir = text_printf("%s/lab", lab->dir);
+	struct step step = {NULL};
 	struct err err;
 
-	if (!run->lab_up)
+	if (!lab->up || !dir)
 		return;
-	snprintf(dir, sizeof(dir), "%s/lab", run->dir);
-	char *const argv[] = {"python3", run->lab_tool, "down", "--dir", dir, NULL};
-	if (run_step(&step, argv, false, &err))
+	lab->up = false;
+	char *const argv[] = {"python3", (char *)lab->tool, "down", "--dir", dir, NULL};
+	if (run_step(&step, argv, &err))
 		fprintf(stderr, "ssihv: the lab in %s did not end: %s\n", dir, step.last);
 }

@@ -1,94 +1,103 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * What happens, on standard error: on a terminal one status line that is redrawn, until the guest's
- * console takes the same terminal; with -v each step as a line. The reason of the end is a line as
- * soon as it is known, however long the nodes take to end.
- */
+#include "cli/progress.h"
+
 #include <stdarg.h>
+#include <stdio.h>
 #include <sys/ioctl.h>
 
 #include "base/clock.h"
-#include "cli/run.h"
 
-void progress_open(struct run *run)
+static double elapsed(const struct progress *p)
 {
-	run->progress.quiet = run->opts->quiet;
-	run->progress.verbose = run->opts->verbose;
-	run->progress.tty = isatty(2);
-	run->progress.shared = isatty(2) && isatty(1);
+	return (double)(clock_now_ns() - p->started_ns) / 1e9;
 }
 
-void progress_clear(struct run *run)
+void progress_open(struct progress *p, bool quiet, bool verbose)
 {
-	if (run->progress.drawn)
+	*p = (struct progress){
+		.quiet = quiet,
+		.verbose = verbose,
+		.tty = isatty(2),
+		.shared = isatty(2) && isatty(1),
+		.started_ns = clock_now_ns(),
+	};
+}
+
+void progress_clear(struct progress *p)
+{
+	if (p->drawn)
 		fputs("\r\033[K", stderr);
-	run->progress.drawn = false;
+	else if (p->mid_line)
+		fputc('\n', stderr);
+	p->drawn = p->mid_line = false;
 }
 
-static _printf_(2, 0) void say(struct run *run, const char *fmt, va_list args)
+static _printf_(2, 0) void say(struct progress *p, const char *fmt, va_list args)
 {
-	progress_clear(run);
-	fprintf(stderr, "[%6.1f] ", (double)(clock_now_ns() - run->started_ns) / 1e9);
+	progress_clear(p);
+	fprintf(stderr, "[%6.1f] ", elapsed(p));
 	vfprintf(stderr, fmt, args);
 	fputc('\n', stderr);
 }
 
-void progress_say(struct run *run, const char *fmt, ...)
+void progress_step(struct progress *p, const char *fmt, ...)
 {
 	va_list args;
 
-	if (!run->progress.verbose)
+	if (!p->verbose)
 		return;
 	va_start(args, fmt);
-	say(run, fmt, args);
+	say(p, fmt, args);
 	va_end(args);
 }
 
-void progress_warn(struct run *run, const char *fmt, ...)
+void progress_warn(struct progress *p, const char *fmt, ...)
 {
 	va_list args;
 
-	if (run->progress.quiet)
+	if (p->quiet)
 		return;
 	va_start(args, fmt);
-	say(run, fmt, args);
+	say(p, fmt, args);
 	va_end(args);
 }
 
-void progress_doing(struct run *run, const char *text)
+void progress_answer(struct progress *p, const char *fmt, ...)
 {
-	snprintf(run->progress.doing, sizeof(run->progress.doing), "%s", text);
+	va_list args;
+
+	va_start(args, fmt);
+	progress_clear(p);
+	vfprintf(stderr, fmt, args);
+	fputc('\n', stderr);
+	va_end(args);
 }
 
-void progress_end(struct run *run)
+bool progress_wanted(const struct progress *p)
 {
-	if (run->result == RUN_POWEROFF || strcmp(run->told, run->reason) == 0)
-		return;
-	progress_clear(run);
-	fprintf(stderr, "ssihv: %s\n", run->reason);
-	strcpy(run->told, run->reason);
+	return p->tty && !p->quiet && !(p->shared && p->console_seen);
 }
 
-void progress_draw(struct run *run)
+void progress_draw(struct progress *p, const char *text)
 {
-	struct progress *p = &run->progress;
 	char line[512];
 	struct winsize size;
-	int n;
 
-	if (p->quiet || !p->tty || (p->shared && p->console_seen))
+	if (!progress_wanted(p))
 		return;
-	n = snprintf(line, sizeof(line), "[%6.1f]",
-		     (double)(clock_now_ns() - run->started_ns) / 1e9);
-	if (p->doing[0])
-		n += snprintf(line + n, sizeof(line) - (size_t)n, "  %s", p->doing);
-	for (unsigned i = 0; !p->doing[0] && i < run->cfg->nodes_count && n < (int)sizeof(line);
-	     i++)
-		n += snprintf(line + n, sizeof(line) - (size_t)n, "  %s: %s",
-			      run->nodes[i].cfg->name,
-			      run->nodes[i].phase[0] ? run->nodes[i].phase : "starting");
+	snprintf(line, sizeof(line), "[%6.1f]  %s", elapsed(p), text);
 	if (ioctl(2, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 && size.ws_col <= sizeof(line))
 		line[size.ws_col - 1] = '\0';
 	fprintf(stderr, "\r\033[K%s", line);
 	p->drawn = true;
+}
+
+void progress_console(struct progress *p, const char *data, size_t len)
+{
+	if (!p->shared || !len)
+		return;
+	if (p->drawn)
+		progress_clear(p);
+	p->console_seen = true;
+	p->mid_line = data[len - 1] != '\n';
 }

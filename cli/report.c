@@ -1,25 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * The report of a run, merged from three sources: what the guest proved (its PROOF line), what each
- * node counted, and what we saw ourselves. The last wins: a guest cannot say that it ended well.
- */
+#include "cli/report.h"
+
 #include <fcntl.h>
 #include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/size.h"
-#include "cli/run.h"
+#include "base/text.h"
 
-const char *result_name(enum run_result result)
+static const char *result_name(enum cluster_result result)
 {
 	static const char *const names[] = {
-		[RUN_GOES_ON] = "running",
-		[RUN_POWEROFF] = "poweroff",
-		[RUN_RESET] = "reset",
-		[RUN_FAILED] = "failed",
-		[RUN_LOST] = "lost",
-		[RUN_TIMEOUT] = "timeout",
-		[RUN_INTERRUPTED] = "interrupted",
+		[CLUSTER_GOES_ON] = "running",
+		[CLUSTER_POWEROFF] = "poweroff",
+		[CLUSTER_RESET] = "reset",
+		[CLUSTER_FAILED] = "failed",
+		[CLUSTER_LOST] = "lost",
+		[CLUSTER_TIMEOUT] = "timeout",
+		[CLUSTER_INTERRUPTED] = "interrupted",
 	};
 
 	return names[result];
@@ -40,42 +38,43 @@ static void lift_latency(json_t *node)
 	json_object_set(node, "fault_p99_us", json_object_get(remote, "p99_us"));
 }
 
-static json_t *node_report(const struct node_run *n)
+static json_t *node_report(const struct cluster_node *n, const json_t *counted)
 {
 	json_t *o = json_object();
 
-	if (json_is_object(n->report))
-		json_object_update(o, n->report);
+	if (json_is_object(counted))
+		json_object_update(o, (json_t *)counted);
 	lift_latency(o);
 	json_object_del(o, "t");
 	json_object_del(o, "node");
 	json_object_del(o, "event");
-	json_object_set_new(o, "name", json_string(n->cfg->name));
-	json_object_set_new(o, "address", json_string(n->cfg->address));
-	json_object_set_new(o, "vcpus", json_integer(n->cfg->vcpus));
-	json_object_set_new(o, "memory", json_integer((json_int_t)n->cfg->memory));
+	json_object_set_new(o, "name", json_string(n->name));
+	json_object_set_new(o, "address", json_string(n->address));
+	json_object_set_new(o, "vcpus", json_integer(n->vcpus));
+	json_object_set_new(o, "memory", json_integer((json_int_t)n->memory));
 	return o;
 }
 
-json_t *report_make(const struct run *run)
+json_t *report_make(const struct report_source *from)
 {
 	static const char *const placement[] = {"hosts", "local", "lab"};
-	const struct cluster_config *cfg = run->cfg;
+	const struct cluster_config *cfg = from->cfg;
+	const struct proof *proof = from->proof;
 	json_t *o = json_object(), *nodes = json_array();
 	json_int_t memory = 0, cpus = 0;
 
 	for (unsigned i = 0; i < cfg->nodes_count; i++) {
 		cpus += cfg->nodes[i].vcpus;
 		memory += (json_int_t)cfg->nodes[i].memory;
-		if (run->nodes)
-			json_array_append_new(nodes, node_report(&run->nodes[i]));
+		json_array_append_new(
+			nodes, node_report(&cfg->nodes[i], cluster_run_report(from->run, i)));
 	}
 	/* What the guest may correct: it counts what it got. */
 	json_object_set_new(o, "cpus", json_integer(cpus));
 	json_object_set_new(o, "numa_nodes", json_integer(cfg->nodes_count));
 	json_object_set_new(o, "memory", json_integer(memory));
-	if (json_is_object(run->console.proof))
-		json_object_update(o, run->console.proof);
+	if (json_is_object(proof->found))
+		json_object_update(o, proof->found);
 	/* What it may not. */
 	json_object_set_new(o, "cluster", json_string(cfg->name));
 	json_object_set_new(o, "placement", json_string(placement[cfg->placement]));
@@ -83,23 +82,23 @@ json_t *report_make(const struct run *run)
 	json_object_set_new(o, "hosts", json_integer(cfg->nodes_count));
 	json_object_set_new(o, "nodes", nodes);
 	json_object_set_new(o, "boot_seconds",
-			    seconds(run->running_ns, run->console.proof_start_ns));
-	json_object_set_new(o, "total_seconds", seconds(run->started_ns, clock_now_ns()));
-	json_object_set_new(o, "proof", json_boolean(json_is_object(run->console.proof)));
-	json_object_set_new(o, "result", json_string(result_name(run->result)));
-	json_object_set_new(o, "reason", json_string(run->reason));
+			    seconds(cluster_run_running_ns(from->run), proof->start_ns));
+	json_object_set_new(o, "total_seconds", seconds(from->started_ns, clock_now_ns()));
+	json_object_set_new(o, "proof", json_boolean(json_is_object(proof->found)));
+	json_object_set_new(o, "result", json_string(result_name(cluster_run_result(from->run))));
+	json_object_set_new(o, "reason", json_string(cluster_run_reason(from->run)));
 	return o;
 }
 
-/* In one piece or not at all: written beside the target, then renamed. */
+/* Written beside the target, then renamed. */
 int report_save(const json_t *report, const char *path, struct err *err)
 {
-	_cleanup_free_ char *temporary = NULL;
+	_cleanup_free_ char *temporary = text_printf("%s.XXXXXX", path);
 	bool failed;
 	FILE *f;
 	int fd;
 
-	if (asprintf(&temporary, "%s.XXXXXX", path) < 0)
+	if (!temporary)
 		return err_set(err, -ENOMEM, "out of memory");
 	fd = mkostemp(temporary, O_CLOEXEC);
 	f = fd < 0 ? NULL : fdopen(fd, "w");

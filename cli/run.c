@@ -1,17 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ssihv run: from a command line to a cluster that boots a guest, and to the report of it. */
+/* ssihv run: from a command line to a cluster that can be started. */
 #include <ctype.h>
 #include <libgen.h>
 #include <math.h>
-#include <signal.h>
-#include <sys/random.h>
-#include <sys/signalfd.h>
 #include <sys/stat.h>
 
-#include "base/clock.h"
 #include "base/size.h"
 #include "cli/cli.h"
-#include "cli/run.h"
+#include "cli/session.h"
 #include "vmm/check_boot.h"
 
 enum {
@@ -204,160 +200,6 @@ static int make_cluster(const char *const given[OPT_COUNT], struct cluster_confi
 	return r;
 }
 
-static int open_signals(struct run *run, struct err *err)
-{
-	static const int ends[] = {SIGINT, SIGTERM, SIGHUP};
-	struct sigaction now;
-	sigset_t set;
-
-	signal(SIGPIPE, SIG_IGN);
-	sigemptyset(&set);
-	/* What whoever started us has made us ignore, such as nohup, stays ignored. */
-	for (size_t i = 0; i < ARRAY_SIZE(ends); i++)
-		if (sigaction(ends[i], NULL, &now) == 0 && now.sa_handler != SIG_IGN)
-			sigaddset(&set, ends[i]);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	run->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (run->signal_fd < 0)
-		return err_set(err, -errno, "signalfd: %s", strerror(errno));
-	return 0;
-}
-
-static int open_nodes(struct run *run, struct err *err)
-{
-	char path[sizeof(run->dir) + 64];
-
-	run->nodes = calloc(run->cfg->nodes_count, sizeof(*run->nodes));
-	if (!run->nodes)
-		return err_set(err, -ENOMEM, "out of memory");
-	for (unsigned i = 0; i < run->cfg->nodes_count; i++) {
-		struct node_run *n = &run->nodes[i];
-
-		*n = (struct node_run){
-			.cfg = &run->cfg->nodes[i],
-			.run = run,
-			.child = {.pidfd = -1, .in = -1, .out = -1, .err = -1},
-			.events.max = MIB,
-		};
-		snprintf(path, sizeof(path), "%s/node-%s.log", run->dir, n->cfg->name);
-		n->log = fopen(path, "we");
-	}
-	return 0;
-}
-
-static void close_nodes(struct run *run)
-{
-	for (unsigned i = 0; run->nodes && i < run->cfg->nodes_count; i++) {
-		child_close(&run->nodes[i].child);
-		json_decref(run->nodes[i].report);
-		if (run->nodes[i].log)
-			fclose(run->nodes[i].log);
-	}
-	free(run->nodes);
-}
-
-/* From the directory to the guest's end. What cannot start is in @err; how it ended in @run. */
-static int carry_out(struct run *run, struct err *err)
-{
-	int r;
-
-	r = addresses_fill(run->cfg, err) ?: rundir_make(run, err) ?: open_nodes(run, err);
-	if (r == 0 && run->cfg->placement == CLUSTER_LAB) {
-		if (lab_tool_path(run->lab_tool, sizeof(run->lab_tool)) < 0)
-			return err_set(err, -ENOENT, "the lab's lab.py is not installed");
-		run->logs_matter = true;
-		r = lab_hosts_up(run, err);
-	}
-	if (r == -EINTR)
-		return 0;
-	if (r < 0)
-		return r;
-	run->logs_matter = true;
-	console_open(run);
-	for (unsigned i = 0; i < run->cfg->nodes_count; i++) {
-		r = node_start(run, i, err);
-		if (r < 0) {
-			run_end(run, RUN_FAILED, 0, "%s", err->text);
-			break;
-		}
-		run->nodes[i].pid = run->nodes[i].child.pid;
-	}
-	supervise(run);
-	progress_clear(run);
-	console_close(run);
-	progress_end(run);
-	return 0;
-}
-
-static int exit_status(enum run_result result)
-{
-	switch (result) {
-	case RUN_POWEROFF:
-		return STATUS_OK;
-	case RUN_TIMEOUT:
-		return STATUS_TIMEOUT;
-	case RUN_INTERRUPTED:
-		return STATUS_INTERRUPTED;
-	default:
-		return STATUS_FAILED;
-	}
-}
-
-/* The report in all the forms that were asked for. */
-static int tell(struct run *run)
-{
-	json_t *report = report_make(run);
-	int status = exit_status(run->result);
-	struct err err;
-
-	if (run->opts->report && report_save(report, run->opts->report, &err) < 0) {
-		failure(&err);
-		status = status ?: STATUS_FAILED;
-	}
-	if (run->opts->json) {
-		json_dumpf(report, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9));
-		putchar('\n');
-		fflush(stdout);
-	} else if (!run->opts->quiet && run->running_ns) {
-		report_table(report, stderr);
-	}
-	json_decref(report);
-	return status;
-}
-
-static int run_cluster(struct cluster_config *cfg, const struct run_options *opts)
-{
-	struct run run = {.opts = opts, .cfg = cfg, .signal_fd = -1, .started_ns = clock_now_ns()};
-	struct err err;
-	int status, r;
-
-	r = own_path(run.program, sizeof(run.program));
-	if (r == 0 && opts->node_program)
-		snprintf(run.program, sizeof(run.program), "%s", opts->node_program);
-	if (r < 0)
-		err_set(&err, r, "/proc/self/exe: %s", strerror(-r));
-	while (r == 0 && !run.epoch)
-		if (getrandom(&run.epoch, sizeof(run.epoch), 0) < 0)
-			r = err_set(&err, -errno, "getrandom: %s", strerror(errno));
-	if (r == 0)
-		r = open_signals(&run, &err);
-	progress_open(&run);
-	if (r == 0)
-		r = carry_out(&run, &err);
-	lab_hosts_down(&run);
-	if (r < 0) {
-		run_end(&run, RUN_FAILED, 0, "%s", err.text);
-		status = STATUS_FAILED;
-	} else {
-		status = tell(&run);
-	}
-	close_nodes(&run);
-	rundir_end(&run);
-	json_decref(run.console.proof);
-	closep(&run.signal_fd);
-	return status;
-}
-
 static int verb(int argc, char **argv)
 {
 	_cleanup_(cluster_freep) struct cluster_config *cfg = NULL;
@@ -373,7 +215,7 @@ static int verb(int argc, char **argv)
 		return status;
 	if (make_cluster(given, &cfg, &err) < 0 || check_outputs(&opts, &err) < 0)
 		return failure(&err);
-	return run_cluster(cfg, &opts);
+	return session_run(cfg, &opts);
 }
 
 const struct verb verb_run = {

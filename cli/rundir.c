@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * The run's directory: cluster.yaml as every node reads it, one log a node, the guest's console,
- * and in the lab what the emulated hosts say and the copies of program, kernel and initrd that they
- * see.
- */
+#include "cli/rundir.h"
+
 #include <dirent.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -11,7 +8,7 @@
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 
-#include "cli/run.h"
+#include "base/text.h"
 
 static int copy_file(const char *from, const char *to)
 {
@@ -28,14 +25,15 @@ static int copy_file(const char *from, const char *to)
 }
 
 /* An emulated host has a /tmp and a /run of its own; it sees this directory for certain. */
-static int copy_in(struct run *run, char **path, const char *name, struct err *err)
+static int copy_in(const struct rundir *dir, char **path, const char *name, struct err *err)
 {
 	char *copy;
 	int r;
 
 	if (!*path)
 		return 0;
-	if (asprintf(&copy, "%s/%s", run->dir, name) < 0)
+	copy = text_printf("%s/%s", dir->path, name);
+	if (!copy)
 		return err_set(err, -ENOMEM, "out of memory");
 	r = copy_file(*path, copy);
 	if (r < 0)
@@ -45,40 +43,25 @@ static int copy_in(struct run *run, char **path, const char *name, struct err *e
 	return r;
 }
 
-static int copy_in_program(struct run *run, struct err *err)
-{
-	char *path = strdup(run->program);
-	int r = path ? copy_in(run, &path, "node", err) : err_set(err, -ENOMEM, "out of memory");
-
-	if (r == 0)
-		snprintf(run->program, sizeof(run->program), "%s", path);
-	free(path);
-	return r;
-}
-
-int rundir_make(struct run *run, struct err *err)
+int rundir_make(struct rundir *dir, struct cluster_config *cfg, char **program, struct err *err)
 {
 	const char *base = getenv("XDG_RUNTIME_DIR");
-	char path[sizeof(run->dir) + 32], dir[sizeof(run->dir)];
+	char path[sizeof(dir->path) + 32], made[sizeof(dir->path)];
 	int r = 0;
 
 	/* Sockets of the lab are below it: it must stay short. */
 	if (!base || base[0] != '/' || strlen(base) > 60 || access(base, W_OK) < 0)
 		base = "/tmp";
-	snprintf(dir, sizeof(dir), "%s/ssihv.XXXXXX", base);
-	if (!mkdtemp(dir))
+	snprintf(made, sizeof(made), "%s/ssihv.XXXXXX", base);
+	if (!mkdtemp(made))
 		return err_set(err, -errno, "%s: no directory can be made there: %s", base,
 			       strerror(errno));
-	strcpy(run->dir, dir);
-	if (run->cfg->placement == CLUSTER_LAB) {
-		r = copy_in_program(run, err);
-		if (r == 0)
-			r = copy_in(run, &run->cfg->kernel, "kernel", err);
-		if (r == 0)
-			r = copy_in(run, &run->cfg->initrd, "initrd", err);
-	}
-	snprintf(path, sizeof(path), "%s/cluster.yaml", run->dir);
-	return r ?: cluster_save(run->cfg, path, err);
+	strcpy(dir->path, made);
+	if (cfg->placement == CLUSTER_LAB)
+		r = copy_in(dir, program, "node", err) ?: copy_in(dir, &cfg->kernel, "kernel", err)
+			    ?: copy_in(dir, &cfg->initrd, "initrd", err);
+	snprintf(path, sizeof(path), "%s/cluster.yaml", dir->path);
+	return r ?: cluster_save(cfg, path, err);
 }
 
 static bool is_log(const char *name)
@@ -114,53 +97,42 @@ static int copy_logs(const char *from, const char *to)
 	if (mkdir(to, 0777) < 0 && errno != EEXIST)
 		r = -errno;
 	while (r == 0 && (e = readdir(d))) {
-		_cleanup_free_ char *source = NULL, *target = NULL;
+		_cleanup_free_ char *source = text_printf("%s/%s", from, e->d_name);
+		_cleanup_free_ char *target = text_printf("%s/%s", to, e->d_name);
 
-		if (!is_log(e->d_name))
-			continue;
-		if (asprintf(&source, "%s/%s", from, e->d_name) < 0 ||
-		    asprintf(&target, "%s/%s", to, e->d_name) < 0)
-			r = -ENOMEM;
-		else
-			r = copy_file(source, target);
+		if (is_log(e->d_name))
+			r = source && target ? copy_file(source, target) : -ENOMEM;
 	}
 	closedir(d);
 	return r;
 }
 
-static int copy_all_logs(const struct run *run, const char *to)
+static int copy_all_logs(const struct rundir *dir, const char *to)
 {
-	char lab[sizeof(run->dir) + 8];
-	_cleanup_free_ char *lab_to = NULL;
-	int r = copy_logs(run->dir, to);
+	_cleanup_free_ char *lab = text_printf("%s/lab", dir->path);
+	_cleanup_free_ char *lab_to = text_printf("%s/lab", to);
+	int r = copy_logs(dir->path, to);
 
-	snprintf(lab, sizeof(lab), "%s/lab", run->dir);
-	if (asprintf(&lab_to, "%s/lab", to) < 0)
+	if (!lab || !lab_to)
 		return -ENOMEM;
 	return r ?: copy_logs(lab, lab_to);
 }
 
-void rundir_end(struct run *run)
+void rundir_end(struct rundir *dir, const char *keep, bool stays)
 {
-	const char *keep = run->opts->keep_logs;
-	bool stays = false;
-
-	if (!run->dir[0])
+	if (!dir->path[0])
 		return;
 	if (keep) {
-		int r = copy_all_logs(run, keep);
+		int r = copy_all_logs(dir, keep);
 
 		if (r < 0)
 			fprintf(stderr, "ssihv: logs could not be copied to %s: %s\n", keep,
 				strerror(-r));
 		stays = r < 0;
-	} else {
-		stays = run->logs_matter && run->result != RUN_POWEROFF &&
-			run->result != RUN_INTERRUPTED;
 	}
-	nftw(run->dir, stays ? remove_unless_log : remove_one, 8, FTW_DEPTH | FTW_PHYS);
+	nftw(dir->path, stays ? remove_unless_log : remove_one, 8, FTW_DEPTH | FTW_PHYS);
 	if (stays)
-		fprintf(stderr, "ssihv: the logs are in %s\n", run->dir);
+		fprintf(stderr, "ssihv: the logs are in %s\n", dir->path);
 	else if (keep)
 		fprintf(stderr, "ssihv: the logs are in %s\n", keep);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vmm/cmdline.h"
 
-#include <stdio.h>
+#include "base/text.h"
 
 /*
  * Words that come first, so that the user's win. The console is the serial port; the TSC is the
@@ -18,10 +18,10 @@
 
 int guest_cmdline(unsigned nodes, const char *append, char **ret, struct err *err)
 {
-	char *text;
+	char *text =
+		text_printf("%s%s %s", BASE_CMDLINE, nodes > 1 ? SPREAD_CMDLINE : "", append ?: "");
 
-	if (asprintf(&text, "%s%s %s", BASE_CMDLINE, nodes > 1 ? SPREAD_CMDLINE : "",
-		     append ?: "") < 0)
+	if (!text)
 		return err_set(err, -ENOMEM, "command line: out of memory");
 	*ret = text;
 	return 0;

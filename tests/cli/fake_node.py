@@ -43,6 +43,26 @@ def wait_for_the_end():
     return json.loads(STOPPED.read_text(encoding="ascii"))
 
 
+def hear(name):
+    """What the user types, up to a newline. Commands are answered as a node does."""
+    data = lines = b""
+    paused = False
+    while b"\n" not in data:
+        lines += os.read(0, 4096)
+        *whole, lines = lines.split(b"\n")
+        for line in map(json.loads, whole):
+            if "input" in line:
+                data += line["input"].encode("latin-1")
+                continue
+            wanted = {"pause": True, "resume": False}[line["command"]]
+            answer = {"ok": wanted != paused}
+            if not answer["ok"]:
+                answer["text"] = "it is so already"
+            paused = wanted
+            event(name, "reply", id=line["id"], **answer)
+    return data
+
+
 def be_deaf(name):
     """Only SIGKILL ends us; that SIGTERM came is written down."""
     signal.signal(signal.SIGTERM, lambda *_: (PLACE / f"{name}.term").touch())
@@ -88,12 +108,10 @@ def perform(word, args):
     elif key == "garbage":
         os.write(2, b'\xff\x00{"event": 3}\n{"event": "stopped", "reason": 9}\n'[:int(value)])
     elif key == "echo":
-        data = lines = b""
-        while b"\n" not in data:
-            lines += os.read(0, 4096)
-            *whole, lines = lines.split(b"\n")
-            data += b"".join(json.loads(line)["input"].encode("latin-1") for line in whole)
-        os.write(1, b"heard " + data)
+        os.write(1, b"heard " + hear(name))
+    elif key == "refuse":
+        command = json.loads(os.read(0, 4096))
+        event(name, "reply", id=command["id"], ok=False, text="it is moving")
     elif key == "files":
         with open(args.kernel, "rb") as kernel, open(args.cluster, encoding="ascii"):
             os.write(1, b"kernel=" + kernel.read(8) + b"\n")
@@ -101,6 +119,9 @@ def perform(word, args):
         reason, _, rest = value.partition(":")
         text, _, culprit = rest.partition(":")
         stop(name, reason, text.replace("~", " "), culprit)
+    elif key == "wait-stop":
+        wait_for_the_end()
+        stop(name, *value.replace("~", " ").split(":"))
     elif key == "wait-exit":
         wait_for_the_end()
         sys.exit(int(value))

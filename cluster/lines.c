@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "cli/run.h"
+#include "cluster/lines.h"
 
 static bool grow(struct lines *l, size_t want)
 {

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What happens, on standard error: on a terminal one status line that is redrawn, until the guest's
+ * console takes the same terminal; with -v each step as a line. The reason of the end is a line as
+ * soon as it is known, however long the nodes take to end.
+ */
+#ifndef SSIHV_CLI_PROGRESS_H
+#define SSIHV_CLI_PROGRESS_H
+
+#include "base/base.h"
+
+struct progress {
+	bool quiet, verbose, tty, shared; /* shared: the guest's console is on the same terminal */
+	bool drawn;
+	bool console_seen, mid_line; /* on a shared terminal: where the guest's output stands */
+	uint64_t started_ns;
+};
+
+void progress_open(struct progress *p, bool quiet, bool verbose);
+
+/** progress_step() - a step that was made: a line, if the user wants them all. */
+void progress_step(struct progress *p, const char *fmt, ...) _printf_(2, 3);
+
+/** progress_warn() - a line that every user should see. */
+void progress_warn(struct progress *p, const char *fmt, ...) _printf_(2, 3);
+
+/** progress_answer() - a line that the user has asked for. */
+void progress_answer(struct progress *p, const char *fmt, ...) _printf_(2, 3);
+
+/** progress_wanted() - is there a status line to be drawn? */
+bool progress_wanted(const struct progress *p);
+
+/** progress_draw() - @text as the status line. */
+void progress_draw(struct progress *p, const char *text);
+void progress_clear(struct progress *p);
+
+/** progress_console() - the guest prints this next. */
+void progress_console(struct progress *p, const char *data, size_t len);
+
+#endif
