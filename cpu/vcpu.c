@@ -78,6 +78,27 @@ static void take_vectors(struct vcpu *v)
 	}
 }
 
+static int act_on(struct vcpu *v, uint32_t events)
+{
+	if (events & VCPU_EVENT_INIT)
+		vcpu_init_signal(v);
+	if (events & VCPU_EVENT_VECTOR)
+		take_vectors(v);
+	if (events & VCPU_EVENT_NMI)
+		v->nmi = true;
+	if ((events & VCPU_EVENT_SIPI) && v->state == VCPU_WAIT_SIPI)
+		return vcpu_reset_to_sipi(v, (uint8_t)atomic_load(&v->inbox.sipi));
+	return 0;
+}
+
+int vcpu_collect(struct vcpu *v)
+{
+	const uint32_t mask =
+		VCPU_EVENT_INIT | VCPU_EVENT_VECTOR | VCPU_EVENT_NMI | VCPU_EVENT_SIPI;
+
+	return act_on(v, atomic_fetch_and(&v->inbox.events, ~mask) & mask);
+}
+
 /* Return: 0 to go on, -ECANCELED when told to stop, another error when KVM refuses a state. */
 static int take_inbox(struct vcpu *v)
 {
@@ -91,15 +112,7 @@ static int take_inbox(struct vcpu *v)
 		vcpu_pass_on(v, events);
 		return 0;
 	}
-	if (events & VCPU_EVENT_INIT)
-		vcpu_init_signal(v);
-	if (events & VCPU_EVENT_VECTOR)
-		take_vectors(v);
-	if (events & VCPU_EVENT_NMI)
-		v->nmi = true;
-	if ((events & VCPU_EVENT_SIPI) && v->state == VCPU_WAIT_SIPI)
-		return vcpu_reset_to_sipi(v, (uint8_t)atomic_load(&v->inbox.sipi));
-	return 0;
+	return act_on(v, events);
 }
 
 /* Host time of the APIC timer's next deadline, 0 for none. */

@@ -72,7 +72,7 @@ struct vcpu_ops {
 	/* A pause that was asked for has begun. May be NULL. */
 	void (*parked)(void *ctx, struct vcpu *v);
 	/* A lodger goes to its own node as @image. Negative errno: it cannot, and stays. */
-	int (*leave)(void *ctx, struct vcpu *v, const struct vcpu_image *image);
+	int (*leave)(void *ctx, struct vcpu *v, const struct wire_vcpu *image);
 	/* It wanted to leave and stays; for its user to know. */
 	void (*stays)(void *ctx, struct vcpu *v, int error);
 	/* One that arrived cannot run here: where it came from, it goes on. */
@@ -112,7 +112,7 @@ struct vcpu_inbox {
 	_Atomic uint32_t sipi;	 /* vector of the SIPI */
 	_Atomic uint32_t pause;	 /* see cpu/vcpu_pause.c; a futex */
 	_Atomic uint64_t vector[4], level[4];
-	struct vcpu_image *arrival; /* of an awaited vCPU; the thread takes it with its event */
+	struct wire_vcpu *arrival; /* of an awaited vCPU; the thread takes it with its event */
 };
 
 enum vcpu_exit {
@@ -144,10 +144,11 @@ struct vcpu {
 	/* The vCPU's thread only. */
 	struct lapic lapic;
 	enum vcpu_run_state state;
-	bool nmi;	     /* pending */
-	bool lodges;	     /* and has not left yet */
-	bool settled;	     /* could not leave, and does not try again */
-	int64_t tsc_offset;  /* as KVM has it */
+	enum vcpu_run_state left_in; /* state with which it went elsewhere */
+	bool nmi;		     /* pending */
+	bool lodges;		     /* and has not left yet */
+	bool settled;		     /* could not leave, and does not try again */
+	int64_t tsc_offset;	     /* as KVM has it */
 	uint64_t pvclock[2]; /* what the guest last wrote to the two MSRs of the KVM clock */
 	uint64_t armed_ns;   /* host time for which `timer` is set, 0 for none */
 	timer_t timer;
@@ -246,6 +247,10 @@ void vcpu_ended(struct vcpu *v);
 
 /** vcpu_handle_exit() - act on run->exit_reason. Return: 0 to go on, negative to end the thread. */
 int vcpu_handle_exit(struct vcpu *v);
+
+/** vcpu_collect() - act on what is in the inbox of a vCPU that is here. Return: 0; -errno of KVM.
+ */
+int vcpu_collect(struct vcpu *v);
 
 /** vcpu_take_vectors() - take 64 vectors of the inbox; @level: those that are level-triggered. */
 uint64_t vcpu_take_vectors(struct vcpu *v, unsigned word, uint64_t *level);

@@ -38,23 +38,24 @@ bool vcpu_wants_home(const struct vcpu *v)
 static void go_away(struct vcpu *v)
 {
 	vcpu_lodger_awake(v, false);
+	v->left_in = v->state;
 	v->state = VCPU_AWAY;
 	v->lodges = false;
 }
 
-/* Only lodgers leave, and they do it while they run. */
+/* Only lodgers leave. */
 static void come_back(struct vcpu *v)
 {
 	v->lodges = true;
 	v->settled = true;
-	v->state = VCPU_RUNNING;
+	v->state = v->left_in;
 	vcpu_lodger_awake(v, true);
 }
 
 void vcpu_leave(struct vcpu *v)
 {
-	_cleanup_free_ struct vcpu_image *image = malloc(sizeof(*image));
-	int r = image ? vcpu_image_save(v, image) : -ENOMEM;
+	_cleanup_free_ struct wire_vcpu *image = malloc(sizeof(*image));
+	int r = image ? vcpu_save(v, image) : -ENOMEM;
 
 	if (r == 0) {
 		go_away(v);
@@ -93,7 +94,7 @@ void vcpu_pass_on(struct vcpu *v, uint32_t events)
 		v->ops->pass_on(v->ctx, v, IRQ_SIPI, (uint8_t)atomic_load(&v->inbox.sipi), false);
 }
 
-void vcpu_arrive(struct vcpu *v, struct vcpu_image *image)
+void vcpu_arrive(struct vcpu *v, struct wire_vcpu *image)
 {
 	v->inbox.arrival = image;
 	vcpu_signal(v, VCPU_EVENT_ARRIVE, 0);
@@ -110,10 +111,9 @@ void vcpu_come(struct vcpu *v, uint32_t events)
 		come_back(v);
 		return;
 	}
-	_cleanup_free_ struct vcpu_image *image = TAKE_PTR(v->inbox.arrival);
-	int r = vcpu_image_load(v, image);
-	if (r == 0)
-		v->state = VCPU_RUNNING;
-	else
+	_cleanup_free_ struct wire_vcpu *image = TAKE_PTR(v->inbox.arrival);
+	int r = vcpu_load(v, image);
+
+	if (r < 0)
 		v->ops->refuse(v->ctx, v, r);
 }

@@ -46,7 +46,7 @@
 #define VCPU_LODGER_LATE_NS (10 * NSEC_PER_MSEC)
 
 /** vcpu_arrive() - the image of an awaited vCPU is here; takes @image, which free() releases. */
-void vcpu_arrive(struct vcpu *v, struct vcpu_image *image);
+void vcpu_arrive(struct vcpu *v, struct wire_vcpu *image);
 
 /** vcpu_return() - the node that it went to has refused it: go on here. */
 void vcpu_return(struct vcpu *v);

@@ -182,6 +182,9 @@ int vcpu_reset_to_sipi(struct vcpu *v, uint8_t vector)
 	    ioctl(v->fd, KVM_SET_DEBUGREGS, &v->reset_debugregs) < 0 ||
 	    ioctl(v->fd, KVM_SET_VCPU_EVENTS, &v->reset_events) < 0)
 		return -errno;
+	/* As KVM_RUN will leave it. */
+	v->run->if_flag = 0;
+	v->run->ready_for_interrupt_injection = 0;
 	v->state = VCPU_RUNNING;
 	return 0;
 }

@@ -78,8 +78,8 @@ struct lapic_effects {
 };
 
 /*
- * Plain data without padding: a vCPU is moved by copying it, see lapic_load(). Fields are for
- * irq/lapic*.c and tests.
+ * Plain data. A vCPU moves with all of it but base_reserved, see lapic_load() and wire/vcpu.h;
+ * fields are for irq/lapic*.c, cpu/vcpu_image.c and tests.
  */
 struct lapic {
 	uint64_t apic_base;
@@ -100,7 +100,6 @@ struct lapic {
 	uint32_t timer_counting;	 /* 0 or 1 */
 	uint32_t irr[8], isr[8], tmr[8]; /* bit v % 32 of word v / 32 is vector v */
 };
-static_assert(sizeof(struct lapic) == 200, "wire layout of a vCPU that moves");
 
 /**
  * lapic_reset() - state after power-up (10.4.7.1): enabled in xAPIC mode, software-disabled

@@ -21,7 +21,7 @@ ALLOWED = {
     "irq": {"base", "mem"},
     "bus": {"base", "mem"},
     "dev": {"base", "mem", "bus"},
-    "cpu": {"base", "mem", "irq", "bus"},
+    "cpu": {"base", "wire", "mem", "irq", "bus"},     # of wire only what a vCPU is
     # Only vmm sees both halves.
     "vmm": {"base", "wire", "transport", "mem", "dsm", "config", "acpi", "boot", "irq", "bus",
             "dev", "cpu"},

@@ -47,7 +47,7 @@ static void announce(struct moving *m, unsigned index, uint32_t generation)
 			tell(m, node, WIRE_VCPU_AT, index, &place);
 }
 
-static void send_image(struct link *to, uint32_t generation, const struct vcpu_image *image)
+static void send_image(struct link *to, uint32_t generation, const struct wire_vcpu *image)
 {
 	const struct wire_hdr hdr = {.type = WIRE_VCPU_STATE, .addr = image->index};
 	struct part part;
@@ -61,7 +61,7 @@ static void send_image(struct link *to, uint32_t generation, const struct vcpu_i
 	}
 }
 
-int moving_leave(struct moving *m, struct vcpu *v, unsigned to, const struct vcpu_image *image)
+int moving_leave(struct moving *m, struct vcpu *v, unsigned to, const struct wire_vcpu *image)
 {
 	struct where next = {to, place_get(&m->irq->at[v->index]).generation + 1};
 
@@ -129,6 +129,8 @@ int moving_state(struct moving *m, unsigned from, const struct wire_hdr *h, cons
 		return 0;
 
 	a->len = 0;
+	if (wire_vcpu_check(a->image) < 0 || a->image->index != h->addr)
+		return -EPROTO;
 	vcpu_arrive(m->irq->vcpus[h->addr], TAKE_PTR(a->image));
 	arrived(m, (unsigned)h->addr, head.generation);
 	atomic_fetch_add(&m->arrived, 1);

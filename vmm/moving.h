@@ -25,7 +25,7 @@
 
 /* An image as far as it has come, then where it came from. */
 struct arrival {
-	struct vcpu_image *image;
+	struct wire_vcpu *image;
 	size_t len;
 	struct where here; /* the place that it comes to */
 	unsigned from;
@@ -47,7 +47,7 @@ void moving_free(struct moving *m);
  *
  * Return: 0; -EOVERFLOW: it has moved as often as can be counted, and stays.
  */
-int moving_leave(struct moving *m, struct vcpu *v, unsigned to, const struct vcpu_image *image);
+int moving_leave(struct moving *m, struct vcpu *v, unsigned to, const struct wire_vcpu *image);
 
 /** moving_refuse() - @v, which has arrived, cannot run here (@error, negative). */
 void moving_refuse(struct moving *m, struct vcpu *v, int error);

@@ -63,7 +63,7 @@ static void vcpu_idle(void *ctx, struct vcpu *v, bool idle)
 	pthread_mutex_unlock(&n->idle_lock);
 }
 
-static int vcpu_left(void *ctx, struct vcpu *v, const struct vcpu_image *image)
+static int vcpu_left(void *ctx, struct vcpu *v, const struct wire_vcpu *image)
 {
 	struct node *n = ctx;
 

@@ -41,7 +41,7 @@ static int free_pair(void **state)
 static void move(struct pair *p)
 {
 	const uint32_t one = 1;
-	struct vcpu_image *image = malloc(sizeof(*image));
+	struct wire_vcpu *image = malloc(sizeof(*image));
 
 	assert_non_null(image);
 	tiny_next(p->first, TINY_LEFT);
@@ -97,7 +97,7 @@ static void a_vcpu_with_user_code_moves_at_once(void **state)
 	assert_int_equal(clock_gettime(clock, &used), 0);
 	assert_int_equal(used.tv_sec, 0);
 	assert_in_range((uint64_t)used.tv_nsec, 0, VCPU_LODGES_NS / 2);
-	assert_int_equal(p->first->image.sregs.ss.dpl, 3);
+	assert_int_equal(p->first->image.ss.dpl, 3);
 }
 
 /* KERNEL_GS_BASE and LSTAR, CR2 and DR0, through R8. */
@@ -245,7 +245,7 @@ static void a_vcpu_that_cannot_be_saved_stays(void **state)
 	struct vcpu_msrs *first = p->first->vcpu[0]->msrs;
 	const uint32_t one = 1;
 
-	assert_true(first->count > VCPU_IMAGE_MSRS);
+	assert_true(first->count > WIRE_VCPU_MSRS);
 	for (uint32_t i = 0; i < first->count; i++)
 		first->entry[i].data ^= 1;
 	LOAD(p, spinner, 0);
@@ -259,7 +259,7 @@ static void a_vcpu_that_cannot_be_saved_stays(void **state)
 static void a_refused_vcpu_goes_on(void **state)
 {
 	struct pair *p = *state;
-	struct vcpu_image *image = malloc(sizeof(*image));
+	struct wire_vcpu *image = malloc(sizeof(*image));
 	const uint32_t one = 1;
 
 	assert_non_null(image);
@@ -267,7 +267,7 @@ static void a_refused_vcpu_goes_on(void **state)
 	tiny_expect(p->first, TINY_OUT, 0x30, 1);
 	tiny_next(p->first, TINY_LEFT);
 	*image = p->first->image;
-	image->msr[image->nmsrs++] = (struct kvm_msr_entry){.index = 0xdeadbeef, .data = 1};
+	image->msr[image->nmsrs++] = (struct wire_msr){.index = 0xdeadbeef, .value = 1};
 	vcpu_arrive(p->home->vcpu[0], image);
 	tiny_expect(p->home, TINY_REFUSE, 0, EIO);
 	vcpu_post(p->home->vcpu[0], 0x52, false); /* it is not here: passed on */
@@ -284,49 +284,48 @@ static void a_refused_vcpu_goes_on(void **state)
 /* ---- images that no vCPU has ---- */
 
 /* As one that left, but of the first VM's second vCPU, which waits for its SIPI. */
-static struct vcpu_image image_of_second(struct pair *p)
+static struct wire_vcpu image_of_second(struct pair *p)
 {
 	LOAD(p, spinner, 0);
 	tiny_next(p->first, TINY_LEFT);
 	/* Once its thread is asleep nobody else touches that vCPU. */
 	tiny_wait_asleep(p->first, 1);
-	struct vcpu_image image = p->first->image;
+	struct wire_vcpu image = p->first->image;
 
 	image.index = image.lapic.id = 1;
 	image.lapic.apic_base &= ~LAPIC_BASE_BSP;
-	image.sregs.apic_base = image.lapic.apic_base;
 	return image;
 }
 
-static void refused(struct pair *p, const struct vcpu_image *image)
+static void refused(struct pair *p, const struct wire_vcpu *image)
 {
-	assert_int_equal(vcpu_image_load(p->first->vcpu[1], image), -EINVAL);
+	assert_int_equal(vcpu_load(p->first->vcpu[1], image), -EINVAL);
 }
 
 static void a_wrong_image_is_refused(void **state)
 {
 	struct pair *p = *state;
-	struct vcpu_image good = image_of_second(p), image;
+	struct wire_vcpu good = image_of_second(p), image;
 
-	assert_int_equal(vcpu_image_load(p->first->vcpu[1], &good), 0);
+	assert_int_equal(vcpu_load(p->first->vcpu[1], &good), 0);
 
 	image = good;
 	image.index = 0;
 	refused(p, &image);
 	image = good;
-	image.nmi = 2;
+	image.delivery.nmi_posted = 2;
 	refused(p, &image);
 	image = good;
-	image.nmsrs = VCPU_IMAGE_MSRS + 1;
+	image.nmsrs = WIRE_VCPU_MSRS + 1;
 	refused(p, &image);
 	image = good;
 	image.lapic.id = 0;
 	refused(p, &image);
 	image = good;
-	image.sregs.apic_base ^= LAPIC_BASE_X2APIC;
+	image.lapic.apic_base ^= LAPIC_BASE_ENABLE; /* x2APIC mode of a disabled APIC */
 	refused(p, &image);
 	image = good;
-	image.msr[0] = (struct kvm_msr_entry){.index = MSR_TSC, .data = 0};
+	image.msr[0] = (struct wire_msr){.index = MSR_TSC};
 	image.nmsrs = 1;
 	refused(p, &image);
 }
@@ -343,10 +342,10 @@ static uint64_t draw(uint64_t *random)
 static void any_image_does_no_harm(void **state)
 {
 	struct pair *p = *state;
-	const struct vcpu_image good = image_of_second(p);
+	const struct wire_vcpu good = image_of_second(p);
 	struct vcpu *v = p->first->vcpu[1];
 	uint64_t random = 88172645463325252;
-	struct vcpu_image image;
+	struct wire_vcpu image;
 	unsigned taken = 0;
 
 	for (unsigned round = 0; round < 500; round++) {
@@ -355,15 +354,11 @@ static void any_image_does_no_harm(void **state)
 			uint64_t dice = draw(&random);
 			((uint8_t *)&image)[dice % sizeof(image)] ^= (uint8_t)(dice >> 32);
 		}
-		if (vcpu_image_load(v, &image) == 0)
+		if (vcpu_load(v, &image) == 0)
 			taken++;
-		assert_int_equal(vcpu_image_load(v, &good), 0);
-		assert_int_equal(vcpu_image_save(v, &image), 0);
-		assert_memory_equal(&image.regs, &good.regs, sizeof(good.regs));
-		assert_memory_equal(&image.sregs, &good.sregs, sizeof(good.sregs));
-		assert_memory_equal(&image.lapic, &good.lapic, sizeof(good.lapic));
-		assert_memory_equal(&image.events, &good.events, sizeof(good.events));
-		assert_memory_equal(&image.debugregs, &good.debugregs, sizeof(good.debugregs));
+		assert_int_equal(vcpu_load(v, &good), 0);
+		assert_int_equal(vcpu_save(v, &image), 0);
+		assert_memory_equal(&image, &good, sizeof(good));
 	}
 	/* Most bytes are registers, which may have any value. */
 	assert_in_range(taken, 100, 499);

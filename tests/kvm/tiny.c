@@ -118,7 +118,7 @@ static void on_idle(void *ctx, struct vcpu *v, bool idle)
 {
 }
 
-static int on_leave(void *ctx, struct vcpu *v, const struct vcpu_image *image)
+static int on_leave(void *ctx, struct vcpu *v, const struct wire_vcpu *image)
 {
 	struct tiny *t = ctx;
 

@@ -73,9 +73,9 @@ struct tiny {
 	struct guest_clock clock;
 	struct ram *ram;
 	struct vcpu *vcpu[TINY_VCPUS];
-	uint64_t answer;	 /* what a read of a port or of MMIO gives */
-	struct tiny *host;	 /* whose memory and clock this rig uses; NULL: its own */
-	struct vcpu_image image; /* of the vCPU that left */
+	uint64_t answer;	/* what a read of a port or of MMIO gives */
+	struct tiny *host;	/* whose memory and clock this rig uses; NULL: its own */
+	struct wire_vcpu image; /* of the vCPU that left */
 	_Atomic unsigned lodgers;
 	int leave_error; /* what leaving is answered with; 0: it works */
 

@@ -35,20 +35,23 @@ static bool has(struct world *w, unsigned node, unsigned vcpu, uint8_t vector)
 	return v && (atomic_fetch_and(&v->inbox.vector[vector / 64], ~bit) & bit);
 }
 
-static struct vcpu_image *image_of(unsigned index)
+static struct wire_vcpu *image_of(unsigned index)
 {
-	struct vcpu_image *image = malloc(sizeof(*image));
+	struct wire_vcpu *image = malloc(sizeof(*image));
 
 	assert_non_null(image);
-	for (size_t i = 0; i < sizeof(*image); i++)
-		((uint8_t *)image)[i] = (uint8_t)(i * 7 + index);
-	image->index = index;
+	*image = (struct wire_vcpu){.index = index, .state = WIRE_VCPU_RUNNING};
+	image->lapic.dfr = UINT32_MAX;
+	for (size_t i = 0; i < sizeof(image->gpr); i++)
+		((uint8_t *)image->gpr)[i] = (uint8_t)(i * 7 + index);
+	for (size_t i = 0; i < sizeof(image->xsave); i++)
+		image->xsave[i] = (uint8_t)(i * 11 + index);
 	return image;
 }
 
 static void move_to(struct world *w, unsigned from, unsigned to, unsigned index)
 {
-	_cleanup_free_ struct vcpu_image *image = image_of(index);
+	_cleanup_free_ struct wire_vcpu *image = image_of(index);
 
 	assert_int_equal(moving_leave(&w->node[from].moving, w->node[from].vcpu[index], to, image),
 			 0);
@@ -92,7 +95,7 @@ static void an_interrupt_goes_where_the_vcpu_lodges(void **state)
 static void a_vcpu_arrives_as_it_left(void **state)
 {
 	struct world *w = *state;
-	_cleanup_free_ struct vcpu_image *expected = image_of(4);
+	_cleanup_free_ struct wire_vcpu *expected = image_of(4);
 
 	move(w, 4);
 	pump_all(w);
@@ -223,16 +226,25 @@ static void a_refused_vcpu_goes_on_where_it_was(void **state)
 
 /* ---- what no peer may send ---- */
 
-static void send_part(struct world *w, unsigned from, unsigned to, uint64_t index,
-		      uint32_t generation, uint32_t offset, size_t len)
+static void send_bytes(struct world *w, unsigned from, unsigned to, uint64_t index,
+		       uint32_t generation, uint32_t offset, const void *bytes, size_t len)
 {
-	uint8_t part[WIRE_PAYLOAD_MAX] = {0};
+	uint8_t part[WIRE_PAYLOAD_MAX];
 	const struct wire_part head = {.offset = offset, .generation = generation};
 
 	memcpy(part, &head, sizeof(head));
+	memcpy(part + sizeof(head), bytes, len);
 	link_send(&w->node[from].link[to],
 		  (struct wire_hdr){.type = WIRE_VCPU_STATE, .addr = index}, part,
 		  sizeof(head) + len);
+}
+
+static void send_part(struct world *w, unsigned from, unsigned to, uint64_t index,
+		      uint32_t generation, uint32_t offset, size_t len)
+{
+	static const uint8_t zero[WIRE_PART_MAX];
+
+	send_bytes(w, from, to, index, generation, offset, zero, len);
 }
 
 static void send_place(struct world *w, unsigned from, unsigned to, enum wire_type type,
@@ -290,14 +302,39 @@ static void a_state_in_parts_of_two_is_refused(void **state)
 static void a_state_that_is_too_long_is_refused(void **state)
 {
 	struct world *w = *state;
-	const size_t whole = sizeof(struct vcpu_image) / WIRE_PART_MAX * WIRE_PART_MAX;
+	const size_t whole = sizeof(struct wire_vcpu) / WIRE_PART_MAX * WIRE_PART_MAX;
 
 	for (size_t done = 0; done < whole; done += WIRE_PART_MAX)
 		send_part(w, 0, 2, 4, 1, (uint32_t)done, WIRE_PART_MAX);
 	assert_int_equal(pump(w, 0, 2), 0);
-	send_part(w, 0, 2, 4, 1, (uint32_t)whole, sizeof(struct vcpu_image) - whole + 1);
+	send_part(w, 0, 2, 4, 1, (uint32_t)whole, sizeof(struct wire_vcpu) - whole + 1);
 	assert_int_equal(pump(w, 0, 2), -EPROTO);
 	assert_null(w->node[2].vcpu[4]->inbox.arrival);
+}
+
+static void a_state_that_no_vcpu_has_is_refused(void **state)
+{
+	static const struct {
+		size_t offset;
+		uint32_t value;
+	} wrong[] = {
+		{offsetof(struct wire_vcpu, state), 0},
+		{offsetof(struct wire_vcpu, index), 5},
+		{offsetof(struct wire_vcpu, nmsrs), WIRE_VCPU_MSRS + 1},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
+		_cleanup_free_ struct wire_vcpu *image = image_of(4);
+		struct world *w = world_new(false);
+
+		memcpy((uint8_t *)image + wrong[i].offset, &wrong[i].value, sizeof(uint32_t));
+		for (size_t done = 0; done < sizeof(*image); done += WIRE_PART_MAX)
+			send_bytes(w, 0, 2, 4, 1, (uint32_t)done, (const uint8_t *)image + done,
+				   MIN(sizeof(*image) - done, WIRE_PART_MAX));
+		assert_int_equal(pump(w, 0, 2), -EPROTO);
+		assert_null(w->node[2].vcpu[4]->inbox.arrival);
+		world_free(w);
+	}
 }
 
 static void a_vcpu_arrives_once(void **state)
@@ -420,6 +457,7 @@ int main(void)
 		cmocka_unit_test(a_wrong_state_is_refused),
 		cmocka_unit_test(a_state_in_parts_of_two_is_refused),
 		CASE(a_state_that_is_too_long_is_refused),
+		cmocka_unit_test(a_state_that_no_vcpu_has_is_refused),
 		CASE(a_vcpu_arrives_once),
 		cmocka_unit_test(a_wrong_place_is_refused),
 		cmocka_unit_test(a_wrong_refusal_is_refused),

@@ -94,9 +94,10 @@ static void look(struct run *r, unsigned node, unsigned vcpu)
 
 static void move(struct run *r, unsigned node, unsigned vcpu)
 {
-	static const struct vcpu_image nothing;
+	static const struct wire_vcpu nothing = {.state = WIRE_VCPU_RUNNING,
+						 .lapic.dfr = UINT32_MAX};
 	struct half *half = &r->w->node[node];
-	struct vcpu_image image = nothing;
+	struct wire_vcpu image = nothing;
 
 	image.index = vcpu;
 	half->vcpu[vcpu]->state = VCPU_AWAY;

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A paused vCPU is saved, loaded into one of another VM that shares its memory, and goes on there,
+ * whatever it did when it was paused. Where /dev/kvm cannot be used or cannot save a vCPU the whole
+ * test is skipped, with the reason.
+ */
+#include "tests/check.h"
+
+#include <stdio.h>
+
+#include "tests/kvm/tiny.h"
+
+#define FLAG_GPA 0x9000
+
+struct pair {
+	struct tiny *first, *other;
+};
+
+static int new_pair(void **state)
+{
+	struct pair *p = calloc(1, sizeof(*p));
+
+	assert_non_null(p);
+	p->first = tiny_new(VCPU_AT_HOME);
+	p->other = tiny_home(p->first);
+	*state = p;
+	return 0;
+}
+
+static int free_pair(void **state)
+{
+	struct pair *p = *state;
+
+	tiny_free(p->other);
+	tiny_free(p->first);
+	free(p);
+	return 0;
+}
+
+static void pause_and_wait(struct vcpu *v)
+{
+	vcpu_pause(v);
+	assert_int_equal(vcpu_wait_parked(v), 0);
+}
+
+static void set_flag(struct pair *p, uint32_t value)
+{
+	assert_int_equal(ram_write(p->first->ram, FLAG_GPA, &value, sizeof(value)), 0);
+}
+
+/* @from is parked already, and stays so. */
+static struct wire_vcpu carry(struct tiny *from, struct tiny *to)
+{
+	struct wire_vcpu image;
+
+	assert_int_equal(vcpu_save(from->vcpu[0], &image), 0);
+	if (!vcpu_is_parked(to->vcpu[0]))
+		pause_and_wait(to->vcpu[0]);
+	assert_int_equal(vcpu_load(to->vcpu[0], &image), 0);
+	vcpu_resume(to->vcpu[0]);
+	return image;
+}
+
+TINY_CODE(masked, ".code64",
+	  TINY_PROLOGUE "mov $1, %al\n out %al, $0x30\n"
+			"1: pause\n cmpl $0, 0x9000\n je 1b\n"
+			"9: sti\n 2: hlt\n jmp 2b");
+
+static void a_running_vcpu_goes_on_elsewhere(void **state)
+{
+	struct pair *p = *state;
+
+	TINY_RUN(p->first, masked);
+	tiny_expect(p->first, TINY_OUT, 0x30, 1);
+	pause_and_wait(p->first->vcpu[0]);
+	/* What waits in the inbox is part of it. */
+	vcpu_post(p->first->vcpu[0], 0x52, false);
+	vcpu_post(p->first->vcpu[0], 0x93, true);
+	assert_int_equal(carry(p->first, p->other).state, WIRE_VCPU_RUNNING);
+	set_flag(p, 1);
+	tiny_expect(p->other, TINY_OUT, PORT_VECTOR, 0x93);
+	tiny_expect(p->other, TINY_EOI, 0x93, 0);
+	tiny_expect(p->other, TINY_OUT, PORT_VECTOR, 0x52);
+	assert_int_equal(p->first->taken, p->first->count);
+}
+
+static void a_saved_vcpu_can_go_on_where_it_is(void **state)
+{
+	struct pair *p = *state;
+	struct wire_vcpu image;
+
+	TINY_RUN(p->first, masked);
+	tiny_expect(p->first, TINY_OUT, 0x30, 1);
+	for (unsigned i = 0; i < 10; i++) {
+		pause_and_wait(p->first->vcpu[0]);
+		vcpu_post(p->first->vcpu[0], (uint8_t)(0x50 + 16 * i), false);
+		assert_int_equal(vcpu_save(p->first->vcpu[0], &image), 0);
+		vcpu_resume(p->first->vcpu[0]);
+	}
+	set_flag(p, 1);
+	for (unsigned i = 10; i-- > 0;)
+		tiny_expect(p->first, TINY_OUT, PORT_VECTOR, 0x50 + 16 * i);
+}
+
+/* Deadline timer, vector 0x41, EBX ticks from now; then halted. */
+TINY_CODE(deadline, ".code64",
+	  TINY_PROLOGUE "mov $0x832, %ecx\n xor %edx, %edx\n mov $0x40041, %eax\n wrmsr\n"
+			"in $0x31, %eax\n mov %eax, %ebx\n"
+			"rdtsc\n shl $32, %rdx\n or %rdx, %rax\n add %rbx, %rax\n"
+			"mov %rax, %rdx\n shr $32, %rdx\n mov $0x6e0, %ecx\n wrmsr\n"
+			"9: sti\n 1: hlt\n jmp 1b");
+
+static void a_sleeping_vcpu_is_woken_elsewhere(void **state)
+{
+	struct pair *p = *state;
+
+	p->first->answer = UINT32_MAX; /* in a second or so */
+	TINY_RUN(p->first, deadline);
+	tiny_next(p->first, TINY_IN);
+	tiny_wait_asleep(p->first, 0);
+	pause_and_wait(p->first->vcpu[0]);
+	assert_int_equal(carry(p->first, p->other).state, WIRE_VCPU_HALTED);
+	/* A machine that was too slow for us has seen it fire before. */
+	tiny_expect(p->first->taken == p->first->count ? p->other : p->first, TINY_OUT, PORT_VECTOR,
+		    0x41);
+	/* It sleeps again there, and an interrupt of another wakes it. */
+	tiny_wait_asleep(p->other, 0);
+	vcpu_post(p->other->vcpu[0], 0x66, false);
+	tiny_expect(p->other, TINY_OUT, PORT_VECTOR, 0x66);
+}
+
+TINY_CODE(real_mode, ".code16", "mov %cs, %ax\n out %ax, $0x30\n 0: hlt\n jmp 0b");
+
+static void a_vcpu_that_waits_for_its_start_is_started_elsewhere(void **state)
+{
+	struct pair *p = *state;
+
+	tiny_load(p->first, TINY_AP_GPA, tiny_real_mode, tiny_real_mode_end);
+	TINY_RUN(p->first, masked);
+	tiny_expect(p->first, TINY_OUT, 0x30, 1);
+	pause_and_wait(p->first->vcpu[0]);
+	vcpu_signal(p->first->vcpu[0], VCPU_EVENT_INIT, 0);
+	assert_int_equal(carry(p->first, p->other).state, WIRE_VCPU_WAIT_SIPI);
+	vcpu_signal(p->other->vcpu[0], VCPU_EVENT_SIPI, TINY_AP_GPA >> 12);
+	tiny_expect(p->other, TINY_OUT, 0x30, 0x700);
+}
+
+/* LSTAR has a value here, and its first one again there. */
+TINY_CODE(traveller, ".code64",
+	  "mov $0xc0000082, %ecx\n mov $0x4321, %eax\n xor %edx, %edx\n wrmsr\n"
+	  "mov $1, %al\n out %al, $0x30\n"
+	  "1: pause\n cmpl $1, 0x9000\n jne 1b\n"
+	  "rdmsr\n out %eax, $0x31\n"
+	  "xor %eax, %eax\n xor %edx, %edx\n wrmsr\n"
+	  "mov $2, %al\n out %al, $0x30\n"
+	  "1: pause\n cmpl $2, 0x9000\n jne 1b\n"
+	  "rdmsr\n out %eax, $0x31\n 0: hlt\n jmp 0b");
+
+static void nothing_of_an_earlier_stay_is_left(void **state)
+{
+	struct pair *p = *state;
+
+	TINY_RUN(p->first, traveller);
+	tiny_expect(p->first, TINY_OUT, 0x30, 1);
+	pause_and_wait(p->first->vcpu[0]);
+	carry(p->first, p->other);
+	set_flag(p, 1);
+	tiny_expect(p->other, TINY_OUT, 0x31, 0x4321);
+	tiny_expect(p->other, TINY_OUT, 0x30, 2);
+	pause_and_wait(p->other->vcpu[0]);
+	carry(p->other, p->first);
+	set_flag(p, 2);
+	tiny_expect(p->first, TINY_OUT, 0x31, 0);
+}
+
+static void what_is_elsewhere_cannot_be_saved(void **state)
+{
+	struct pair *p = *state;
+	struct wire_vcpu image;
+
+	pause_and_wait(p->other->vcpu[0]);
+	assert_int_equal(vcpu_save(p->other->vcpu[0], &image), -EINVAL);
+}
+
+static bool usable(struct err *err)
+{
+	struct kvm kvm;
+	bool saves;
+
+	if (kvm_open(&kvm, err) < 0)
+		return false;
+	saves = kvm.saves_vcpus;
+	kvm_close(&kvm);
+	if (!saves)
+		err_set(err, -ENOTSUP, "/dev/kvm cannot save a vCPU");
+	return saves;
+}
+
+int main(void)
+{
+#define CASE(name) cmocka_unit_test_setup_teardown(name, new_pair, free_pair)
+	const struct CMUnitTest tests[] = {
+		CASE(a_running_vcpu_goes_on_elsewhere),
+		CASE(a_saved_vcpu_can_go_on_where_it_is),
+		CASE(a_sleeping_vcpu_is_woken_elsewhere),
+		CASE(a_vcpu_that_waits_for_its_start_is_started_elsewhere),
+		CASE(nothing_of_an_earlier_stay_is_left),
+		CASE(what_is_elsewhere_cannot_be_saved),
+	};
+	struct err err;
+
+	if (!usable(&err)) {
+		printf("1..0 # SKIP %s\n", err.text);
+		return 0;
+	}
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
