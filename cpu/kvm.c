@@ -43,6 +43,7 @@ static int check_capabilities(const struct kvm *kvm, struct err *err)
 		{KVM_CAP_GET_TSC_KHZ, "KVM_CAP_GET_TSC_KHZ"},
 		{KVM_CAP_DEBUGREGS, "KVM_CAP_DEBUGREGS"},
 		{KVM_CAP_VCPU_EVENTS, "KVM_CAP_VCPU_EVENTS"},
+		{KVM_CAP_ENFORCE_PV_FEATURE_CPUID, "KVM_CAP_ENFORCE_PV_FEATURE_CPUID"},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(needed); i++)
@@ -53,15 +54,24 @@ static int check_capabilities(const struct kvm *kvm, struct err *err)
 	return 0;
 }
 
+/*
+ * MSRs of KVM's own services: the two of its first clock, and from the present one's up to
+ * MIGRATION_CONTROL. Only the present clock exists for a guest, and it is ours.
+ */
+#define MSR_KVM_OLD_CLOCK 0x11
+#define KVM_OLD_CLOCKS	  2
+#define KVM_SERVICES	  9
+
 static int route_msrs(int vm)
 {
 	const uint32_t both = KVM_MSR_FILTER_READ | KVM_MSR_FILTER_WRITE;
-	uint8_t deny[1] = {0}; /* a zero bit denies: what is denied exits */
+	uint8_t deny[2] = {0}; /* a zero bit denies: what is denied exits */
 	struct kvm_msr_filter filter = {
 		.flags = KVM_MSR_FILTER_DEFAULT_ALLOW,
 		.ranges = {{both, 1, MSR_TSC_DEADLINE, deny},
 			   {both, 1, MSR_APIC_BASE, deny},
-			   {both, 2, MSR_KVM_WALL_CLOCK_NEW, deny},
+			   {both, KVM_OLD_CLOCKS, MSR_KVM_OLD_CLOCK, deny},
+			   {both, KVM_SERVICES, MSR_KVM_WALL_CLOCK_NEW, deny},
 			   {KVM_MSR_FILTER_WRITE, 1, MSR_TSC, deny},
 			   {KVM_MSR_FILTER_WRITE, 1, MSR_TSC_ADJUST, deny}},
 	};
@@ -80,12 +90,18 @@ static int new_vm(const struct kvm *kvm, int *ret, struct err *err)
 {
 	_cleanup_close_ int vm = ioctl(kvm->sys, KVM_CREATE_VM, 0);
 	uint64_t table = REAL_MODE_TABLE;
+	struct kvm_enable_cap no_counters = {.cap = KVM_CAP_PMU_CAPABILITY,
+					     .args = {KVM_PMU_CAP_DISABLE}};
 
 	if (vm < 0)
 		return err_set(err, -errno, "/dev/kvm: cannot create a VM: %s", strerror(errno));
 	/* Only Intel needs these two, others accept or refuse them without harm. */
 	ioctl(vm, KVM_SET_TSS_ADDR, REAL_MODE_TSS);
 	ioctl(vm, KVM_SET_IDENTITY_MAP_ADDR, &table);
+
+	/* A vCPU's counters would stay behind when it moves, and their interrupt needs KVM's LAPIC.
+	 */
+	ioctl(vm, KVM_ENABLE_CAP, &no_counters);
 
 	int r = route_msrs(vm);
 	if (r < 0)

@@ -5,8 +5,8 @@
  *
  * MSRs that must come to user space: the kernel raises an exit by itself for the x2APIC range
  * (no in-kernel LAPIC: "invalid") and for MSRs it does not know; those that it would handle itself
- * (IA32_TSC_DEADLINE, IA32_APIC_BASE, the KVM clock) are denied by a filter and exit for that
- * reason.
+ * (IA32_TSC_DEADLINE, IA32_APIC_BASE, the KVM clock and KVM's other services) are denied by a
+ * filter and exit for that reason. What else KVM answers by itself: docs/architecture.md.
  */
 #ifndef SSIHV_CPU_KVM_H
 #define SSIHV_CPU_KVM_H

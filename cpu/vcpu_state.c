@@ -53,6 +53,14 @@ static int start_apic(struct vcpu *v, uint32_t apic_id, bool bsp, unsigned bits)
 	return ioctl(v->fd, KVM_SET_SREGS, &v->reset_sregs) < 0 ? -errno : 0;
 }
 
+/* Hypercalls whose feature CPUID does not offer are refused; KVM would obey them otherwise. */
+static int refuse_hypercalls(const struct vcpu *v)
+{
+	struct kvm_enable_cap cap = {.cap = KVM_CAP_ENFORCE_PV_FEATURE_CPUID, .args = {1}};
+
+	return ioctl(v->fd, KVM_ENABLE_CAP, &cap) < 0 ? -errno : 0;
+}
+
 static int set_up(struct vcpu *v, const struct vcpu_config *cfg)
 {
 	_cleanup_free_ struct kvm_cpuid2 *table = NULL;
@@ -70,6 +78,8 @@ static int set_up(struct vcpu *v, const struct vcpu_config *cfg)
 	    ioctl(v->fd, KVM_GET_VCPU_EVENTS, &v->reset_events) < 0)
 		return -errno;
 	r = start_apic(v, cfg->topology.apic_id, cfg->bsp, phys_bits(table));
+	if (r == 0)
+		r = refuse_hypercalls(v);
 	if (r == 0)
 		r = set_msr(v, MSR_MTRR_DEF_TYPE, MTRR_ENABLE_WB);
 	if (r == 0)

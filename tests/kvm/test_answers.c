@@ -73,6 +73,225 @@ static void a_periodic_count_ends_every_halt(void **state)
 		tiny_expect(*state, TINY_OUT, PORT_VECTOR, 0x41);
 }
 
+/* ---- what KVM would do for other guests ---- */
+
+/*
+ * For EBX from @first to @last: @text, with ECX = EBX, EDX:EAX = 0x9001. What faults goes on with
+ * the next one, what does not tells it by port 0x30. Port 0x31 is the end.
+ */
+#define EACH(first, last, text)                                                                    \
+	TINY_PROLOGUE "mov $" #first ", %ebx\n"                                                    \
+		      "1: mov %ebx, %ecx\n xor %edx, %edx\n mov $0x9001, %eax\n" text "\n"         \
+		      "out %eax, $0x30\n"                                                          \
+		      "9: inc %ebx\n cmp $" #last ", %ebx\n jbe 1b\n"                              \
+		      "out %al, $0x31\n 0: hlt\n jmp 0b"
+
+TINY_CODE(old_clock_write, ".code64", EACH(0x11, 0x12, "wrmsr"));
+TINY_CODE(old_clock_read, ".code64", EACH(0x11, 0x12, "rdmsr"));
+TINY_CODE(paravirt_write, ".code64", EACH(0x4b564d02, 0x4b564d08, "wrmsr"));
+TINY_CODE(paravirt_read, ".code64", EACH(0x4b564d02, 0x4b564d08, "rdmsr"));
+TINY_CODE(hyperv_write, ".code64", EACH(0x40000000, 0x40000004, "wrmsr"));
+TINY_CODE(hyperv_read, ".code64", EACH(0x40000000, 0x40000004, "rdmsr"));
+
+static void each_faults(struct tiny *t, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		tiny_expect(t, TINY_OUT, PORT_VECTOR, 13);
+	assert_int_equal(tiny_next(t, TINY_OUT).addr, 0x31);
+}
+
+/* KVM's first clock would tell this host's time, not the cluster's, and write guest memory. */
+static void the_first_kvm_clock_does_not_exist(void **state)
+{
+	TINY_RUN(*state, old_clock_write);
+	each_faults(*state, 2);
+}
+
+static void the_first_kvm_clock_cannot_be_read(void **state)
+{
+	TINY_RUN(*state, old_clock_read);
+	each_faults(*state, 2);
+}
+
+/* Async page faults, stolen time, EOI without exit, polling in place of exits, migration. */
+static void paravirtual_msrs_do_not_exist(void **state)
+{
+	TINY_RUN(*state, paravirt_write);
+	each_faults(*state, 7);
+}
+
+static void paravirtual_msrs_cannot_be_read(void **state)
+{
+	TINY_RUN(*state, paravirt_read);
+	each_faults(*state, 7);
+}
+
+static void msrs_of_hyper_v_do_not_exist(void **state)
+{
+	TINY_RUN(*state, hyperv_write);
+	each_faults(*state, 5);
+}
+
+static void msrs_of_hyper_v_cannot_be_read(void **state)
+{
+	TINY_RUN(*state, hyperv_read);
+	each_faults(*state, 5);
+}
+
+/* VMCALL on Intel, VMMCALL on AMD: a KVM that meets the other one patches the guest's code. */
+#define HYPERCALL(number)                                                                          \
+	"mov $" #number ", %eax\n xor %ebx, %ebx\n mov $2, %ecx\n xor %edx, %edx\n xor %esi, "     \
+	"%esi\n"                                                                                   \
+	"cmp $0x756e6547, %ebp\n jne 1f\n vmcall\n jmp 2f\n 1: vmmcall\n 2: out %eax, $0x30\n"
+
+/* A KVM that emulates never gets to carry out a call; it knows no CMPXCHG16B either. */
+TINY_CODE(hypercalls, ".code64",
+	  "lock cmpxchg16b 0x9000\n"
+	  "xor %eax, %eax\n cpuid\n mov %ebx, %ebp\n" /* vendor */
+	  HYPERCALL(5) HYPERCALL(10) HYPERCALL(11)
+		  HYPERCALL(12) "mov $0x40000001, %eax\n cpuid\n out %eax, $0x31\n"
+				"0: hlt\n jmp 0b");
+
+/* KICK_CPU, SEND_IPI, SCHED_YIELD, MAP_GPA_RANGE: all would be done behind our back. */
+static void hypercalls_are_refused(void **state)
+{
+	const uint32_t no_such_call = (uint32_t)-1000; /* KVM_ENOSYS */
+
+	TINY_RUN(*state, hypercalls);
+	if (tiny_peek(*state) == TINY_FAILED)
+		skip();
+	for (unsigned i = 0; i < 4; i++)
+		tiny_expect(*state, TINY_OUT, 0x30, no_such_call);
+	/* NOP_IO_DELAY, CLOCKSOURCE2, CLOCKSOURCE_STABLE: what the guest may use of KVM's. */
+	tiny_expect(*state, TINY_OUT, 0x31, 0x100000a);
+}
+
+TINY_CODE(counters_amd, ".code64",
+	  EACH(0xc0010000, 0xc0010007, "wrmsr\n xor %eax, %eax\n mov %ebx, %ecx\n rdmsr"));
+TINY_CODE(counters_intel, ".code64",
+	  EACH(0xc1, 0xc2, "wrmsr\n xor %eax, %eax\n mov %ebx, %ecx\n rdmsr"));
+
+/* They would count this host's events, and their interrupt needs KVM's LAPIC. */
+static void nothing_is_counted(struct tiny *t, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		struct tiny_entry entry = tiny_next(t, TINY_OUT);
+
+		if (entry.addr == 0x30) /* ignored, as a PC without them would */
+			assert_int_equal(entry.value, 0);
+		else
+			assert_int_equal(entry.value, 13);
+	}
+	assert_int_equal(tiny_next(t, TINY_OUT).addr, 0x31);
+}
+
+static void amds_counters_do_not_count(void **state)
+{
+	TINY_RUN(*state, counters_amd);
+	nothing_is_counted(*state, 8);
+}
+
+static void intels_counters_do_not_count(void **state)
+{
+	TINY_RUN(*state, counters_intel);
+	nothing_is_counted(*state, 2);
+}
+
+/* ---- what KVM could serve by devices of its own ---- */
+
+/* PIT, the two PICs and their trigger mode, the system's control ports, PCI's configuration. */
+TINY_CODE(ports, ".code64",
+	  "out %al, $0x43\n out %al, $0x40\n out %al, $0x20\n out %al, $0xa1\n"
+	  "out %al, $0x61\n out %al, $0x92\n"
+	  "mov $0x4d0, %edx\n out %al, (%dx)\n mov $0xcf8, %edx\n out %eax, (%dx)\n"
+	  "0: hlt\n jmp 0b");
+
+static void ports_of_a_pc_come_to_us(void **state)
+{
+	static const uint16_t ports[] = {0x43, 0x40, 0x20, 0xa1, 0x61, 0x92, 0x4d0, 0xcf8};
+
+	TINY_RUN(*state, ports);
+	for (unsigned i = 0; i < ARRAY_SIZE(ports); i++)
+		assert_int_equal(tiny_next(*state, TINY_OUT).addr, ports[i]);
+}
+
+/*
+ * The second GiB but last of the address space, by a page directory at 0xa000: pages of 2 MiB at
+ * 0xfec00000 (I/O APIC, HPET) and 0xfee00000 (local APIC).
+ */
+static void map_apics(struct tiny *t)
+{
+	const uint64_t directory = 0xa007, ioapic = 0xfec00087, lapic = 0xfee00087;
+
+	assert_int_equal(ram_write(t->ram, 0x2018, &directory, sizeof(directory)), 0);
+	assert_int_equal(ram_write(t->ram, 0xa000 + 0x1f6 * 8, &ioapic, sizeof(ioapic)), 0);
+	assert_int_equal(ram_write(t->ram, 0xa000 + 0x1f7 * 8, &lapic, sizeof(lapic)), 0);
+}
+
+TINY_CODE(memory, ".code64",
+	  "mov $0xfec00000, %ebx\n movl $1, (%rbx)\n movl $2, 0x1000(%rbx)\n"
+	  "mov $0xfed00000, %ebx\n movl $3, 0xf0(%rbx)\n"
+	  "0: hlt\n jmp 0b");
+
+static void memory_of_the_ioapic_and_the_hpet_comes_to_us(void **state)
+{
+	map_apics(*state);
+	TINY_RUN(*state, memory);
+	tiny_expect(*state, TINY_STORE, 0xfec00000, 1);
+	tiny_expect(*state, TINY_STORE, 0xfec01000, 2);
+	tiny_expect(*state, TINY_STORE, 0xfed000f0, 3);
+}
+
+/* From x2APIC mode, by off, to xAPIC mode; its page then is ours: version, id, a stored TPR, ICR.
+ */
+TINY_CODE(xapic, ".code64",
+	  "mov $0x1b, %ecx\n rdmsr\n out %eax, $0x30\n" /* IA32_APIC_BASE */
+	  "xor %edx, %edx\n mov $0xfee00100, %eax\n wrmsr\n"
+	  "mov $0xfee00900, %eax\n wrmsr\n"
+	  "mov $0xfee00000, %ebx\n"
+	  "mov 0x30(%rbx), %eax\n out %eax, $0x31\n"
+	  "movl $0x50, 0x80(%rbx)\n mov 0x80(%rbx), %eax\n out %eax, $0x32\n"
+	  "movl $0x1000000, 0x310(%rbx)\n movl $0x4055, 0x300(%rbx)\n"
+	  "0: hlt\n jmp 0b");
+
+static void the_page_of_the_xapic_is_ours(void **state)
+{
+	struct tiny *t = *state;
+
+	map_apics(t);
+	TINY_RUN(t, xapic);
+	tiny_expect(t, TINY_OUT, 0x30, 0xfee00d00);
+	assert_int_equal(tiny_next(t, TINY_OUT).value & 0xff, 0x14);
+	tiny_expect(t, TINY_OUT, 0x32, 0x50);
+	struct tiny_entry ipi = tiny_next(t, TINY_SEND);
+	assert_int_equal(ipi.message.dest, 1);
+	assert_int_equal(ipi.message.vector, 0x55);
+}
+
+/* ---- instructions ---- */
+
+/* Caches; then MONITOR and MWAIT, which CPUID does not offer: a fault, or nothing, but no sleep. */
+TINY_CODE(odd, ".code64",
+	  TINY_PROLOGUE "wbinvd\n invd\n out %al, $0x30\n"
+			"lea 1f(%rip), %r15\n"
+			"mov $0x9000, %eax\n xor %ecx, %ecx\n xor %edx, %edx\n monitor\n"
+			"1: lea 9f(%rip), %r15\n xor %eax, %eax\n xor %ecx, %ecx\n mwait\n"
+			"9: out %al, $0x31\n 0: hlt\n jmp 0b");
+
+static void no_instruction_sleeps_but_hlt(void **state)
+{
+	struct tiny_entry entry;
+
+	TINY_RUN(*state, odd);
+	assert_int_equal(tiny_next(*state, TINY_OUT).addr, 0x30);
+	/* A KVM that emulates may not know them. */
+	if (tiny_peek(*state) == TINY_FAILED)
+		skip();
+	while ((entry = tiny_next(*state, TINY_OUT)).addr == PORT_VECTOR)
+		assert_int_equal(entry.value, 6);
+	assert_int_equal(entry.addr, 0x31);
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, new_rig, free_rig)
@@ -82,6 +301,19 @@ int main(void)
 		CASE(a_count_ends_a_halt),
 		CASE(a_count_interrupts_a_running_vcpu),
 		CASE(a_periodic_count_ends_every_halt),
+		CASE(the_first_kvm_clock_does_not_exist),
+		CASE(the_first_kvm_clock_cannot_be_read),
+		CASE(paravirtual_msrs_do_not_exist),
+		CASE(paravirtual_msrs_cannot_be_read),
+		CASE(msrs_of_hyper_v_do_not_exist),
+		CASE(msrs_of_hyper_v_cannot_be_read),
+		CASE(hypercalls_are_refused),
+		CASE(amds_counters_do_not_count),
+		CASE(intels_counters_do_not_count),
+		CASE(ports_of_a_pc_come_to_us),
+		CASE(memory_of_the_ioapic_and_the_hpet_comes_to_us),
+		CASE(the_page_of_the_xapic_is_ours),
+		CASE(no_instruction_sleeps_but_hlt),
 	};
 	struct err err;
 
