@@ -44,6 +44,12 @@ INITRD = 0x8000000
 COMMAND_LINE = ZERO_PAGE + 0x1000
 
 
+def check_installed():
+    if not shutil.which(BOCHS) or not all(map(os.path.exists, (BIOS, VGA_BIOS))):
+        raise LabError("the Intel host needs the Debian packages bochs, bochs-term, bochsbios, "
+                       "vgabios")
+
+
 def vmlinux(image):
     """The ELF file inside a bzImage (Documentation/x86/boot.rst)."""
     setup_sectors = image[0x1f1] or 4
@@ -182,10 +188,7 @@ def boot(directory, kernel, initrd, words, takers, model, cpus=2, megabytes=768,
     @takers: a function for each serial line from the second on; it gets the bytes written there
     Returns whether it ended within the time. Nothing of it runs any more in either case.
     """
-    for file in (BIOS, VGA_BIOS):
-        if not shutil.which(BOCHS) or not os.path.exists(file):
-            raise LabError("the Intel host needs the Debian packages bochs, bochs-term, "
-                           "bochsbios, vgabios")
+    check_installed()
     directory = pathlib.Path(directory)
     write_disk(directory / "disk", kernel, initrd, words)
     with contextlib.ExitStack() as stack:

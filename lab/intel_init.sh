@@ -25,7 +25,11 @@ while read -r module options; do
 	insmod "/lab/modules/$module" $options || echo "intel: $module: not loaded"
 done </lab/modules.list
 
-/bin/sh /lab/command </dev/null >/dev/ttyS1 2>&1
+# By a pipe, for a command that writes otherwise to a terminal.
+mkfifo /lab/output
+cat /lab/output >/dev/ttyS1 &
+/bin/sh /lab/command </dev/null >/lab/output 2>&1
 status=$?
+wait
 echo $status >/dev/ttyS2
 poweroff -f

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Programs and guests on the lab's Intel host, for tests/system and tests/long."""
+import json
+import os
+import pathlib
+import shlex
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "lab"))
+import bochs  # noqa: E402
+import intel  # noqa: E402
+from session import LabError  # noqa: E402
+
+SECTION = "--- section ---"
+
+
+def why_not():
+    """Why there is no such host here, or None."""
+    try:
+        bochs.check_installed()
+    except LabError as error:
+        return str(error)
+    return None
+
+
+class Host:
+    """Runs several commands in one boot, since that is what takes long."""
+
+    def __init__(self, ssihv, work):
+        self.ssihv = pathlib.Path(ssihv).resolve()
+        self.work = pathlib.Path(work)
+        self.kernel = os.environ.get("SSIHV_TEST_KERNEL") or subprocess.run(
+            [sys.executable, ROOT / "lab" / "lab.py", "kernel", "guest"], check=True,
+            stdout=subprocess.PIPE, text=True).stdout.strip()
+        self.initrd = self.work / "proof.cpio"
+        subprocess.run([ROOT / "tests" / "guest" / "make-initramfs.sh", self.initrd], check=True)
+
+    def guest(self, nodes, append, limit):
+        """A command: a guest with a CPU on each of @nodes nodes, which prints its report last."""
+        run = shlex.join([str(self.ssihv), "run", "--local", str(nodes),
+                          "--memory-per-node", "128M", "--kernel", str(self.kernel),
+                          "--initrd", str(self.initrd), "--timeout", str(limit),
+                          "--report", "/report.json", "--append", append])
+        return f"{run}; cat /report.json"
+
+    def run(self, commands, programs=(), options=(), seconds=600):
+        """Returns what each of the commands printed."""
+        script = self.work / "script"
+        script.write_text("".join(f"echo '{SECTION}'\n{command}\n" for command in commands),
+                          encoding="utf-8")
+        output = bytearray()
+        status = intel.run(["sh", str(script)], seconds=seconds, options=options,
+                           files=[script, self.ssihv, self.kernel, self.initrd, *programs],
+                           output=output.extend)
+        text = output.decode("utf-8", "replace").replace("\r", "")
+        if status is None:
+            print("".join(f"# {line[:160]}\n" for line in text.splitlines()[-40:]), end="")
+            raise AssertionError(f"the host was not done after {seconds} s")
+        sections = text.split(SECTION + "\n")[1:]
+        assert len(sections) == len(commands), text
+        return sections
+
+
+def report_of(section):
+    """The report at the end of what a guest's command printed."""
+    print("".join(f"# {line[:160]}\n" for line in section.splitlines()
+                  if line.startswith("proof: ")), end="")
+    start = section.rfind("\n{\n")
+    assert start >= 0, section[-2000:]
+    report = json.loads(section[start:])
+    assert report.get("result") == "poweroff" and report.get("failed") == [], section[-2000:]
+    return report
+
+
+def exact(report, *names):
+    for name in names:
+        assert report[name]["total"] == report[name]["expected"] > 0, (name, report[name])
+        assert report[name]["wrong"] == 0, (name, report[name])

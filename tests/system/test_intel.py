@@ -1,0 +1,75 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Intel: vCPUs and a guest under kvm_intel, on an emulated host. Usage: test_intel.py SSIHV
+
+Prints TAP. All cases look at one boot of the host, which takes most of the time: about a minute of
+one core. Two nodes are in tests/long/test_intel.py.
+"""
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+import intel_host  # noqa: E402
+
+SSIHV = pathlib.Path(sys.argv[1]).resolve()
+ANSWERS = SSIHV.parent.parent / "tests" / "kvm" / "test_answers"
+
+
+def the_host_is_usable_and_takes_timer_interrupts(check, *_):
+    found = json.loads(check)
+    assert found["usable"] and "timer interrupts come by a count" in found["reason"], found
+
+
+def kvm_answers_nothing_by_itself(_, answers, *__):
+    print("".join(f"# {line}\n" for line in answers.splitlines()), end="")
+    assert "1..18" in answers, answers
+    assert "not ok" not in answers and "SKIP" not in answers, answers
+
+
+def a_guest_boots_and_proves_itself(_, __, guest):
+    report = intel_host.report_of(guest)
+    assert report["cpus"] == 1 and report["numa_nodes"] == 1, report
+    intel_host.exact(report, "xadd", "cmpxchg16b", "mutex")
+    assert report["timers_fired"] > 0 and report["timers_early"] == 0, report
+    node = report["nodes"][0]
+    assert node["faults_local"] == 0 and node["faults_remote"] == 0, node
+
+
+TESTS = (the_host_is_usable_and_takes_timer_interrupts, kvm_answers_nothing_by_itself,
+         a_guest_boots_and_proves_itself)
+
+
+def run_host():
+    with tempfile.TemporaryDirectory(prefix="ssihv-system.") as path:
+        host = intel_host.Host(SSIHV, path)
+        return host.run([f"{SSIHV} check-kvm -o json", f"CMOCKA_MESSAGE_OUTPUT=tap {ANSWERS} 2>&1",
+                         host.guest(1, "quiet proof.scale=0.05 proof.expect_cpus=1 "
+                                       "proof.only=numa,atomics,timers", 120)],
+                        programs=[ANSWERS])
+
+
+def main():
+    reason = intel_host.why_not()
+    if reason:
+        print(f"1..0 # SKIP {reason}")
+        return 0
+    print(f"1..{len(TESTS)}", flush=True)
+    failed, sections = 0, None
+    for number, test in enumerate(TESTS, 1):
+        try:
+            sections = sections or run_host()
+            test(*sections)
+            print(f"ok {number} - {test.__name__}", flush=True)
+        except (AssertionError, KeyError, OSError, ValueError, intel_host.LabError,
+                subprocess.SubprocessError) as error:
+            failed += 1
+            print(f"# {type(error).__name__}: {str(error)[-4000:]!r}")
+            print(f"not ok {number} - {test.__name__}", flush=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
