@@ -53,6 +53,7 @@ struct cluster_config {
 		unsigned slow_motion; /* all clocks of the lab's hosts run this many times slower */
 		unsigned skew_ppm;    /* those of host n n times this many ppm fast */
 		unsigned unlike_cpus; /* 1: every other host has a newer CPU model */
+		unsigned free_clocks; /* 1: clocks are set and left alone; 2: nor do stamps count */
 		uint64_t host_memory; /* bytes of an emulated host; 0: the run picks it */
 	} lab;
 };

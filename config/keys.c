@@ -61,6 +61,8 @@ static const struct key keys[] = {
 	NUMBER(lab, skew_ppm, 0, 100000, 0,
 	       "the n-th emulated host's clocks run n times this many parts per million fast"),
 	NUMBER(lab, unlike_cpus, 0, 1, 0, "1: every other emulated host has a newer CPU model"),
+	NUMBER(lab, free_clocks, 0, 2, 0,
+	       "for tests, 1: the hosts' clocks are not kept together; 2: nor do messages wait"),
 	TEXT("lab.host_memory", "size", "picked by the run", "RAM of every emulated host"),
 };
 

@@ -86,8 +86,10 @@ static void put(FILE *f, const struct cluster_config *cfg, enum scope scope)
 	fprintf(f, "pager:\n  shards: %u\n  hold_us: %u\n  spin_us: %u\n", cfg->pager.shards,
 		cfg->pager.hold_us, cfg->pager.spin_us);
 	fprintf(f, "boot:\n  together: %u\n", cfg->boot.together);
-	fprintf(f, "lab:\n  slow_motion: %u\n  skew_ppm: %u\n  unlike_cpus: %u\n",
-		cfg->lab.slow_motion, cfg->lab.skew_ppm, cfg->lab.unlike_cpus);
+	fprintf(f,
+		"lab:\n  slow_motion: %u\n  skew_ppm: %u\n  unlike_cpus: %u\n  free_clocks: %u\n",
+		cfg->lab.slow_motion, cfg->lab.skew_ppm, cfg->lab.unlike_cpus,
+		cfg->lab.free_clocks);
 	if (scope == WHOLE && cfg->lab.host_memory)
 		fprintf(f, "  host_memory: \"%llu\"\n", (unsigned long long)cfg->lab.host_memory);
 }

@@ -74,6 +74,7 @@ static const cyaml_schema_field_t lab_fields[] = {
 	CYAML_FIELD_UINT_PTR("slow_motion", OPTIONAL, lab_section, slow_motion),
 	CYAML_FIELD_UINT_PTR("skew_ppm", OPTIONAL, lab_section, skew_ppm),
 	CYAML_FIELD_UINT_PTR("unlike_cpus", OPTIONAL, lab_section, unlike_cpus),
+	CYAML_FIELD_UINT_PTR("free_clocks", OPTIONAL, lab_section, free_clocks),
 	CYAML_FIELD_STRING_PTR("host_memory", OPTIONAL, lab_section, host_memory, 1, 32),
 	CYAML_FIELD_END};
 

@@ -38,7 +38,7 @@ struct cluster_file {
 		unsigned *together;
 	} boot;
 	struct {
-		unsigned *slow_motion, *skew_ppm, *unlike_cpus;
+		unsigned *slow_motion, *skew_ppm, *unlike_cpus, *free_clocks;
 		char *host_memory;
 	} lab;
 	enum cluster_placement placement;

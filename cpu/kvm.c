@@ -2,6 +2,8 @@
 #include "cpu/kvm.h"
 
 #include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <sys/ioctl.h>
 
 #include "cpu/kvm_trial.h"
@@ -130,13 +132,26 @@ static int ask_vcpu(struct kvm *kvm, struct err *err)
 	return 0;
 }
 
+/* VMX and SVM scale by numbers of their own form; KVM tells its tolerance as a module parameter. */
+static void note_scaling(struct kvm *kvm)
+{
+	FILE *f = fopen("/sys/module/kvm/parameters/tsc_tolerance_ppm", "re");
+
+	kvm->tsc_scaling = ioctl(kvm->sys, KVM_CHECK_EXTENSION, KVM_CAP_TSC_CONTROL) > 0;
+	kvm->tsc_frac_bits = __builtin_cpu_is("intel") ? 48 : 32;
+	if (!f || fscanf(f, "%" SCNu32, &kvm->tsc_tolerance_ppm) != 1)
+		kvm->tsc_tolerance_ppm = 250;
+	if (f)
+		fclose(f);
+}
+
 static void note_limits(struct kvm *kvm)
 {
 	const int saving[] = {KVM_CAP_XSAVE, KVM_CAP_XCRS};
 	/* A kernel that does not tell takes four (api.rst, 4.7). */
 	int vcpus = ioctl(kvm->sys, KVM_CHECK_EXTENSION, KVM_CAP_MAX_VCPUS);
 
-	kvm->tsc_scaling = ioctl(kvm->sys, KVM_CHECK_EXTENSION, KVM_CAP_TSC_CONTROL) > 0;
+	note_scaling(kvm);
 	kvm->max_vcpus = vcpus > 0 ? (unsigned)vcpus : 4;
 	kvm->saves_vcpus = true;
 	for (size_t i = 0; i < ARRAY_SIZE(saving); i++)

@@ -21,7 +21,7 @@ static void on_kick(int signal)
 		thread_run->immediate_exit = 1;
 }
 
-static void kick(struct vcpu *v)
+void vcpu_kick(struct vcpu *v)
 {
 	uint32_t asleep = VCPU_ASLEEP;
 
@@ -55,7 +55,7 @@ void vcpu_signal(struct vcpu *v, enum vcpu_event event, uint8_t vector)
 	atomic_fetch_or(&v->inbox.events, event);
 	if (event == VCPU_EVENT_STOP)
 		vcpu_resume(v);
-	kick(v);
+	vcpu_kick(v);
 }
 
 uint64_t vcpu_take_vectors(struct vcpu *v, unsigned word, uint64_t *level)
@@ -207,31 +207,45 @@ static int inject(struct vcpu *v)
 	return 0;
 }
 
-/* Return: 1 after an exit that wants handling, 0 when there was none, negative errno. */
-static int enter(struct vcpu *v)
+/* Runs the guest. Return: 1 after an exit that wants handling, 0 when there was none, or an error.
+ */
+static int run_guest(struct vcpu *v)
 {
-	int r = vcpu_sync_tsc(v);
+	int r;
 
-	if (r == 0)
-		r = inject(v);
-	if (r < 0)
-		return r;
-	arm_timer(v);
-	uint64_t cr8 = lapic_cr8_read(&v->lapic);
-	v->run->cr8 = cr8;
 	atomic_store(&v->inbox.mode, VCPU_IN_GUEST);
-	if (atomic_load(&v->inbox.events))
+	if (atomic_load(&v->inbox.events) ||
+	    (v->rendezvous && rendezvous_is_pending(v->rendezvous)))
 		v->run->immediate_exit = 1;
 	r = ioctl(v->fd, KVM_RUN, 0) < 0 ? -errno : 1;
 	atomic_store(&v->inbox.mode, VCPU_OUTSIDE);
 	v->run->immediate_exit = 0;
-	/* Only if the guest wrote it: that clears the lower half of the TPR. */
-	if (v->run->cr8 != cr8)
-		lapic_cr8_write(&v->lapic, v->run->cr8);
 	if (r == -EINTR || r == -EAGAIN) {
 		v->exits[VCPU_EXIT_KICK]++;
 		return 0;
 	}
+	return r;
+}
+
+/* Return: as run_guest(). */
+static int enter(struct vcpu *v)
+{
+	if (v->rendezvous)
+		rendezvous_enter(v->rendezvous, &v->member);
+	int r = vcpu_sync_tsc(v);
+	if (r == 0)
+		r = inject(v);
+	if (r == 0) {
+		arm_timer(v);
+		uint64_t cr8 = lapic_cr8_read(&v->lapic);
+		v->run->cr8 = cr8;
+		r = run_guest(v);
+		/* Only if the guest wrote it: that clears the lower half of the TPR. */
+		if (v->run->cr8 != cr8)
+			lapic_cr8_write(&v->lapic, v->run->cr8);
+	}
+	if (v->rendezvous)
+		rendezvous_leave(v->rendezvous, &v->member);
 	return r;
 }
 

@@ -42,6 +42,7 @@
 #include "cpu/guest_clock.h"
 #include "cpu/kvm.h"
 #include "cpu/pvclock.h"
+#include "cpu/rendezvous.h"
 #include "cpu/vcpu_image.h"
 #include "cpu/vcpu_msrs.h"
 #include "irq/lapic.h"
@@ -128,10 +129,12 @@ enum vcpu_exit {
 struct vcpu {
 	/* Shared: any thread. */
 	struct vcpu_inbox inbox __attribute__((aligned(64)));
+	struct rendezvous_member member;
 
 	/* Constant after vcpu_new(). */
 	const struct kvm *kvm __attribute__((aligned(64)));
 	struct guest_clock *clock;
+	struct rendezvous *rendezvous; /* may be NULL */
 	struct ram *ram;
 	const struct vcpu_ops *ops;
 	void *ctx;
@@ -166,6 +169,7 @@ struct vcpu {
 struct vcpu_config {
 	const struct kvm *kvm;
 	struct guest_clock *clock;
+	struct rendezvous *rendezvous; /* of the node's vCPUs; NULL: the clock makes no steps */
 	struct ram *ram;
 	const struct vcpu_ops *ops;
 	void *ctx;
@@ -203,6 +207,9 @@ void vcpu_join(struct vcpu *v);
 
 /** vcpu_free() - NULL is allowed; the thread must have been joined. */
 void vcpu_free(struct vcpu *v);
+
+/** vcpu_kick() - take the vCPU out of the guest or out of its sleep. Any thread. */
+void vcpu_kick(struct vcpu *v);
 
 /** vcpu_post() - an interrupt for this vCPU's APIC. Any thread. */
 void vcpu_post(struct vcpu *v, uint8_t vector, bool level);

@@ -61,6 +61,21 @@ static int refuse_hypercalls(const struct vcpu *v)
 	return ioctl(v->fd, KVM_ENABLE_CAP, &cap) < 0 ? -errno : 0;
 }
 
+/* Has KVM scale the TSC, and makes sure that it does so by the ratio that guest_clock has. */
+static int scale_tsc(struct vcpu *v)
+{
+	struct kvm_msr_entry tsc = {.index = MSR_TSC};
+	int r = ioctl(v->fd, KVM_SET_TSC_KHZ, v->clock->tsc_khz) < 0 ? -errno : vcpu_sync_tsc(v);
+
+	if (r < 0)
+		return r;
+	uint64_t before = guest_clock_running(v->clock);
+	r = vcpu_msr_access(v->fd, KVM_GET_MSRS, &tsc);
+	if (r < 0)
+		return r;
+	return tsc.data >= before && tsc.data <= guest_clock_running(v->clock) ? 0 : -ENOTSUP;
+}
+
 static int set_up(struct vcpu *v, const struct vcpu_config *cfg)
 {
 	_cleanup_free_ struct kvm_cpuid2 *table = NULL;
@@ -68,9 +83,11 @@ static int set_up(struct vcpu *v, const struct vcpu_config *cfg)
 
 	if (r < 0)
 		return r;
-	if (cfg->kvm->tsc_scaling && cfg->clock->tsc_khz != cfg->kvm->tsc_khz &&
-	    ioctl(v->fd, KVM_SET_TSC_KHZ, cfg->clock->tsc_khz) < 0)
-		return -errno;
+	if (cfg->clock->ratio) {
+		r = scale_tsc(v);
+		if (r < 0)
+			return r;
+	}
 	if (ioctl(v->fd, KVM_SET_CPUID2, table) < 0 ||
 	    ioctl(v->fd, KVM_GET_SREGS, &v->reset_sregs) < 0 ||
 	    ioctl(v->fd, KVM_GET_REGS, &v->reset_regs) < 0 ||
@@ -91,6 +108,11 @@ static int set_up(struct vcpu *v, const struct vcpu_config *cfg)
 	return r;
 }
 
+static void kick_member(struct rendezvous_member *m)
+{
+	vcpu_kick(container_of(m, struct vcpu, member));
+}
+
 int vcpu_new(const struct vcpu_config *cfg, struct vcpu **ret, struct err *err)
 {
 	struct vcpu *v = aligned_alloc(64, ALIGN_UP(sizeof(*v), 64));
@@ -101,6 +123,7 @@ int vcpu_new(const struct vcpu_config *cfg, struct vcpu **ret, struct err *err)
 	*v = (struct vcpu){
 		.kvm = cfg->kvm,
 		.clock = cfg->clock,
+		.rendezvous = cfg->rendezvous,
 		.ram = cfg->ram,
 		.ops = cfg->ops,
 		.ctx = cfg->ctx,
@@ -114,6 +137,8 @@ int vcpu_new(const struct vcpu_config *cfg, struct vcpu **ret, struct err *err)
 		.fd = ioctl(cfg->kvm->vm, KVM_CREATE_VCPU, cfg->topology.apic_id),
 		.run = MAP_FAILED,
 	};
+	list_init(&v->member.all);
+	v->member.kick = kick_member;
 	if (v->fd >= 0)
 		v->run = mmap(NULL, cfg->kvm->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, v->fd,
 			      0);
@@ -122,6 +147,8 @@ int vcpu_new(const struct vcpu_config *cfg, struct vcpu **ret, struct err *err)
 		vcpu_free(v);
 		return err_set(err, r, "vCPU %u: KVM refused it: %s", cfg->index, strerror(-r));
 	}
+	if (v->rendezvous)
+		rendezvous_add(v->rendezvous, &v->member);
 	*ret = v;
 	return 0;
 }
@@ -130,6 +157,8 @@ void vcpu_free(struct vcpu *v)
 {
 	if (!v)
 		return;
+	if (v->rendezvous)
+		rendezvous_remove(v->rendezvous, &v->member);
 	if (v->run != MAP_FAILED)
 		munmap(v->run, v->kvm->run_size);
 	closep(&v->fd);

@@ -33,6 +33,12 @@ struct pager_config {
 	bool exact;	    /* no prefetch, no recall: one fault, one request */
 	struct ram *ram;    /* stays the caller's, must outlive the pager */
 	struct conn **conn; /* [shard * nodes + peer], pages; stay the caller's */
+	/*
+	 * The guest's clock, for the stamps of messages; NULL: there is none. reach() waits until
+	 * the clock is not behind the stamp of a peer; -EPROTO for one that no sound peer sends.
+	 */
+	uint64_t (*clock)(void *ctx);
+	int (*reach)(void *ctx, uint64_t stamp);
 	/* @culprit: the node to blame, -1 for this host. @text: one line for the user. */
 	void (*fatal)(void *ctx, int culprit, const char *text);
 	void *ctx;

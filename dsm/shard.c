@@ -19,7 +19,11 @@
 static int on_message(void *ctx, struct conn *c, const struct wire_hdr *h, const void *payload)
 {
 	struct shard *s = ctx;
-	int r = dsm_proto_message(s->proto, h, payload, s->now);
+	/* Before anything of it can be seen: no vCPU here reads an earlier time than its sender. */
+	int r = h->stamp && s->cfg->reach ? s->cfg->reach(s->cfg->ctx, h->stamp) : 0;
+
+	if (r == 0)
+		r = dsm_proto_message(s->proto, h, payload, s->now);
 
 	if (r == -EPROTO)
 		return shard_fail_peer(s, r, c->peer);

@@ -86,12 +86,18 @@ int shard_flush(struct shard *s, uint64_t peers)
 	return 0;
 }
 
-/* The message leaves with all others of this round, or with as many as make a part. */
-static int transmit(struct shard *s, unsigned to, const struct wire_hdr *h, const void *page)
+/*
+ * The message leaves with all others of this round, or with as many as make a part. Its stamp is
+ * made here: what it tells of, a page taken from this node's vCPUs or given up, has been done.
+ */
+static int transmit(struct shard *s, unsigned to, struct wire_hdr h, const void *page)
 {
 	uint64_t peer = UINT64_C(1) << to;
 	struct conn *c = shard_conn(s, to);
-	int r = conn_post(c, h, page);
+
+	if (s->cfg->clock && wire_has_stamp(h.type))
+		h.stamp = s->cfg->clock(s->cfg->ctx);
+	int r = conn_post(c, &h, page);
 
 	if (r < 0)
 		return shard_fail_peer(s, r, to);
@@ -106,14 +112,14 @@ static int act_send(struct shard *s, const struct dsm_action *a)
 	struct outgoing *out = &s->outgoing;
 
 	if (!(hdr.flags & WIRE_GRANT_DATA))
-		return transmit(s, a->send.to, &hdr, NULL);
+		return transmit(s, a->send.to, hdr, NULL);
 	take_page(out->page, (const void *)shard_hva(s, a->gpa));
 	if (all_zero(out->page)) {
 		hdr.flags = (uint8_t)((hdr.flags & ~WIRE_GRANT_DATA) | WIRE_GRANT_ZERO);
 		hdr.len = 0;
 	}
 	if (!(hdr.flags & WIRE_GRANT_WRITE))
-		return transmit(s, a->send.to, &hdr, out->page);
+		return transmit(s, a->send.to, hdr, out->page);
 	out->hdr = hdr;
 	out->to = a->send.to;
 	out->waits = true;
@@ -132,7 +138,7 @@ static int act_drop(struct shard *s, const struct dsm_action *a)
 		return 0;
 	assert(out->hdr.addr == a->gpa);
 	out->waits = false;
-	return transmit(s, out->to, &out->hdr, out->page);
+	return transmit(s, out->to, out->hdr, out->page);
 }
 
 static int act_track(struct shard *s, const struct dsm_action *a)

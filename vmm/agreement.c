@@ -10,8 +10,12 @@
  *
  * Threads: the main thread.
  */
+#include <math.h>
+
 #include "base/clock.h"
 #include "vmm/machine.h"
+
+#define CLOCK_PATIENCE_MS 2000 /* to measure the TSC's frequency within 50 ppm */
 
 /* ---- what peers say ---- */
 
@@ -133,7 +137,7 @@ int agreement_up(struct node *n, struct err *err)
 
 	n->cpu_common = n->cpu_own;
 	n->clock.tsc_khz = n->kvm.tsc_khz;
-	clock_sync_init(&n->sync, &n->clock);
+	clock_sync_init(&n->sync, &n->clock, &n->rendezvous, n->kvm.tsc_khz);
 	if (n->self == 0) {
 		r = wait_for(n, &n->joined, node_peers(n), "join", err);
 		if (r < 0)
@@ -167,37 +171,59 @@ int agreement_up(struct node *n, struct err *err)
 	return 0;
 }
 
-/* Hosts whose TSCs run at other speeds need hardware that scales; calibration errs by less. */
-static int check_tsc(const struct node *n, struct err *err)
+/* One ping and its answer, then the time until the next. */
+static int ping_once(struct node *n, struct err *err)
 {
-	uint64_t own = n->kvm.tsc_khz, guest = n->clock.tsc_khz;
-	uint64_t apart = own > guest ? own - guest : guest - own;
+	unsigned had = n->sync.samples;
+	uint64_t start = clock_now_ns(), next = start;
+	int r = clock_sync_ping(n->mesh.control[0]);
 
-	if (n->kvm.tsc_scaling || apart * 50 < guest)
-		return 0;
-	return err_set(err, -ENOTSUP,
-		       "this host's TSC runs at %llu kHz, node 0's at %llu, and this CPU cannot "
-		       "scale it; use hosts of one TSC frequency",
-		       (unsigned long long)own, (unsigned long long)guest);
-}
-
-int clock_up(struct node *n, struct err *err)
-{
-	if (n->self == 0)
-		return 0;
-	int r = check_tsc(n, err);
-	for (unsigned i = 1; r == 0 && i <= CLOCK_SYNC_FIRST; i++) {
-		r = clock_sync_ping(n->mesh.control[0]);
-		while (r == 0 && n->sync.samples < i && !node_stopping(n))
-			r = control_step(n, 100);
-		if (r < 0)
-			return err_set(err, r, "clock: %s", strerror(-r));
+	while (r == 0 && (n->sync.samples == had || clock_now_ns() < next)) {
+		r = control_step(n, n->sync.samples == had ? 100 : 1);
 		if (node_stopping(n))
 			return -ECANCELED;
+		next = start + servo_ping_ms(&n->sync.servo) * NSEC_PER_MSEC;
+		if (clock_now_ns() - start > PEERS_TIMEOUT_MS * NSEC_PER_MSEC)
+			r = -ETIMEDOUT;
 	}
-	if (r == 0 && clock_sync_settle(&n->sync) < 0)
-		return err_set(err, -ENODATA, "clock: node 0 did not answer");
-	return r;
+	return r < 0 ? err_set(err, r, "clock: node 0 does not answer: %s", strerror(-r)) : 0;
+}
+
+/* What the hosts' calibration says of their TSCs is off by more than what matters here. */
+static int check_tsc(const struct node *n, double ppm, struct err *err)
+{
+	double mhz = (double)n->clock.tsc_khz / 1000;
+
+	if (fabs(ppm) <= SERVO_MAX_PPM)
+		return 0;
+	return err_set(err, -ENOTSUP,
+		       "this host's TSC runs at %.3f MHz, node 0's at %.3f MHz (measured, %.0f ppm "
+		       "apart); more than %d ppm cannot be held together%s",
+		       mhz * (1 + ppm / 1e6), mhz, fabs(ppm), SERVO_MAX_PPM,
+		       n->kvm.tsc_scaling
+			       ? ", and KVM does not scale it: is kvm.tsc_tolerance_ppm raised?"
+			       : ": use hosts of one TSC frequency, or CPUs that scale the TSC");
+}
+
+/* The guest's TSC runs as node 0's; the rest of the difference is measured and followed. */
+int clock_up(struct node *n, struct err *err)
+{
+	uint64_t end = clock_now_ns() + CLOCK_PATIENCE_MS * NSEC_PER_MSEC;
+	double ppm = 0;
+	int r = 0;
+
+	if (n->self == 0)
+		return 0;
+	if (n->kvm.tsc_scaling)
+		n->clock.ratio =
+			guest_clock_ratio((uint32_t)n->clock.tsc_khz, (uint32_t)n->kvm.tsc_khz,
+					  n->kvm.tsc_tolerance_ppm, n->kvm.tsc_frac_bits);
+	n->clock.frac_bits = n->kvm.tsc_frac_bits;
+	clock_sync_init(&n->sync, &n->clock, &n->rendezvous, n->kvm.tsc_khz);
+	while (r == 0 && clock_sync_ppm(&n->sync, &ppm) < 0 &&
+	       (clock_now_ns() < end || !servo_is_ready(&n->sync.servo)))
+		r = ping_once(n, err);
+	return r < 0 ? r : check_tsc(n, ppm, err);
 }
 
 /* Behind the vCPUs: nobody of this node reads it now. */
@@ -211,6 +237,9 @@ int ready_up(struct node *n, struct err *err)
 {
 	if (n->self == 0)
 		return wait_for(n, &n->ready, node_peers(n), "get ready", err);
-	control_send(n, 0, (struct wire_hdr){.type = WIRE_READY}, NULL, 0);
-	return 0;
+	/* Nothing of the guest has run: the clock may jump to what is known by now. */
+	int r = clock_sync_settle(&n->sync, !n->cfg->lab.free_clocks);
+	if (r == 0)
+		control_send(n, 0, (struct wire_hdr){.type = WIRE_READY}, NULL, 0);
+	return r;
 }

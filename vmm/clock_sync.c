@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vmm/clock_sync.h"
 
-#define BACK_STEP_NS 500
+#include <math.h>
 
-void clock_sync_init(struct clock_sync *s, struct guest_clock *clock)
+#define CERTAIN_PPM 50
+
+void clock_sync_init(struct clock_sync *s, struct guest_clock *clock, struct rendezvous *rendezvous,
+		     uint64_t host_khz)
 {
-	*s = (struct clock_sync){
-		.clock = clock, .best_rtt = UINT64_MAX, .shortest_rtt = UINT64_MAX};
+	*s = (struct clock_sync){.clock = clock, .rendezvous = rendezvous};
+	servo_init(&s->servo, clock->ratio ? clock->tsc_khz : host_khz, clock->tsc_khz);
 }
 
 void clock_sync_start_reference(struct clock_sync *s)
@@ -36,52 +39,70 @@ int clock_sync_answer(const struct clock_sync *s, struct conn *to, const struct 
 	return conn_send(to, &answer, &pong);
 }
 
-static void correct(struct clock_sync *s)
+/* The own TSC as the servo knows it. */
+static uint64_t own(const struct clock_sync *s, uint64_t host)
 {
-	int64_t error = s->best_offset - (int64_t)s->paused - atomic_load(&s->clock->offset);
-	int64_t uncertain = (int64_t)(s->shortest_rtt / 2);
-	int64_t back = -(int64_t)(BACK_STEP_NS * s->clock->tsc_khz / 1000000);
-
-	/* Within what can be measured the clock is right: leave it alone. */
-	if (error >= -uncertain && error <= uncertain)
-		return;
-	guest_clock_move(s->clock, MAX(error, back));
-	s->corrections++;
+	return guest_clock_scale(s->clock->ratio, s->clock->frac_bits, host);
 }
 
-static void take(struct clock_sync *s, const struct wire_hdr *h, const void *payload)
+/* The offset as the servo knows it. */
+static int64_t applied(const struct clock_sync *s)
 {
-	uint64_t now = __rdtsc(), rtt = now - h->addr;
+	return atomic_load(&s->clock->offset) + (int64_t)s->paused;
+}
+
+int clock_sync_sample(struct clock_sync *s, const struct wire_hdr *h, const void *payload)
+{
+	uint64_t now = __rdtsc();
 	struct wire_pong pong;
 
+	/* Longer than the silence after which a peer is lost: it cannot be an answer. */
+	if (h->addr > now || now - h->addr > (uint64_t)s->servo.hz * 60)
+		return -EPROTO;
 	memcpy(&pong, payload, sizeof(pong));
+	const struct servo_sample sample = {own(s, h->addr), own(s, now), pong.reference};
+	servo_take(&s->servo, &sample);
 	s->samples++;
-	if (rtt >= s->best_rtt)
-		return;
-	s->best_rtt = rtt;
-	s->best_offset = (int64_t)(pong.reference + rtt / 2 - now);
-	s->shortest_rtt = MIN(s->shortest_rtt, rtt);
-}
-
-void clock_sync_sample(struct clock_sync *s, const struct wire_hdr *h, const void *payload)
-{
-	take(s, h, payload);
-	if (!s->settled || s->samples < CLOCK_SYNC_WINDOW)
-		return;
-	correct(s);
-	s->samples = 0;
-	s->best_rtt = UINT64_MAX;
-}
-
-int clock_sync_settle(struct clock_sync *s)
-{
-	if (s->best_rtt == UINT64_MAX)
-		return -ENODATA;
-	guest_clock_set(s->clock, s->best_offset);
-	s->settled = true;
-	s->samples = 0;
-	s->best_rtt = UINT64_MAX;
 	return 0;
+}
+
+int clock_sync_ppm(const struct clock_sync *s, double *ret)
+{
+	double uncertain, ppm = -servo_ppm(&s->servo, &uncertain);
+
+	if (!servo_is_ready(&s->servo) || uncertain > CERTAIN_PPM)
+		return -EAGAIN;
+	*ret = ppm;
+	return 0;
+}
+
+int clock_sync_settle(struct clock_sync *s, bool follow)
+{
+	if (!servo_is_ready(&s->servo))
+		return -ENODATA;
+	guest_clock_set(s->clock, servo_offset(&s->servo, own(s, __rdtsc())) - (int64_t)s->paused);
+	s->follows = follow;
+	return 0;
+}
+
+void clock_sync_tick(struct clock_sync *s)
+{
+	if (!s->follows || rendezvous_is_pending(s->rendezvous))
+		return;
+	int64_t step = servo_step(&s->servo, own(s, __rdtsc()), applied(s));
+	if (step && rendezvous_step(s->rendezvous, step) == 0)
+		s->worst_ticks = MAX(s->worst_ticks, (uint64_t)llabs(step));
+}
+
+int clock_sync_wait_ms(const struct clock_sync *s)
+{
+	if (!s->follows)
+		return INT32_MAX;
+	double ticks = (double)servo_due(&s->servo, own(s, __rdtsc()), applied(s));
+
+	/* Late by a part of a millisecond is half a microsecond at most; a busy loop is not better.
+	 */
+	return (int)(ticks * 1000 / s->servo.hz) + 1;
 }
 
 int clock_sync_shift(struct clock_sync *s, uint64_t ticks)

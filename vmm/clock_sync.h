@@ -1,45 +1,43 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One TSC for the cluster: node 0's guest TSC is the reference, every other node finds the offset
- * of its own TSC to it and keeps it right.
+ * One TSC for the cluster: node 0's guest TSC is the reference, every other node follows it.
  *
- * MEASURING. A ping carries our TSC; the pong brings it back with the reference's guest TSC. The
- * answer was made between t0 and t1 of our clock, most likely in the middle; the error is at most
- * half the round trip. Of a window of samples the one with the shortest round trip counts.
+ * MEASURING. A ping carries our TSC; the pong brings it back with the reference. The servo
+ * (vmm/servo.h) makes a line of them: how far this host's TSC is off and how fast that changes.
  *
- * WHY THAT IS ENOUGH. A vCPU learns another one's time through memory, that is, through a page that
- * travels from host to host. That takes at least one way; the clock's error is at most half of the
- * shortest round trip. So nobody sees time go back.
+ * FOLLOWING. clock_sync_tick() moves the guest's clock along the line by steps below a quarter of
+ * the shortest way, each at a moment at which no vCPU of this node is in the guest
+ * (cpu/rendezvous.h). When the next is due follows from the slope: equal crystals need none, and at
+ * 10 ppm and a round trip of 30 us there are three a second.
  *
- * DRIFT. TSCs of different hosts differ by some ppm. A correction forward is applied at once. One
- * backward is cut into steps of at most BACK_STEP_NS: a vCPU takes the new offset only on its way
- * into the guest, and an exit with an entry takes longer than such a step, so no vCPU sees its own
- * TSC go back.
+ * WHAT IT IS FOR. Accuracy: the clocks agree within less than a message takes. That no vCPU ever
+ * sees time go back does not hang on it: see the stamps of wire/msg.h.
+ *
+ * PAUSES. The reference that is measured counts the pauses of the guest in, so that they disturb
+ * neither the line nor a ping that is under way; the guest's clock is the reference less `paused`.
  *
  * Threads: the main thread.
  */
 #ifndef SSIHV_VMM_CLOCK_SYNC_H
 #define SSIHV_VMM_CLOCK_SYNC_H
 
-#include "cpu/guest_clock.h"
+#include "cpu/rendezvous.h"
 #include "transport/transport.h"
-
-#define CLOCK_SYNC_FIRST    64 /* pings before the guest starts */
-#define CLOCK_SYNC_WINDOW   16
-#define CLOCK_SYNC_EVERY_MS 250
+#include "vmm/servo.h"
 
 struct clock_sync {
 	struct guest_clock *clock;
-	unsigned samples; /* in the window */
-	bool settled;
-	uint64_t best_rtt;
-	int64_t best_offset;
-	uint64_t shortest_rtt; /* ever, ticks */
-	uint64_t corrections;
-	uint64_t paused; /* ticks of all pauses of the guest */
+	struct rendezvous *rendezvous;
+	struct servo servo;
+	unsigned samples;
+	bool follows;	      /* the guest's clock has started, and is kept right */
+	uint64_t paused;      /* ticks of all pauses of the guest */
+	uint64_t worst_ticks; /* the largest step */
 };
 
-void clock_sync_init(struct clock_sync *s, struct guest_clock *clock);
+/** clock_sync_init() - @clock: its frequency and scale are known. @host_khz: of this host's TSC. */
+void clock_sync_init(struct clock_sync *s, struct guest_clock *clock, struct rendezvous *rendezvous,
+		     uint64_t host_khz);
 
 /** clock_sync_start_reference() - node 0: guest TSC 0 is now. */
 void clock_sync_start_reference(struct clock_sync *s);
@@ -50,27 +48,34 @@ int clock_sync_ping(struct conn *to);
 /** clock_sync_answer() - node 0: answer the ping @h. */
 int clock_sync_answer(const struct clock_sync *s, struct conn *to, const struct wire_hdr *h);
 
+/** clock_sync_sample() - a pong arrived. Return: 0; -EPROTO for an answer to no ping of ours. */
+int clock_sync_sample(struct clock_sync *s, const struct wire_hdr *h, const void *payload);
+
 /**
- * clock_sync_sample() - a pong arrived
+ * clock_sync_ppm() - how much faster this host's TSC is than node 0's, as guests see it
  *
- * Before clock_sync_settle() samples are only collected; afterwards each window ends in a
- * correction.
+ * Return: 0; -EAGAIN while that is not known within 50 ppm.
  */
-void clock_sync_sample(struct clock_sync *s, const struct wire_hdr *h, const void *payload);
+int clock_sync_ppm(const struct clock_sync *s, double *ret);
+
+/** clock_sync_settle() - set the clock; nobody has read it yet. @follow: and keep it right. */
+int clock_sync_settle(struct clock_sync *s, bool follow);
+
+/** clock_sync_tick() - make the step that is due, if any. */
+void clock_sync_tick(struct clock_sync *s);
+
+/** clock_sync_wait_ms() - how long clock_sync_tick() need not be called. */
+int clock_sync_wait_ms(const struct clock_sync *s);
 
 /**
  * clock_sync_shift() - the pause of the guest ends: all clocks go on where they stood
  * @ticks: how long it was, by node 0's guest_clock_stood(); the same on all nodes
  *
  * In a phase of its own: after guest_clock_stop() on every node, before any vCPU runs again on any.
- * Pings may be on their way meanwhile: the reference clock that nodes compare does not stop.
  *
  * Return: 0; -EPROTO when this node's pause was shorter by GUEST_CLOCK_AHEAD_MS or more, or when
  * its clock was not stopped.
  */
 int clock_sync_shift(struct clock_sync *s, uint64_t ticks);
-
-/** clock_sync_settle() - end of the first pings: take the best sample as it is. */
-int clock_sync_settle(struct clock_sync *s);
 
 #endif

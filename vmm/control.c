@@ -45,6 +45,7 @@ int control_step(struct node *n, int timeout_ms)
 	uint64_t token;
 
 	/* Typed bytes wait for the guest to read, of which nobody tells: look again soon. */
+	timeout_ms = MIN(timeout_ms, clock_sync_wait_ms(&n->sync));
 	int ready = poll(fds, count, n->typed_len ? MIN(timeout_ms, 5) : timeout_ms);
 	if (ready < 0 && errno != EINTR)
 		return -errno;

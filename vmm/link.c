@@ -8,6 +8,8 @@ void link_send(struct link *link, struct wire_hdr hdr, const void *payload, size
 	hdr.from = link->self;
 	hdr.epoch = link->epoch;
 	hdr.len = (uint32_t)len;
+	if (link->clock && wire_has_stamp(hdr.type))
+		hdr.stamp = guest_clock_tsc(link->clock);
 	pthread_mutex_lock(&link->lock);
 	int r = conn_send(link->conn, &hdr, payload);
 	bool left = conn_queued(link->conn) > 0;

@@ -10,18 +10,20 @@
 
 #include <pthread.h>
 
+#include "cpu/guest_clock.h"
 #include "transport/transport.h"
 
 struct link {
 	pthread_mutex_t lock;
-	struct conn *conn; /* NULL for this node itself */
-	int wake;	   /* eventfd of the main thread: something was left in the queue */
+	struct conn *conn;		 /* NULL for this node itself */
+	const struct guest_clock *clock; /* for the stamps; NULL: there is none */
+	int wake; /* eventfd of the main thread: something was left in the queue */
 	uint16_t self;
 	uint32_t epoch;
 };
 
 /**
- * link_send() - send a message of class EVENT; fills in from, epoch and length
+ * link_send() - send a message of class EVENT; fills in from, epoch, length and stamp
  *
  * Any thread, no lock held that the main thread takes. A broken connection is not reported here:
  * the main thread sees it too and stops the VM.

@@ -56,6 +56,7 @@ struct node {
 	struct kvm kvm;
 	struct guest_clock clock;
 	struct clock_sync sync;
+	struct rendezvous rendezvous;		 /* of the vCPUs, for a step of the clock */
 	struct cpu_identity cpu_own, cpu_common; /* of this host; of all hosts */
 
 	struct listener *listener;

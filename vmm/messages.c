@@ -31,12 +31,13 @@ int messages_control(void *ctx, struct conn *c, const struct wire_hdr *h, const 
 		n->ready |= UINT64_C(1) << c->peer;
 		return 0;
 	case WIRE_PING:
+		if (n->self != 0)
+			return -EPROTO;
 		return clock_sync_answer(&n->sync, c, h) == -EINVAL ? -EPROTO : 0;
 	case WIRE_PONG:
 		if (c->peer != 0)
 			return -EPROTO;
-		clock_sync_sample(&n->sync, h, payload);
-		return 0;
+		return clock_sync_sample(&n->sync, h, payload);
 	case WIRE_PHASE:
 		return phase_told(n, c->peer, h);
 	case WIRE_PHASE_DONE:
@@ -91,6 +92,9 @@ int messages_event(void *ctx, struct conn *c, const struct wire_hdr *h, const vo
 	if (node_stopping(n))
 		return 0;
 	if (!n->platform_up)
+		return -EPROTO;
+	/* Before any vCPU here can see what it did. */
+	if (h->stamp && guest_clock_reach(&n->clock, h->stamp) < 0)
 		return -EPROTO;
 	switch (h->type) {
 	case WIRE_IPI:

@@ -6,10 +6,13 @@
 static void init_locks(struct node *n)
 {
 	pthread_mutex_init(&n->stop.lock, NULL);
+	rendezvous_init(&n->rendezvous, &n->clock);
 	pthread_mutex_init(&n->idle_lock, NULL);
 	for (unsigned i = 0; i < MAX_NODES; i++) {
 		n->link[i] = (struct link){
 			.wake = n->wake, .self = (uint16_t)n->self, .epoch = n->epoch};
+		if (n->cfg->lab.free_clocks < 2)
+			n->link[i].clock = &n->clock;
 		pthread_mutex_init(&n->link[i].lock, NULL);
 	}
 }

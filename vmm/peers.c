@@ -16,6 +16,7 @@
 
 #define SILENCE_MS 20000
 #define GOODBYE_MS 2000
+#define LOOK_MS	   250 /* how often node 0 looks who is silent */
 
 static void on_peer(void *ctx, unsigned peer, unsigned complete, unsigned peers)
 {
@@ -162,18 +163,27 @@ static void check_silence(struct node *n, unsigned peer, uint64_t now)
 }
 
 /* The star of pings around node 0 starts when the guest's time has been agreed on. */
+static uint64_t next_ping(struct node *n, uint64_t now)
+{
+	if (n->self == 0 || !servo_is_ready(&n->sync.servo))
+		return now + LOOK_MS * NSEC_PER_MSEC;
+	clock_sync_ping(n->mesh.control[0]);
+	return now + servo_ping_ms(&n->sync.servo) * NSEC_PER_MSEC;
+}
+
 void peers_time(struct node *n)
 {
 	uint64_t now = clock_now_ns();
 
-	if (n->nodes == 1 || !n->run_ns || now < n->next_ping)
+	if (n->nodes == 1)
 		return;
-	n->next_ping = now + CLOCK_SYNC_EVERY_MS * NSEC_PER_MSEC;
-	if (n->self != 0) {
-		clock_sync_ping(n->mesh.control[0]);
-		check_silence(n, 0, now);
+	clock_sync_tick(&n->sync);
+	if (now < n->next_ping)
 		return;
-	}
-	for (unsigned i = 1; i < n->nodes; i++)
-		check_silence(n, i, now);
+	n->next_ping = next_ping(n, now);
+	if (!n->run_ns)
+		return;
+	for (unsigned i = 0; i < n->nodes; i++)
+		if (i != n->self && (i == 0 || n->self == 0))
+			check_silence(n, i, now);
 }

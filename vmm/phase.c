@@ -13,7 +13,7 @@ static void begin(struct node *n, enum wire_phase phase, uint64_t ticks)
 				     .type = WIRE_PHASE, .flags = (uint8_t)phase, .addr = ticks},
 			     NULL, 0);
 	if (phase == WIRE_PHASE_TIME)
-		guest_clock_go(&n->clock, ticks);
+		clock_sync_shift(&n->sync, ticks);
 }
 
 void phase_pause(struct node *n, struct command *c)
@@ -67,8 +67,8 @@ int phase_told(struct node *n, unsigned peer, const struct wire_hdr *h)
 	if (peer != 0 || !n->run_ns || n->phase.now || !is_next(n, phase) ||
 	    (h->addr && phase != WIRE_PHASE_TIME))
 		return -EPROTO;
-	if (phase == WIRE_PHASE_TIME)
-		guest_clock_go(&n->clock, h->addr);
+	if (phase == WIRE_PHASE_TIME && clock_sync_shift(&n->sync, h->addr) < 0)
+		return -EPROTO;
 	n->phase.now = phase;
 	n->phase.own = false;
 	return 0;

@@ -41,6 +41,23 @@ static json_t *exits(const struct node *n)
 	return all;
 }
 
+/* What it took to keep this node's clock with node 0's. */
+static json_t *time_kept(const struct node *n)
+{
+	uint64_t shortest = servo_shortest(&n->sync.servo);
+	double uncertain, ppm = servo_ppm(&n->sync.servo, &uncertain);
+
+	return json_pack("{s:I, s:f, s:I, s:I, s:I, s:I}", "shortest_rtt_ns",
+			 n->self && shortest != UINT64_MAX
+				 ? (json_int_t)guest_tsc_to_ns(&n->clock, shortest)
+				 : (json_int_t)0,
+			 "tsc_ppm", n->self ? -ppm : 0.0, "corrections",
+			 (json_int_t)atomic_load(&n->rendezvous.steps), "worst_step_ns",
+			 (json_int_t)guest_tsc_to_ns(&n->clock, n->sync.worst_ticks), "waits",
+			 (json_int_t)atomic_load(&n->clock.waits), "waited_ns",
+			 (json_int_t)guest_tsc_to_ns(&n->clock, atomic_load(&n->clock.waited)));
+}
+
 json_t *node_report(struct node *n)
 {
 	_cleanup_free_ struct pager_stats *stats = calloc(1, sizeof(*stats));
@@ -51,8 +68,7 @@ json_t *node_report(struct node *n)
 	if (n->pager)
 		pager_stats(n->pager, stats);
 	return json_pack(
-		"{s:s, s:I, s:I, s:I, s:I, s:f, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:I, s:{s:I, "
-		"s:I}}",
+		"{s:s, s:I, s:I, s:I, s:I, s:f, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:I, s:o}",
 		"name", n->cfg->nodes[n->self].name, "vcpus",
 		(json_int_t)n->cfg->nodes[n->self].vcpus, "vcpus_left",
 		(json_int_t)atomic_load(&n->moving.left), "vcpus_arrived",
@@ -62,10 +78,5 @@ json_t *node_report(struct node *n)
 		(json_int_t)stats->dsm.faults_remote, "prefetches",
 		(json_int_t)stats->dsm.prefetches, "local", latency(&stats->local), "remote",
 		latency(&stats->remote), "dsm", counters(&stats->dsm), "exits", exits(n),
-		"ipis_sent", (json_int_t)atomic_load(&n->irq.sent_remote), "clock",
-		"shortest_rtt_ns",
-		n->self && n->clock.tsc_khz && n->sync.shortest_rtt != UINT64_MAX
-			? (json_int_t)guest_tsc_to_ns(&n->clock, n->sync.shortest_rtt)
-			: (json_int_t)0,
-		"corrections", (json_int_t)n->sync.corrections);
+		"ipis_sent", (json_int_t)atomic_load(&n->irq.sent_remote), "clock", time_kept(n));
 }

@@ -52,6 +52,20 @@ static void on_pager_failure(void *ctx, int culprit, const char *text)
 			  n->cfg->nodes[culprit].name, text);
 }
 
+static uint64_t clock_now(void *ctx)
+{
+	const struct node *n = ctx;
+
+	return guest_clock_tsc(&n->clock);
+}
+
+static int clock_reach(void *ctx, uint64_t stamp)
+{
+	struct node *n = ctx;
+
+	return guest_clock_reach(&n->clock, stamp);
+}
+
 int pager_up(struct node *n, struct err *err)
 {
 	const struct pager_config cfg = {
@@ -63,6 +77,8 @@ int pager_up(struct node *n, struct err *err)
 		.spin_ns = n->cfg->pager.spin_us * NSEC_PER_USEC,
 		.ram = n->ram,
 		.conn = n->mesh.page,
+		.clock = n->cfg->lab.free_clocks < 2 ? clock_now : NULL,
+		.reach = clock_reach,
 		.fatal = on_pager_failure,
 		.ctx = n,
 	};

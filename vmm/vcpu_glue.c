@@ -137,6 +137,7 @@ static int add_vcpu(struct node *n, unsigned index, enum vcpu_start start, struc
 	const struct vcpu_config cfg = {
 		.kvm = &n->kvm,
 		.clock = &n->clock,
+		.rendezvous = &n->rendezvous,
 		.ram = n->ram,
 		.ops = &vcpu_ops,
 		.ctx = n,

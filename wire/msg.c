@@ -145,6 +145,13 @@ int wire_check(const struct wire_hdr *h, enum wire_class class_)
 	return 0;
 }
 
+bool wire_has_stamp(uint8_t type)
+{
+	const struct rule *r = rule_of(type);
+
+	return r && (r->fields & STAMP);
+}
+
 const char *wire_type_name(uint8_t type)
 {
 	const struct rule *r = rule_of(type);

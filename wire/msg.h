@@ -230,6 +230,9 @@ int wire_check(const struct wire_hdr *h, enum wire_class class_);
  */
 uint32_t wire_version(void);
 
+/** wire_has_stamp() - do messages of @type carry one? */
+bool wire_has_stamp(uint8_t type);
+
 /** wire_type_name() - "GETS" for WIRE_GETS; "?" for what is none. */
 const char *wire_type_name(uint8_t type);
 
