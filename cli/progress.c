@@ -80,7 +80,7 @@ bool progress_wanted(const struct progress *p)
 
 void progress_draw(struct progress *p, const char *text)
 {
-	char line[512];
+	char line[sizeof(p->line)];
 	struct winsize size;
 
 	if (!progress_wanted(p))
@@ -88,7 +88,10 @@ void progress_draw(struct progress *p, const char *text)
 	snprintf(line, sizeof(line), "[%6.1f]  %s", elapsed(p), text);
 	if (ioctl(2, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 && size.ws_col <= sizeof(line))
 		line[size.ws_col - 1] = '\0';
+	if (p->drawn && strcmp(line, p->line) == 0)
+		return;
 	fprintf(stderr, "\r\033[K%s", line);
+	strcpy(p->line, line);
 	p->drawn = true;
 }
 

@@ -14,6 +14,7 @@ struct progress {
 	bool drawn;
 	bool console_seen, mid_line; /* on a shared terminal: where the guest's output stands */
 	uint64_t started_ns;
+	char line[512]; /* as it was drawn last */
 };
 
 void progress_open(struct progress *p, bool quiet, bool verbose);
