@@ -174,18 +174,15 @@ static int wait_events(struct shard *s, struct epoll_event *ev)
 {
 	uint64_t deadline = dsm_proto_deadline(s->proto);
 	uint64_t spin_end = dsm_proto_waiting(s->proto) ? s->now + s->cfg->spin_ns : 0;
-	int n = 0;
+	int n = 0, here = s->arms ? armed(s, ev) : 0;
 
-	for (uint64_t now = s->now; n == 0 && now < spin_end && now < deadline;
+	for (uint64_t now = s->now; n == 0 && here == 0 && now < spin_end && now < deadline;
 	     now = clock_now_ns())
 		n = epoll_wait(s->epoll, ev, EVENTS, 0);
-	if (n == 0) {
-		int here = armed(s, ev);
-		/* What else there is gets its turn, whatever a connection holds. */
+	if (n == 0) /* what else there is gets its turn, whatever a connection holds */
 		n = sleep_events(s, ev + here, EVENTS - here, here ? 0 : deadline);
-		if (here)
-			n = here + MAX(n, 0);
-	}
+	if (here)
+		n = here + MAX(n, 0);
 	if (n < 0)
 		return errno == EINTR ? 0 : -errno;
 	return n;
@@ -342,6 +339,7 @@ static int poll_all(struct shard *s)
 		ev.data.ptr = c;
 		if (c && epoll_ctl(s->epoll, EPOLL_CTL_ADD, c->fd, &ev) < 0)
 			return -errno;
+		s->arms |= c && c->ops->arm;
 	}
 	return 0;
 }

@@ -37,6 +37,7 @@ struct shard {
 	struct outgoing outgoing;
 	uint64_t now;	 /* ns, of the event that is being handled */
 	bool taking;	 /* the userfaultfd is polled */
+	bool arms;	 /* a connection wants conn_arm() before each wait */
 	uint64_t posted; /* peers for which messages wait for the end of this round */
 	bool backlog;	 /* some connection has bytes queued that the kernel did not take */
 	bool failed;

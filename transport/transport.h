@@ -56,7 +56,7 @@ struct conn {
 	const struct conn_ops *ops;
 	/*
 	 * To poll, level-triggered: for reading; for writing while conn_queued() > 0. Any event
-	 * means that both are worth a try. Before a thread sleeps on it, it asks conn_arm().
+	 * means that both are worth a try. Before each wait on it conn_arm() is asked.
 	 */
 	int fd;
 	uint32_t epoch;
@@ -119,12 +119,13 @@ static inline int conn_flush(struct conn *c)
 }
 
 /**
- * conn_arm() - the receiving thread is about to sleep on @c->fd: is something here already?
+ * conn_arm() - the receiving thread is about to look at @c->fd: is something here already?
  *
  * A transport may hold what its fd does not tell: a record that was decrypted whole, a completion
- * that came before the next event was asked for. TCP holds nothing back and leaves this out.
+ * that came before the next event was asked for. To be called before each wait for events, also one
+ * that does not sleep or that others keep busy. TCP holds nothing back and leaves this out (NULL).
  *
- * Return: 1: do not sleep, call conn_receive(); 0: the fd will tell.
+ * Return: 1: do not wait, call conn_receive(); 0: the fd will tell.
  */
 static inline int conn_arm(struct conn *c)
 {
@@ -152,6 +153,7 @@ static inline int conn_receive(struct conn *c, conn_recv_fn take, void *ctx)
  * conn_ready() - both, for an owner with one thread
  *
  * A failure to send is told once nothing is left to receive: the peer's last words may say why.
+ * What has ended the connection (-EPIPE, -ECONNRESET) ends receiving, too, behind those words.
  *
  * Return: as conn_receive(), or the error of conn_flush().
  */
@@ -160,8 +162,10 @@ static inline int conn_ready(struct conn *c, conn_recv_fn take, void *ctx)
 	int sent = conn_flush(c);
 	int got = conn_receive(c, take, ctx);
 
+	if (got == 0 && sent != -EPIPE && sent != -ECONNRESET)
+		return sent;
 	/* Sending may have learnt why receiving finds the end. */
-	return got == 0 || (got == -ECONNRESET && sent == -ETIMEDOUT) ? sent : got;
+	return got == -ECONNRESET && sent == -ETIMEDOUT ? sent : got;
 }
 
 static inline size_t conn_queued(const struct conn *c)

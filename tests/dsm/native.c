@@ -100,6 +100,37 @@ static void a_killed_node_is_named_and_nobody_hangs(void **state)
 	run(cfg);
 }
 
+/* Classes and shards overtake each other, sockets fill up, connections stand still. */
+static void over_a_faulty_network(void **state)
+{
+	const struct faults faults = {.seed = 1,
+				      .delays = 200,
+				      .delay_ns = 100 * NSEC_PER_USEC,
+				      .stalls = 1,
+				      .stall_ns = 2 * NSEC_PER_MSEC,
+				      .queues = 200};
+	struct native_config cfg = cluster(3, 3, totals_body);
+
+	cfg.faults = &faults;
+	run(cfg);
+	cfg.body = mixed_body;
+	run(cfg);
+}
+
+static void a_connection_that_ends_is_named_and_nobody_hangs(void **state)
+{
+	struct faults faults = {.seed = 2, .delays = 200, .delay_ns = 100 * NSEC_PER_USEC};
+	struct native_config cfg = cluster(2, 1, cut_body);
+
+	cfg.faults = &faults;
+	cfg.lost = NATIVE_NODES_MAX;
+	faults.cut_at = 300;
+	run(cfg);
+	faults.cut_at = 0;
+	faults.tear_at = 300;
+	run(cfg);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -112,6 +143,8 @@ int main(void)
 		cmocka_unit_test(readers_never_go_back),
 		cmocka_unit_test(without_hold_window_or_spin),
 		cmocka_unit_test(a_killed_node_is_named_and_nobody_hangs),
+		cmocka_unit_test(over_a_faulty_network),
+		cmocka_unit_test(a_connection_that_ends_is_named_and_nobody_hangs),
 	};
 	struct err err;
 

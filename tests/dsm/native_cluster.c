@@ -210,16 +210,15 @@ static int reap(const struct native_config *cfg, const struct native_shared *s, 
 }
 
 /* Before the fork, so that every node knows where the others listen. */
-static int listen_all(const struct native_config *cfg, struct native_shared *s,
-		      struct listener **listener)
+static int listen_all(const struct native_config *cfg, const struct transport *transport,
+		      struct native_shared *s, struct listener **listener)
 {
 	struct err err;
 
 	for (unsigned i = 0; i < cfg->nodes; i++) {
 		uint16_t port;
 
-		if (transport_listen(tcp_transport(), "127.0.0.1:0", &port, &listener[i], &err) <
-		    0) {
+		if (transport_listen(transport, "127.0.0.1:0", &port, &listener[i], &err) < 0) {
 			fprintf(stderr, "# %s\n", err.text);
 			return -1;
 		}
@@ -232,13 +231,14 @@ int native_run(const struct native_config *cfg)
 {
 	struct native_shared *s = shared_new(cfg->nodes);
 	struct listener *listener[NATIVE_NODES_MAX] = {0};
+	struct transport *faulty = NULL;
 	int result = -1;
 	unsigned started = 0;
 	pid_t parent = getpid();
 
-	if (!s)
+	if (!s || (cfg->faults && faulty_new(tcp_transport(), cfg->faults, &faulty) < 0))
 		return -1;
-	if (listen_all(cfg, s, listener) == 0) {
+	if (listen_all(cfg, faulty ?: tcp_transport(), s, listener) == 0) {
 		fflush(NULL); /* else every child would print it again */
 		for (; started < cfg->nodes; started++) {
 			pid_t pid = fork();
@@ -252,6 +252,7 @@ int native_run(const struct native_config *cfg)
 	}
 	for (unsigned i = 0; i < cfg->nodes; i++)
 		listener_close(listener[i]);
+	faulty_free(faulty);
 	munmap(s, sizeof(*s));
 	return result;
 }

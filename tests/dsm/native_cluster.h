@@ -15,6 +15,7 @@
 #include <stdatomic.h>
 
 #include "dsm/pager.h"
+#include "transport/faulty.h"
 #include "transport/mesh.h"
 
 #define NATIVE_NODES_MAX 3
@@ -38,7 +39,9 @@ struct native_config {
 	void (*before)(struct native_node *n); /* memory is there, the pager is not; may be NULL */
 	void (*body)(struct native_node *n);
 	void *ctx;
-	int lost; /* the node that the body kills, -1 for none */
+	int lost; /* the node that the body kills, -1 for none; NATIVE_NODES_MAX: only connections
+		   */
+	const struct faults *faults; /* of all connections; NULL: plain TCP */
 	unsigned timeout_s;
 };
 

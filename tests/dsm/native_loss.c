@@ -2,6 +2,8 @@
 /*
  * Node 2 is stopped, so that nodes 0 and 1 have threads that wait for its pages for certain, and
  * then killed. Both must be told that it was node 2, and pager_stop() must release the waiters.
+ *
+ * Or a connection ends under two nodes that live on: each is told that it was the other.
  */
 #include "tests/dsm/native_tests.h"
 
@@ -89,6 +91,35 @@ void loss_body(struct native_node *n)
 	NATIVE_CHECK(n, pthread_tryjoin_np(t.id, NULL) == EBUSY, "the page cannot have come");
 	n->shared->word[TOLD]++;
 	await_word(n, TOLD, VICTIM);
+	pager_stop(n->pager);
+	NATIVE_CHECK(n, pthread_join(t.id, NULL) == 0, "join");
+}
+
+/* Writes to the other node's pages, which it writes, too, until that does not go on. */
+static void *writer(void *arg)
+{
+	struct native_thread *t = arg;
+	struct native_node *n = t->node;
+
+	for (uint64_t i = 0; !n->fatal_calls; i++) {
+		uint64_t *word = native_at(n, i % 2, i % 64 * PAGE_BYTES);
+
+		__atomic_add_fetch(word, 1, __ATOMIC_RELAXED);
+	}
+	return NULL;
+}
+
+void cut_body(struct native_node *n)
+{
+	struct native_thread t = {.node = n};
+	uint64_t end = clock_now_ns() + PATIENCE;
+
+	native_thread_start(&t, writer);
+	while (!n->fatal_at) {
+		NATIVE_CHECK(n, clock_now_ns() < end, "fatal was not called");
+		pause_briefly();
+	}
+	NATIVE_CHECK(n, n->culprit == !n->self, "node %d: %s", n->culprit, n->fatal_text);
 	pager_stop(n->pager);
 	NATIVE_CHECK(n, pthread_join(t.id, NULL) == 0, "join");
 }

@@ -25,5 +25,6 @@ void mixed_body(struct native_node *n);
 
 /* native_loss.c */
 void loss_body(struct native_node *n);
+void cut_body(struct native_node *n); /* of two nodes */
 
 #endif

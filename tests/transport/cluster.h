@@ -175,8 +175,10 @@ static inline void check_link(struct conn *from, struct conn *to)
 	assert_int_equal(from->shard, to->shard);
 	h = link_message(from, to->peer);
 	assert_int_equal(conn_send(from, &h, NULL), 0);
-	while (got.type == 0)
+	while (got.type == 0) {
+		assert_int_equal(conn_flush(from), 0);
 		assert_true(conn_ready(to, link_take, &got) >= 0);
+	}
 	assert_memory_equal(&got, &h, sizeof(h));
 }
 
