@@ -169,12 +169,19 @@ void cluster_destroy(struct cluster *c)
 
 /* ---- seeing ---- */
 
+/* For a failure. cmocka cuts long messages, so each has its own. */
 static void show(struct cluster *c)
 {
-	char *text = json_dumps(c->events, JSON_INDENT(1) | JSON_PRESERVE_ORDER);
+	const json_t *e;
+	size_t i;
 
-	print_message("printed: '%.*s'\nevents: %s\n", (int)c->printed_len, c->printed, text);
-	free(text);
+	print_message("printed: '%.*s'\n", (int)MIN(c->printed_len, 200u), c->printed);
+	json_array_foreach(c->events, i, e)
+	{
+		char *text = json_dumps(e, JSON_COMPACT | JSON_PRESERVE_ORDER);
+		print_message("%.300s\n", text);
+		free(text);
+	}
 }
 
 void cluster_await_bytes(struct cluster *c, const char *text, size_t len)
@@ -274,10 +281,22 @@ const json_t *cluster_ask(struct cluster *c, unsigned node, const char *name)
 	while (c->replies == before && goes_on)
 		goes_on = wait_for_change(c);
 	pthread_mutex_unlock(&c->lock);
-	if (!goes_on)
+	if (!goes_on) {
 		show(c);
-	assert_true(goes_on);
+		fail_msg("node %u does not answer '%s'", node, name);
+	}
 	return c->reply;
+}
+
+void cluster_expect_ok(struct cluster *c, unsigned node, const char *name)
+{
+	const json_t *reply = cluster_ask(c, node, name);
+
+	if (json_is_true(json_object_get(reply, "ok")))
+		return;
+	show(c);
+	fail_msg("node %u: '%s': %s", node, name,
+		 json_string_value(json_object_get(reply, "text")) ?: "?");
 }
 
 void cluster_send_line(struct cluster *c, unsigned node, const char *line)

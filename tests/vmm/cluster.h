@@ -82,6 +82,9 @@ const json_t *cluster_await_event(struct cluster *c, unsigned node, const char *
 /** cluster_ask() - give node @node the command @name, wait for the reply. Return: it, borrowed. */
 const json_t *cluster_ask(struct cluster *c, unsigned node, const char *name);
 
+/** cluster_expect_ok() - cluster_ask(), and it was done; shows what happened if not. */
+void cluster_expect_ok(struct cluster *c, unsigned node, const char *name);
+
 /** cluster_send_line() - a line on the command stream of node @node. */
 void cluster_send_line(struct cluster *c, unsigned node, const char *line);
 

@@ -211,7 +211,7 @@ static void half_a_message_and_gone_is_a_loss(void **state)
 	assert_int_equal(send(p.mesh.control[0]->fd, "\0\0\0", 3, MSG_NOSIGNAL), 3);
 	mesh_close(&p.mesh);
 	p.mesh = (struct mesh){0};
-	cluster_expect_end(p.c, 0, "failed", "node node1 was lost (its process ended)");
+	cluster_expect_end(p.c, 0, "failed", "node node1 was lost");
 	player_leave(&p);
 }
 

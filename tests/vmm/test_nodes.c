@@ -103,7 +103,7 @@ static void a_stop_is_answered_and_ends_all(void **state)
 
 	cluster_start(c, 3);
 	cluster_await_text(c, "b");
-	assert_true(json_is_true(json_object_get(cluster_ask(c, 1, "stop"), "ok")));
+	cluster_expect_ok(c, 1, "stop");
 	cluster_expect_end(c, 0, "asked", "asked to stop");
 	cluster_expect_end(c, 1, "asked", "asked to stop");
 	cluster_join(c);

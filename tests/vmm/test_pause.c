@@ -44,7 +44,7 @@ static void a_paused_guest_does_nothing(void **state)
 {
 	struct cluster *c = start_chatter(3);
 
-	assert_true(ok(cluster_ask(c, 0, "pause")));
+	cluster_expect_ok(c, 0, "pause");
 	json_int_t before[3];
 	uint64_t time[3];
 	for (unsigned i = 0; i < 3; i++) {
@@ -58,7 +58,7 @@ static void a_paused_guest_does_nothing(void **state)
 		assert_int_equal(accesses(c, i), before[i]);
 		assert_int_equal(guest_clock_tsc(&c->member[i].node->clock), time[i]);
 	}
-	assert_true(ok(cluster_ask(c, 0, "resume")));
+	cluster_expect_ok(c, 0, "resume");
 	await_progress(c);
 	cluster_destroy(c);
 }
@@ -69,11 +69,11 @@ static void the_guests_time_leaves_the_pause_out(void **state)
 	struct guest_clock *clock[2] = {&c->member[0].node->clock, &c->member[1].node->clock};
 	const uint64_t tenth = clock[0]->tsc_khz * 100;
 
-	assert_true(ok(cluster_ask(c, 0, "pause")));
+	cluster_expect_ok(c, 0, "pause");
 	uint64_t stood = guest_clock_tsc(clock[0]);
 	usleep(200000);
 	uint64_t host = __rdtsc();
-	assert_true(ok(cluster_ask(c, 0, "resume")));
+	cluster_expect_ok(c, 0, "resume");
 	uint64_t now = guest_clock_tsc(clock[0]), other = guest_clock_tsc(clock[1]);
 	uint64_t later = guest_clock_tsc(clock[0]);
 	/* Not more guest time than host time since it was to go on. */
@@ -93,7 +93,7 @@ static void twenty_pauses_harm_nothing(void **state)
 		const json_t *reply = cluster_ask(c, 0, "pause");
 		assert_true(ok(reply));
 		assert_int_equal(json_integer_value(json_object_get(reply, "pauses")), i);
-		assert_true(ok(cluster_ask(c, 0, "resume")));
+		cluster_expect_ok(c, 0, "resume");
 		await_progress(c);
 	}
 	cluster_destroy(c);
@@ -103,8 +103,8 @@ static void a_node_alone_pauses_too(void **state)
 {
 	struct cluster *c = start_chatter(1);
 
-	assert_true(ok(cluster_ask(c, 0, "pause")));
-	assert_true(ok(cluster_ask(c, 0, "resume")));
+	cluster_expect_ok(c, 0, "pause");
+	cluster_expect_ok(c, 0, "resume");
 	await_progress(c);
 	cluster_destroy(c);
 }
@@ -116,10 +116,10 @@ static void what_makes_no_sense_is_refused(void **state)
 	assert_false(ok(cluster_ask(c, 0, "resume")));
 	assert_false(ok(cluster_ask(c, 1, "pause")));
 	assert_false(ok(cluster_ask(c, 1, "resume")));
-	assert_true(ok(cluster_ask(c, 0, "pause")));
+	cluster_expect_ok(c, 0, "pause");
 	assert_false(ok(cluster_ask(c, 0, "pause")));
 	assert_false(ok(cluster_ask(c, 1, "resume")));
-	assert_true(ok(cluster_ask(c, 0, "resume")));
+	cluster_expect_ok(c, 0, "resume");
 	await_progress(c);
 	cluster_destroy(c);
 }
@@ -131,8 +131,8 @@ static void a_paused_guest_can_be_stopped(void **state)
 	for (unsigned node = 0; node < 2; node++) {
 		struct cluster *c = start_chatter(2);
 
-		assert_true(ok(cluster_ask(c, 0, "pause")));
-		assert_true(ok(cluster_ask(c, node, "stop")));
+		cluster_expect_ok(c, 0, "pause");
+		cluster_expect_ok(c, node, "stop");
 		cluster_expect_end(c, 0, "asked", "asked to stop");
 		cluster_expect_end(c, 1, "asked", "asked to stop");
 		cluster_destroy(c);
