@@ -129,13 +129,15 @@ def four_hosts_see_writes_in_one_order(world):
 
 
 def a_cluster_file_gives_each_host_its_size(world):
-    """Nodes of different memory, CPUs and distances, under another kernel than the other tests."""
+    """Nodes of different memory, CPU models, numbers of CPUs and distances, under another kernel
+    than the other tests."""
     cluster = world.path / "mixed.yaml"
     cluster.write_text("cluster: {name: mixed}\nplacement: lab\nnodes:\n"
                        "  - {name: small, memory: 192M, vcpus: 1}\n"
                        "  - {name: large, memory: 320M, vcpus: 2}\n"
                        "numa: {distances: [[10, 31], [40, 10]]}\n"
-                       "pager: {hold_us: 8000, spin_us: 0}\nlab: {slow_motion: 10}\n",
+                       "pager: {hold_us: 8000, spin_us: 0}\n"
+                       "lab: {slow_motion: 10, unlike_cpus: 1}\n",
                        encoding="ascii")
     status, report = world.run("--cluster", cluster, "--append",
                                f"{SMALL} proof.only=numa,xadd proof.expect_cpus=3 "
