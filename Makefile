@@ -27,14 +27,17 @@ build: ## compile everything into build/
 
 test: build ## all tests, one line each; ARGS="--help" tells how to choose
 	@tools/setup.sh lab test
+	@tools/setup.sh intel || true
 	@tests/run --build $(BUILD) $(ARGS)
 
 test-long: build ## what is too long for every day
 	@tools/setup.sh lab test
+	@tools/setup.sh intel || true
 	@tests/run --build $(BUILD) --class long $(ARGS)
 
 test-repeat: build ## each program TIMES=100 beside a load, then everything ROUNDS=10 times
 	@tools/setup.sh lab test
+	@tools/setup.sh intel || true
 	@tests/run --build $(BUILD) --class plain --repeat $(TIMES) $(ARGS)
 	@for round in $$(seq $(ROUNDS)); do \
 		echo "round $$round of $(ROUNDS)"; tests/run --build $(BUILD) $(ARGS) || exit; done
@@ -58,6 +61,7 @@ run-acpi-gen: build ## the ACPI tables of CLUSTER=FILE.yaml into OUT=DIR
 
 integration-test: build ## only the tests that start emulated hosts and guests
 	@tools/setup.sh lab test
+	@tools/setup.sh intel || true
 	@tests/run --build $(BUILD) --only lab --only system $(ARGS)
 
 explore: build ## the protocol core's states for longer than the tests do: minutes, up to 2 GiB
@@ -67,7 +71,7 @@ check-kvm: build ## does /dev/kvm here run real 64-bit code?
 	@$(SSIHV) check-kvm
 
 dev-setup: ## install all that building, testing and linting need
-	@tools/setup.sh build lab test lint
+	@tools/setup.sh build lab intel test lint
 
 lint: build ## formatting, both compilers, layering, scripts, manual pages, length of files
 	@tools/setup.sh lint

@@ -165,14 +165,13 @@ def drain(sources, deadline):
     with selectors.DefaultSelector() as selector:
         for source, take in sources.items():
             selector.register(source, selectors.EVENT_READ, take)
-        # The terminal's end of file is the process's end, too, but comes as an error.
-        while len(selector.get_map()) > 1:
+        while selector.get_map():
             left = deadline - time.monotonic()
             if left <= 0:
                 return False
             for key, _ in selector.select(left):
                 data = b""
-                with contextlib.suppress(OSError):
+                with contextlib.suppress(OSError):  # so a terminal tells its end
                     data = os.read(key.fd, 65536)
                 if data:
                     key.data(data)

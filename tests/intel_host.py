@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import shlex
+import signal
 import subprocess
 import sys
 
@@ -14,6 +15,11 @@ import intel  # noqa: E402
 from session import LabError  # noqa: E402
 
 SECTION = "--- section ---"
+
+
+def clean_up_when_told_to_end():
+    """The emulator ends with this process by itself, but its files do not."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 
 
 def why_not():

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Installs what is missing of the packages that tools/packages lists, and says what.
 #
-# Usage: setup.sh GROUP...   (build, lab, test, lint)
+# Usage: setup.sh GROUP...   (build, lab, intel, test, lint)
 #
 # Calls apt-get only when something is missing, with sudo when not root. The group "lab" also makes
 # sure that `apt-get download` can find the kernels that lab/kernels.sh will ask for.

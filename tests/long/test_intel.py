@@ -35,6 +35,7 @@ def two_nodes_are_one_machine():
 
 
 def main():
+    intel_host.clean_up_when_told_to_end()
     reason = intel_host.why_not()
     if reason:
         print(f"1..0 # SKIP {reason}")
