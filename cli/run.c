@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "base/size.h"
+#include "base/text.h"
 #include "cli/cli.h"
 #include "cli/session.h"
 #include "vmm/check_boot.h"
@@ -151,23 +152,37 @@ static int override(char **where, const char *value, bool is_path)
 	return 0;
 }
 
-/* Where the report and the logs will go: a long run must not end with what could be told now. */
+static int check_report(const char *report, struct err *err)
+{
+	_cleanup_free_ char *path = strdup(report);
+	struct stat st;
+
+	if (!path)
+		return err_set(err, -ENOMEM, "out of memory");
+	if (stat(report, &st) == 0 && S_ISDIR(st.st_mode))
+		errno = EISDIR;
+	else if (access(dirname(path), W_OK) == 0)
+		return 0;
+	return err_set(err, -errno, "--report %s: cannot be written: %s", report, strerror(errno));
+}
+
+static int check_logs(const char *dir, struct err *err)
+{
+	_cleanup_free_ char *inside = text_printf("%s/.", dir);
+
+	if (!inside)
+		return err_set(err, -ENOMEM, "out of memory");
+	if ((mkdir(dir, 0777) == 0 || errno == EEXIST) && access(inside, W_OK) == 0)
+		return 0;
+	return err_set(err, -errno, "--keep-logs %s: cannot be written: %s", dir, strerror(errno));
+}
+
+/* Where report and logs will go: a long run must not end with what could be told now. */
 static int check_outputs(const struct run_options *opts, struct err *err)
 {
-	_cleanup_free_ char *path = opts->report ? strdup(opts->report) : NULL;
+	int r = opts->report ? check_report(opts->report, err) : 0;
 
-	if (opts->report && !path)
-		return err_set(err, -ENOMEM, "out of memory");
-	if (path && access(dirname(path), W_OK) < 0)
-		return err_set(err, -errno, "--report %s: cannot be written: %s", opts->report,
-			       strerror(errno));
-	if (!opts->keep_logs)
-		return 0;
-	if ((mkdir(opts->keep_logs, 0777) < 0 && errno != EEXIST) ||
-	    access(opts->keep_logs, W_OK | X_OK) < 0)
-		return err_set(err, -errno, "--keep-logs %s: cannot be written: %s",
-			       opts->keep_logs, strerror(errno));
-	return 0;
+	return r == 0 && opts->keep_logs ? check_logs(opts->keep_logs, err) : r;
 }
 
 static int make_cluster(const char *const given[OPT_COUNT], struct cluster_config **ret,

@@ -35,7 +35,7 @@ def test_a_guest_that_powers_off(w):
     assert nodes[0]["faults_remote"] == 5 and nodes[0]["remote"]["max_us"] == 2000
     assert (nodes[0]["fault_p50_us"], nodes[0]["fault_p99_us"]) == (985.5, 1400)
     assert re.search(r"^node0 +512 MiB +1 +7 +5 +985.5 +1400.0$", done.err, re.M), done.err
-    assert 0 <= found["boot_seconds"] <= found["total_seconds"] < 30
+    assert 0 <= found["boot_seconds"] <= found["total_seconds"]
     assert list(w.path.glob("report.json*")) == [report]
     w.assert_nothing_runs()
     w.assert_no_directory()
@@ -50,10 +50,12 @@ def test_json_on_standard_output(w):
 def test_outputs_that_cannot_be_written_are_told_first(w):
     done = w.run("run stop=poweroff:off", "--report", "/none/r.json", node1="peers")
     one_line(done, 1, "--report /none/r.json", "No such file")
+    done = w.run("run stop=poweroff:off", "--report", w.path, node1="peers")
+    one_line(done, 1, f"--report {w.path}", "Is a directory")
     done = w.run("run stop=poweroff:off", "--keep-logs", "/none/there", node1="peers")
     one_line(done, 1, "--keep-logs /none/there", "No such file")
     done = w.run("run stop=poweroff:off", "--keep-logs", w.kernel, node1="peers")
-    one_line(done, 1, f"--keep-logs {w.kernel}")
+    one_line(done, 1, f"--keep-logs {w.kernel}", "Not a directory")
     assert not list(w.pids.iterdir()), "a node was started"
     w.assert_no_directory()
 
@@ -139,10 +141,8 @@ def test_the_time_limit(w):
 
 
 def test_nodes_that_do_not_stop_are_killed(w):
-    done = w.run("run deaf", "--timeout", "1", node1="deaf")
-    has(done, 124, "time limit")
+    interrupted(w, signal.SIGINT, "deaf", "deaf")
     assert {path.name for path in w.pids.glob("*.term")} == {"node0.term", "node1.term"}
-    w.assert_nothing_runs()
 
 
 def interrupted(w, number, word, plan="run wait", again=False):
