@@ -230,6 +230,7 @@ static void make_vcpu(struct tiny *t, unsigned index, enum vcpu_start start)
 	const struct vcpu_config cfg = {
 		.kvm = &t->kvm,
 		.clock = &t->clock,
+		.rendezvous = &t->rendezvous,
 		.ram = t->ram,
 		.ops = &ops,
 		.ctx = t,
@@ -273,6 +274,7 @@ static struct tiny *new_rig(void)
 	struct tiny *t = calloc(1, sizeof(*t));
 
 	assert_non_null(t);
+	rendezvous_init(&t->rendezvous, &t->clock);
 	pthread_mutex_init(&t->lock, NULL);
 	pthread_cond_init(&t->changed, NULL);
 	return t;

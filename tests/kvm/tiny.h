@@ -71,6 +71,7 @@ struct tiny_entry {
 struct tiny {
 	struct kvm kvm;
 	struct guest_clock clock;
+	struct rendezvous rendezvous; /* of both vCPUs */
 	struct ram *ram;
 	struct vcpu *vcpu[TINY_VCPUS];
 	uint64_t answer;	/* what a read of a port or of MMIO gives */
