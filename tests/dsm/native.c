@@ -82,6 +82,17 @@ static void readers_never_go_back(void **state)
 	run(cluster(3, 3, mixed_body));
 }
 
+/* Five milliseconds apart: many times what a page takes from one node to the other. */
+static void nobody_learns_of_a_time_before_it_has_come(void **state)
+{
+	struct native_config cfg = cluster(2, 1, clock_body);
+
+	cfg.skew_ns = 5 * NSEC_PER_MSEC;
+	run(cfg);
+	cfg.shards = 3;
+	run(cfg);
+}
+
 static void without_hold_window_or_spin(void **state)
 {
 	struct native_config cfg = cluster(3, 1, mixed_body);
@@ -141,6 +152,7 @@ int main(void)
 		cmocka_unit_test(message_passing_keeps_order),
 		cmocka_unit_test(fenced_stores_are_seen),
 		cmocka_unit_test(readers_never_go_back),
+		cmocka_unit_test(nobody_learns_of_a_time_before_it_has_come),
 		cmocka_unit_test(without_hold_window_or_spin),
 		cmocka_unit_test(a_killed_node_is_named_and_nobody_hangs),
 		cmocka_unit_test(over_a_faulty_network),

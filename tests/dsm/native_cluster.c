@@ -55,6 +55,27 @@ static void on_fatal(void *ctx, int culprit, const char *text)
 		native_die(n, "fatal (node %d): %s", culprit, text);
 }
 
+uint64_t native_clock(const struct native_node *n)
+{
+	return clock_now_ns() + (n->self == 0 ? n->cfg->skew_ns : 0);
+}
+
+static uint64_t on_clock(void *ctx)
+{
+	return native_clock(ctx);
+}
+
+static int on_stamp(void *ctx, uint64_t stamp)
+{
+	struct native_node *n = ctx;
+
+	if (native_clock(n) < stamp)
+		atomic_fetch_add(&n->waits, 1);
+	while (native_clock(n) < stamp)
+		;
+	return 0;
+}
+
 static void connect_all(struct native_node *n)
 {
 	static const char *const name[NATIVE_NODES_MAX] = {"node 0", "node 1", "node 2"};
@@ -89,6 +110,8 @@ static void start_pager(struct native_node *n)
 		.exact = n->cfg->exact,
 		.ram = n->ram,
 		.conn = n->mesh.page,
+		.clock = n->cfg->skew_ns ? on_clock : NULL,
+		.reach = on_stamp,
 		.fatal = on_fatal,
 		.ctx = n,
 	};

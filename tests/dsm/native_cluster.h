@@ -35,7 +35,8 @@ struct native_config {
 	unsigned nodes, shards;
 	uint64_t memory; /* bytes at home on each node */
 	uint64_t hold_ns, spin_ns;
-	bool exact;			       /* see struct pager_config */
+	bool exact;	  /* see struct pager_config */
+	uint64_t skew_ns; /* node 0's clock is ahead of the others' by that; 0: there is none */
 	void (*before)(struct native_node *n); /* memory is there, the pager is not; may be NULL */
 	void (*body)(struct native_node *n);
 	void *ctx;
@@ -53,6 +54,7 @@ struct native_node {
 	struct ram *ram;
 	struct mesh mesh;
 	struct pager *pager;
+	_Atomic uint64_t waits; /* for stamps of peers */
 	/* What the pager's `fatal` said, first call. */
 	_Atomic int fatal_calls, culprit;
 	_Atomic uint64_t fatal_at;
@@ -76,6 +78,9 @@ _Noreturn void native_die(const struct native_node *n, const char *fmt, ...) _pr
 		if (!(cond))                                                                       \
 			native_die((n), #cond ": " __VA_ARGS__);                                   \
 	} while (0)
+
+/** native_clock() - this node's clock, ns. */
+uint64_t native_clock(const struct native_node *n);
 
 /** native_at() - the memory @offset bytes into what is at home on node @home. */
 static inline void *native_at(const struct native_node *n, unsigned home, uint64_t offset)

@@ -23,6 +23,9 @@ void message_passing_body(struct native_node *n);
 void store_buffering_body(struct native_node *n);
 void mixed_body(struct native_node *n);
 
+/* native_clock.c */
+void clock_body(struct native_node *n);
+
 /* native_loss.c */
 void loss_body(struct native_node *n);
 void cut_body(struct native_node *n); /* of two nodes */
