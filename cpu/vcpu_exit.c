@@ -91,10 +91,10 @@ static int read_msr(struct vcpu *v, uint32_t msr, uint64_t *ret)
 }
 
 /* KVM keeps a copy of APIC_BASE: the CPUID bit "APIC" follows its enable bit. */
-static int write_apic_base(struct vcpu *v, uint64_t value, struct lapic_effects *fx)
+static int write_apic_base(struct vcpu *v, uint64_t value)
 {
 	struct kvm_sregs sregs;
-	int r = lapic_apic_base_write(&v->lapic, value, fx);
+	int r = lapic_apic_base_write(&v->lapic, value);
 
 	if (r < 0)
 		return r;
@@ -111,9 +111,9 @@ static int write_msr(struct vcpu *v, uint32_t msr, uint64_t value, struct lapic_
 	if (msr >= MSR_X2APIC_FIRST && msr <= MSR_X2APIC_LAST)
 		return lapic_msr_write(&v->lapic, msr, value, now, fx);
 	if (msr == MSR_APIC_BASE)
-		return write_apic_base(v, value, fx);
+		return write_apic_base(v, value);
 	if (msr == MSR_TSC_DEADLINE) {
-		lapic_tsc_deadline_write(&v->lapic, value, now, fx);
+		lapic_tsc_deadline_write(&v->lapic, value, now);
 		return 0;
 	}
 	/* The TSC is the cluster's: one CPU cannot set its own. */

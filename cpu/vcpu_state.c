@@ -42,11 +42,10 @@ static int set_feature_msrs(const struct vcpu *v, const struct cpu_identity *id)
 /* The APIC as firmware hands it over: enabled, in x2APIC mode. */
 static int start_apic(struct vcpu *v, uint32_t apic_id, bool bsp, unsigned bits)
 {
-	struct lapic_effects fx;
 	int r = lapic_reset(&v->lapic, apic_id, bsp, bits);
 
 	if (r == 0)
-		r = lapic_apic_base_write(&v->lapic, v->lapic.apic_base | LAPIC_BASE_X2APIC, &fx);
+		r = lapic_apic_base_write(&v->lapic, v->lapic.apic_base | LAPIC_BASE_X2APIC);
 	if (r < 0)
 		return r;
 	v->reset_sregs.apic_base = v->lapic.apic_base;

@@ -83,19 +83,6 @@ int lapic_load(struct lapic *l, const struct lapic *from)
 	return 0;
 }
 
-struct irq_identity lapic_identity(const struct lapic *l)
-{
-	struct irq_identity identity = {.apic_id = l->id, .ldr = (uint8_t)(l->ldr >> 24)};
-
-	if (!lapic_enabled(l))
-		identity.format = IRQ_FORMAT_NONE;
-	else if (lapic_x2apic(l))
-		identity.format = IRQ_FORMAT_X2APIC;
-	else
-		identity.format = l->dfr >> 28 == 15 ? IRQ_FORMAT_FLAT : IRQ_FORMAT_CLUSTER;
-	return identity;
-}
-
 /* Figure 10-27: the only way out of x2APIC mode is to disable, the only way in is from xAPIC. */
 static bool transition_allowed(uint64_t from, uint64_t to)
 {
@@ -111,20 +98,16 @@ static bool transition_allowed(uint64_t from, uint64_t to)
 	}
 }
 
-int lapic_apic_base_write(struct lapic *l, uint64_t value, struct lapic_effects *fx)
+int lapic_apic_base_write(struct lapic *l, uint64_t value)
 {
 	const uint64_t modes = LAPIC_BASE_ENABLE | LAPIC_BASE_X2APIC;
 	uint64_t from = l->apic_base & modes, to = value & modes;
 
-	*fx = (struct lapic_effects){0};
 	if ((value & l->base_reserved) || !transition_allowed(from, to))
 		return -EINVAL;
 	l->apic_base = value;
-	if (from != to && !to) {
+	if (from != to && !to)
 		reset_registers(l);
-		fx->timer = true;
-	}
-	fx->identity = from != to;
 	return 0;
 }
 

@@ -63,16 +63,12 @@ struct lapic_clock {
  * struct lapic_effects - what the caller must do after an access; each call overwrites it
  * @send:       route @message, the vCPU of this APIC being the sender
  * @eoi:        broadcast the EOI of @eoi_vector to the I/O APIC
- * @timer:      the next deadline may have changed: ask lapic_timer_next() again
- * @identity:   lapic_identity() changed: tell everyone who routes
  *
  * Besides, any access may change what lapic_pending() returns.
  */
 struct lapic_effects {
 	bool send;
 	bool eoi;
-	bool timer;
-	bool identity;
 	uint8_t eoi_vector;
 	struct irq_message message;
 };
@@ -114,7 +110,7 @@ int lapic_reset(struct lapic *l, uint32_t apic_id, bool bsp, unsigned phys_bits)
 /**
  * lapic_init_signal() - state after an INIT (10.4.7.3, 10.12.5.1): keeps the id and APIC_BASE
  *
- * The timer is disarmed and lapic_identity() may have changed.
+ * The timer is disarmed.
  */
 void lapic_init_signal(struct lapic *l);
 
@@ -129,9 +125,6 @@ void lapic_init_signal(struct lapic *l);
  */
 int lapic_load(struct lapic *l, const struct lapic *from);
 
-/** lapic_identity() - how messages address this APIC now; see irq/route.h. */
-struct irq_identity lapic_identity(const struct lapic *l);
-
 /**
  * lapic_apic_base_write() - WRMSR to IA32_APIC_BASE (10.12.5)
  *
@@ -141,7 +134,7 @@ struct irq_identity lapic_identity(const struct lapic *l);
  * Return: 0; -EINVAL (#GP) for a reserved bit, for "x2APIC without enable", for x2APIC to xAPIC
  * and for disabled to x2APIC.
  */
-int lapic_apic_base_write(struct lapic *l, uint64_t value, struct lapic_effects *fx);
+int lapic_apic_base_write(struct lapic *l, uint64_t value);
 
 /**
  * lapic_msr_read() - RDMSR of 800H..83FH (table 10-6)
@@ -183,8 +176,7 @@ void lapic_mmio_write(struct lapic *l, uint32_t offset, unsigned size, uint32_t 
 uint64_t lapic_tsc_deadline_read(const struct lapic *l);
 
 /** lapic_tsc_deadline_write() - WRMSR; 0 disarms; ignored when the LVT is in another mode. */
-void lapic_tsc_deadline_write(struct lapic *l, uint64_t tsc, struct lapic_clock now,
-			      struct lapic_effects *fx);
+void lapic_tsc_deadline_write(struct lapic *l, uint64_t tsc, struct lapic_clock now);
 
 /** lapic_cr8_read() - the task-priority class, 0..15 (10.8.6.1). */
 static inline uint64_t lapic_cr8_read(const struct lapic *l)

@@ -172,28 +172,23 @@ static void send_ipi(struct lapic *l, struct lapic_effects *fx)
 	};
 }
 
-static void write_svr(struct lapic *l, uint32_t value, struct lapic_effects *fx)
+static void write_svr(struct lapic *l, uint32_t value)
 {
 	l->svr = value;
 	if (value & SVR_ENABLE)
 		return;
 	for (unsigned i = 0; i < LAPIC_LVT_COUNT; i++)
 		l->lvt[i] |= LVT_MASKED;
-	fx->timer = true;
 }
 
-static void write_lvt(struct lapic *l, enum lapic_lvt entry, uint32_t value,
-		      struct lapic_effects *fx)
+static void write_lvt(struct lapic *l, enum lapic_lvt entry, uint32_t value)
 {
 	uint32_t old = l->lvt[entry];
 
 	/* A software-disabled APIC keeps its LVT masked (10.4.7.2). */
 	l->lvt[entry] = value | (l->svr & SVR_ENABLE ? 0 : LVT_MASKED);
-	if (entry != LAPIC_LVT_TIMER)
-		return;
-	if ((old ^ value) & LVT_TIMER_MODE)
+	if (entry == LAPIC_LVT_TIMER && ((old ^ value) & LVT_TIMER_MODE))
 		lapic_timer_disarm(l);
-	fx->timer = true;
 }
 
 /* @value has passed its rule: only writable bits are set. */
@@ -210,15 +205,13 @@ static void write_register(struct lapic *l, unsigned reg, uint32_t value, struct
 		lapic_eoi(l, fx);
 		break;
 	case REG_LDR:
-		fx->identity = l->ldr != value;
 		l->ldr = value;
 		break;
 	case REG_DFR:
-		fx->identity = l->dfr >> 28 != value >> 28;
 		l->dfr = value | 0x0fffffff;
 		break;
 	case REG_SVR:
-		write_svr(l, value, fx);
+		write_svr(l, value);
 		break;
 	case REG_ESR:
 		l->esr = l->esr_pending;
@@ -232,15 +225,13 @@ static void write_register(struct lapic *l, unsigned reg, uint32_t value, struct
 		l->icr = (uint64_t)value << 32 | (uint32_t)l->icr;
 		break;
 	case REG_LVT ... REG_LVT_LAST:
-		write_lvt(l, reg - REG_LVT, value, fx);
+		write_lvt(l, reg - REG_LVT, value);
 		break;
 	case REG_TIMER_INITIAL:
 		lapic_timer_set_initial(l, value, now.ns);
-		fx->timer = true;
 		break;
 	case REG_TIMER_DIVIDE:
 		lapic_timer_set_divide(l, value, now.ns);
-		fx->timer = true;
 		break;
 	case REG_SELF_IPI:
 		self_ipi(l, (uint8_t)value);

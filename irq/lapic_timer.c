@@ -75,15 +75,12 @@ uint64_t lapic_tsc_deadline_read(const struct lapic *l)
 	return l->tsc_deadline;
 }
 
-void lapic_tsc_deadline_write(struct lapic *l, uint64_t tsc, struct lapic_clock now,
-			      struct lapic_effects *fx)
+void lapic_tsc_deadline_write(struct lapic *l, uint64_t tsc, struct lapic_clock now)
 {
-	*fx = (struct lapic_effects){0};
 	if (mode(l) != TIMER_DEADLINE)
 		return;
 	lapic_timer_expire(l, now);
 	l->tsc_deadline = tsc;
-	fx->timer = true;
 }
 
 enum lapic_deadline lapic_timer_next(const struct lapic *l, uint64_t *ret)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The interrupt message: what a local APIC's ICR, an I/O APIC pin or an MSI write puts on the bus,
- * and how a vCPU's local APIC is addressed by one. Plain data of one process; wire/ has its own
+ * The interrupt message: what a local APIC's ICR, an I/O APIC pin or an MSI write puts on the bus.
+ * Plain data of one process; wire/ has its own
  * encoding.
  */
 #ifndef SSIHV_IRQ_MESSAGE_H
@@ -48,26 +48,6 @@ struct irq_message {
 	uint8_t shorthand;
 	bool logical;
 	bool level;
-};
-
-/* How a local APIC matches logical destinations. */
-enum irq_format {
-	IRQ_FORMAT_NONE,    /* globally disabled: nothing reaches it */
-	IRQ_FORMAT_FLAT,    /* xAPIC, DFR flat model */
-	IRQ_FORMAT_CLUSTER, /* xAPIC, DFR cluster model */
-	IRQ_FORMAT_X2APIC,  /* logical id derived from the APIC id */
-};
-
-/**
- * struct irq_identity - the address of one vCPU's local APIC
- * @apic_id: x2APIC id; below 255 for a vCPU that is to be reached in xAPIC mode
- * @format:  enum irq_format
- * @ldr:     LDR bits 31:24, used by the two xAPIC formats
- */
-struct irq_identity {
-	uint32_t apic_id;
-	uint8_t format;
-	uint8_t ldr;
 };
 
 #endif

@@ -23,29 +23,17 @@ int route_set_next(const struct route_set *set, unsigned from)
 	return -1;
 }
 
-/* SDM vol 3, 10.6.2.2 (xAPIC) and 10.12.10 (x2APIC). */
-static bool matches_logical(const struct irq_identity *cpu, uint32_t dest)
+/* SDM vol 3, 10.12.10. */
+static bool matches_logical(uint32_t id, uint32_t dest)
 {
-	switch (cpu->format) {
-	case IRQ_FORMAT_FLAT:
-		return dest < 256 && (cpu->ldr & dest);
-	case IRQ_FORMAT_CLUSTER:
-		return dest < 256 && cpu->ldr >> 4 == dest >> 4 && (cpu->ldr & dest & 15);
-	case IRQ_FORMAT_X2APIC:
-		return (cpu->apic_id >> 4 & 0xffff) == dest >> 16 &&
-		       (dest >> (cpu->apic_id & 15) & 1);
-	default:
-		return false;
-	}
+	return (id >> 4 & 0xffff) == dest >> 16 && (dest >> (id & 15) & 1);
 }
 
-static bool matches(const struct irq_message *m, const struct irq_identity *cpu)
+static bool matches(const struct irq_message *m, uint32_t id)
 {
-	if (cpu->format == IRQ_FORMAT_NONE)
-		return false;
 	if (m->shorthand != IRQ_TO_DEST || m->dest == IRQ_BROADCAST)
 		return true;
-	return m->logical ? matches_logical(cpu, m->dest) : cpu->apic_id == m->dest;
+	return m->logical ? matches_logical(id, m->dest) : id == m->dest;
 }
 
 static int keep_one(struct route_set *set, unsigned matched, uint8_t vector)
@@ -59,12 +47,12 @@ static int keep_one(struct route_set *set, unsigned matched, uint8_t vector)
 	return 1;
 }
 
-int route_message(const struct irq_message *m, uint32_t sender, const struct irq_identity *cpus,
-		  unsigned count, struct route_set *ret)
+int route_message(const struct irq_message *m, uint32_t sender, const uint32_t *ids, unsigned count,
+		  struct route_set *ret)
 {
 	unsigned matched = 0, first = 0, last = count;
 	bool unicast = m->shorthand == IRQ_TO_DEST && !m->logical && m->dest < count &&
-		       cpus[m->dest].apic_id == m->dest;
+		       ids[m->dest] == m->dest;
 
 	if (count > MAX_VCPUS || m->shorthand > IRQ_TO_OTHERS)
 		return -EINVAL;
@@ -79,7 +67,7 @@ int route_message(const struct irq_message *m, uint32_t sender, const struct irq
 	}
 	*ret = (struct route_set){0};
 	for (unsigned i = first; i < last; i++) {
-		if (!matches(m, &cpus[i]) || (m->shorthand == IRQ_TO_OTHERS && i == sender))
+		if (!matches(m, ids[i]) || (m->shorthand == IRQ_TO_OTHERS && i == sender))
 			continue;
 		add(ret, i);
 		matched++;

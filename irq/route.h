@@ -3,9 +3,11 @@
  * Who receives an interrupt message: pure destination matching for IPIs, I/O APIC and MSI.
  *
  * Supported: physical ids of 32 bits; logical destinations in x2APIC form (cluster = id >> 4, bit =
- * id & 15) and in xAPIC flat and cluster form, each vCPU by its own format; broadcast; the four
- * shorthands; lowest priority. The table has one struct irq_identity a vCPU of the whole cluster,
- * in vCPU order; every node keeps a copy and routes for itself.
+ * id & 15); broadcast; the four shorthands; lowest priority. The table has the APIC id of each vCPU
+ * of the whole cluster, in vCPU order; every node keeps a copy and routes for itself.
+ *
+ * LIMIT. Every APIC counts as enabled and in x2APIC mode, as firmware hands it over: a guest that
+ * turns one back to xAPIC mode reaches it by its physical id only.
  *
  * Lowest priority: the processors' priorities are not known across hosts, so among the n matching
  * vCPUs the one at (vector mod n) is taken. The choice is the same on every node and spreads
@@ -38,14 +40,14 @@ int route_set_next(const struct route_set *set, unsigned from);
  * route_message() - the vCPUs that @m is for
  * @m:      message; a lowest-priority one or a single match yields one vCPU
  * @sender: vCPU index of the sender, or ROUTE_DEVICE
- * @cpus:   table of @count identities, at most MAX_VCPUS
- * @ret:    the targets; vCPUs whose local APIC is globally disabled are never among them
+ * @ids:    the APIC ids of @count vCPUs, at most MAX_VCPUS
+ * @ret:    the targets
  *
  * Return: the number of targets, 0 if nobody matches; -EINVAL for a table that is too long, an
  * unknown shorthand, or a shorthand without a sender in the table. @ret is set unless negative.
  */
-int route_message(const struct irq_message *m, uint32_t sender, const struct irq_identity *cpus,
-		  unsigned count, struct route_set *ret);
+int route_message(const struct irq_message *m, uint32_t sender, const uint32_t *ids, unsigned count,
+		  struct route_set *ret);
 
 /**
  * route_widen_dest() - a 32-bit destination from the fields of an MSI or a redirection entry

@@ -8,13 +8,8 @@ void interrupts_init(struct interrupts *irq, unsigned self, const struct topolog
 	irq->topology = topology;
 	irq->links = links;
 	irq->vcpus = vcpus;
-	for (unsigned i = 0; i < topology->vcpus; i++) {
-		irq->identity[i] = (struct irq_identity){
-			.apic_id = topology->apic_id[i],
-			.format = IRQ_FORMAT_X2APIC,
-		};
+	for (unsigned i = 0; i < topology->vcpus; i++)
 		place_start(&irq->at[i], together ? 0 : topology->node[i]);
-	}
 }
 
 static void deliver(struct vcpu *v, const struct wire_ipi *ipi)
@@ -109,7 +104,7 @@ bool interrupts_send(struct interrupts *irq, uint32_t sender, const struct irq_m
 	bool remote = false;
 
 	/* A message to nobody vanishes, as on the bus. */
-	if (route_message(m, sender, irq->identity, irq->topology->vcpus, &set) <= 0)
+	if (route_message(m, sender, irq->topology->apic_id, irq->topology->vcpus, &set) <= 0)
 		return false;
 	if (m->mode == IRQ_LOWEST)
 		ipi.mode = IRQ_FIXED;

@@ -2,16 +2,13 @@
 /*
  * Carries interrupt messages to vCPUs, here or on another node.
  *
- * Every node has the whole cluster's table of APIC identities and routes for itself: targets that
+ * Every node has the whole cluster's table of APIC ids and routes for itself: targets that
  * are here get the vector in their inbox, those on another node travel as one WIRE_IPI a node.
  *
  * WHERE a vCPU is may change at any time (vmm/moving.h). Who sends goes by its own belief; what
  * reaches a node that is not the place any more is passed on from there (irq/place.h).
  *
- * LIMIT. The table is fixed at start: every APIC is in x2APIC mode, as firmware hands it over. A
- * guest that turns a vCPU back to xAPIC mode reaches it by its physical id only.
- *
- * Threads: any; the table of identities is constant, places are atomic.
+ * Threads: any; the table of ids is constant, places are atomic.
  */
 #ifndef SSIHV_VMM_INTERRUPTS_H
 #define SSIHV_VMM_INTERRUPTS_H
@@ -27,7 +24,6 @@ struct interrupts {
 	const struct topology *topology;
 	struct link *links;	   /* by node */
 	struct vcpu *const *vcpus; /* by index in the cluster; NULL: never here */
-	struct irq_identity identity[MAX_VCPUS];
 	struct place at[MAX_VCPUS];
 	_Atomic uint64_t sent_remote; /* IPIs that left this node */
 };

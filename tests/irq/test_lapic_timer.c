@@ -37,7 +37,7 @@ static void one_shot_fires_once(void **state)
 	struct lapic l = timer(0);
 
 	assert_next(&l, LAPIC_DEADLINE_NONE, 0);
-	assert_true(wrmsr_at(&l, MSR_TIMER_INITIAL, 1000, ns(50)).timer);
+	wrmsr_at(&l, MSR_TIMER_INITIAL, 1000, ns(50));
 	assert_next(&l, LAPIC_DEADLINE_NS, 1050);
 	assert_int_equal(rdmsr_at(&l, MSR_TIMER_CURRENT, ns(350)), 700);
 	assert_false(lapic_timer_expire(&l, ns(1049)));
@@ -141,10 +141,8 @@ static void due_interrupt_survives_rearming(void **state)
 static void deadline_fires_and_clears_itself(void **state)
 {
 	struct lapic l = timer(LVT_DEADLINE);
-	struct lapic_effects fx;
 
-	lapic_tsc_deadline_write(&l, 5000, tsc(100), &fx);
-	assert_true(fx.timer);
+	lapic_tsc_deadline_write(&l, 5000, tsc(100));
 	assert_int_equal(lapic_tsc_deadline_read(&l), 5000);
 	assert_next(&l, LAPIC_DEADLINE_TSC, 5000);
 	assert_false(lapic_timer_expire(&l, tsc(4999)));
@@ -157,11 +155,9 @@ static void deadline_fires_and_clears_itself(void **state)
 static void deadline_zero_disarms(void **state)
 {
 	struct lapic l = timer(LVT_DEADLINE);
-	struct lapic_effects fx;
 
-	lapic_tsc_deadline_write(&l, 5000, tsc(100), &fx);
-	lapic_tsc_deadline_write(&l, 0, tsc(200), &fx);
-	assert_true(fx.timer);
+	lapic_tsc_deadline_write(&l, 5000, tsc(100));
+	lapic_tsc_deadline_write(&l, 0, tsc(200));
 	assert_next(&l, LAPIC_DEADLINE_NONE, 0);
 	assert_false(lapic_timer_expire(&l, tsc(9000)));
 }
@@ -169,9 +165,8 @@ static void deadline_zero_disarms(void **state)
 static void deadline_in_the_past_is_due_at_once(void **state)
 {
 	struct lapic l = timer(LVT_DEADLINE);
-	struct lapic_effects fx;
 
-	lapic_tsc_deadline_write(&l, 50, tsc(100), &fx);
+	lapic_tsc_deadline_write(&l, 50, tsc(100));
 	assert_next(&l, LAPIC_DEADLINE_TSC, 50);
 	assert_true(lapic_timer_expire(&l, tsc(100)));
 }
@@ -179,14 +174,13 @@ static void deadline_in_the_past_is_due_at_once(void **state)
 static void deadline_mode_ignores_the_counter_and_vice_versa(void **state)
 {
 	struct lapic l = timer(LVT_DEADLINE);
-	struct lapic_effects fx;
 
 	wrmsr(&l, MSR_TIMER_INITIAL, 1000);
 	assert_int_equal(rdmsr(&l, MSR_TIMER_INITIAL), 0);
 	assert_int_equal(rdmsr(&l, MSR_TIMER_CURRENT), 0);
 	assert_next(&l, LAPIC_DEADLINE_NONE, 0);
 	l = timer(0);
-	lapic_tsc_deadline_write(&l, 5000, tsc(100), &fx);
+	lapic_tsc_deadline_write(&l, 5000, tsc(100));
 	assert_int_equal(lapic_tsc_deadline_read(&l), 0);
 	assert_next(&l, LAPIC_DEADLINE_NONE, 0);
 }
@@ -194,13 +188,12 @@ static void deadline_mode_ignores_the_counter_and_vice_versa(void **state)
 static void change_of_mode_disarms(void **state)
 {
 	struct lapic l = timer(LVT_DEADLINE);
-	struct lapic_effects fx;
 
-	lapic_tsc_deadline_write(&l, 5000, tsc(100), &fx);
+	lapic_tsc_deadline_write(&l, 5000, tsc(100));
 	wrmsr(&l, MSR_LVT_TIMER, VECTOR);
 	assert_int_equal(lapic_tsc_deadline_read(&l), 0);
 	wrmsr(&l, MSR_TIMER_INITIAL, 1000);
-	assert_true(wrmsr(&l, MSR_LVT_TIMER, LVT_PERIODIC | VECTOR).timer);
+	wrmsr(&l, MSR_LVT_TIMER, LVT_PERIODIC | VECTOR);
 	assert_next(&l, LAPIC_DEADLINE_NONE, 0);
 	assert_int_equal(rdmsr(&l, MSR_TIMER_CURRENT), 0);
 }

@@ -250,8 +250,8 @@ static void send_part(struct world *w, unsigned from, unsigned to, uint64_t inde
 static void send_place(struct world *w, unsigned from, unsigned to, enum wire_type type,
 		       uint64_t index, struct wire_place place)
 {
-	link_send(&w->node[from].link[to], (struct wire_hdr){.type = (uint8_t)type, .addr = index}, &place,
-		  sizeof(place));
+	link_send(&w->node[from].link[to], (struct wire_hdr){.type = (uint8_t)type, .addr = index},
+		  &place, sizeof(place));
 }
 
 static void a_wrong_state_is_refused(void **state)
