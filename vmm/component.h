@@ -11,7 +11,7 @@
  * component, since one of another node may wait for the main thread.
  *
  * To save and load a node's parts is no operation here yet: nothing stores what they would give.
- * The parts have it: vcpu_save() (cpu/), platform_save() (vmm/platform.h).
+ * The parts have it: vcpu_save() (cpu/vcpu_image.h), platform_save() (vmm/platform_image.h).
  *
  * Threads: the main thread.
  */

@@ -5,7 +5,7 @@
 #include <sys/eventfd.h>
 
 #include "dev/ports.h"
-#include "vmm/platform.h"
+#include "vmm/platform_image.h"
 
 struct rig {
 	struct platform p;
@@ -148,6 +148,104 @@ static void every_node_knows_who_answers(void **state)
 	assert_int_equal(where(r, UINT64_MAX, 8, true), PLATFORM_NOWHERE);
 }
 
+/* ---- save and load ---- */
+
+static uint32_t in(struct rig *r, uint16_t port, unsigned size, uint64_t now)
+{
+	uint32_t value = 0;
+	struct vcpu_io io = {.addr = port, .count = 1, .size = (uint8_t)size, .data = &value};
+
+	platform_access(&r->p, &io, now);
+	return value;
+}
+
+static void mmio_out(struct rig *r, uint64_t addr, uint32_t value)
+{
+	struct vcpu_io io = {
+		.addr = addr, .count = 1, .size = 4, .write = true, .mmio = true, .data = &value};
+
+	platform_access(&r->p, &io, 0);
+}
+
+static uint32_t mmio_in(struct rig *r, uint64_t addr)
+{
+	uint32_t value = 0;
+	struct vcpu_io io = {.addr = addr, .count = 1, .size = 4, .mmio = true, .data = &value};
+
+	platform_access(&r->p, &io, 0);
+	return value;
+}
+
+/* Each device in a state that no reset leaves, some in the middle of something. */
+static void use_all(struct rig *r)
+{
+	out(r, SERIAL_PORT + 3, 1, 0x83); /* the divisor is open */
+	out(r, SERIAL_PORT, 1, 0x0c);
+	out(r, SERIAL_PORT + 3, 1, 3);
+	out(r, SERIAL_PORT + 2, 1, 1); /* FIFO on */
+	out(r, SERIAL_PORT + 7, 1, 0x5a);
+	assert_int_equal(platform_input(&r->p, "xyz", 3), 3);
+	out(r, RTC_PORT, 1, 0x40);
+	out(r, RTC_PORT + 1, 1, 0x77);
+	out(r, PIT_PORT + 3, 1, 0x34); /* channel 0, low then high byte */
+	out(r, PIT_PORT, 1, 0x9c);
+	out(r, PIT_PORT, 1, 0x2e);
+	out(r, PIT_PORT + 3, 1, 0); /* latched, and one of its two bytes read */
+	in(r, PIT_PORT, 1, 1000000);
+	out(r, ACPI_PM1_EVT_PORT + 2, 2, 0x100);
+	out(r, ACPI_PM1_CNT_PORT, 2, 0x0400);
+	mmio_out(r, IOAPIC_BASE, 0x1a);
+	mmio_out(r, IOAPIC_BASE + 0x10, 0x18031); /* masked */
+}
+
+/* What a guest sees of the devices from there on, in the order that it looks. */
+static void look(struct rig *r, uint32_t seen[16])
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < 3; i++)
+		seen[n++] = in(r, SERIAL_PORT, 1, 0);
+	seen[n++] = in(r, SERIAL_PORT + 5, 1, 0);
+	seen[n++] = in(r, SERIAL_PORT + 7, 1, 0);
+	seen[n++] = in(r, RTC_PORT + 1, 1, 2 * NSEC_PER_SEC);
+	seen[n++] = in(r, PIT_PORT, 1, 1000000);
+	seen[n++] = in(r, PIT_PORT, 1, 2000000);
+	seen[n++] = in(r, PIT_PORT, 1, 2000000);
+	seen[n++] = in(r, ACPI_PM1_EVT_PORT + 2, 2, 0);
+	seen[n++] = in(r, ACPI_PM1_CNT_PORT, 2, 0);
+	seen[n++] = mmio_in(r, IOAPIC_BASE);
+	seen[n++] = mmio_in(r, IOAPIC_BASE + 0x10);
+	while (n < 16)
+		seen[n++] = 0;
+}
+
+static void devices_go_on_as_they_were_saved(void **state)
+{
+	struct rig *r = *state, *other, *fresh;
+	uint32_t before[16], after[16], never[16];
+	struct platform_image image;
+
+	use_all(r);
+	platform_save(&r->p, &image);
+	look(r, before);
+	assert_int_equal(set_up((void **)&other), 0);
+	platform_load(&other->p, &image);
+	look(other, after);
+	assert_memory_equal(before, after, sizeof(before));
+	assert_int_equal(set_up((void **)&fresh), 0);
+	look(fresh, never);
+	assert_memory_not_equal(before, never, sizeof(before));
+	/* They belong to the node where they are now. */
+	out(other, ACPI_PM1_CNT_PORT, 2, 1u << 13 | ACPI_SLP_TYP_S5 << 10);
+	assert_int_equal(other->power, 1);
+	assert_int_equal(r->power, 0);
+	out(other, SERIAL_PORT, 1, 'p');
+	assert_int_equal(other->p.printed.len, 1);
+	assert_int_equal(r->p.printed.len, 0);
+	tear_down((void **)&other);
+	tear_down((void **)&fresh);
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -157,6 +255,7 @@ int main(void)
 		CASE(a_full_buffer_moves_nothing),
 		CASE(the_guest_powers_off_and_resets),
 		CASE(every_node_knows_who_answers),
+		CASE(devices_go_on_as_they_were_saved),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
