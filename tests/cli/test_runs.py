@@ -11,11 +11,12 @@ import pathlib
 import pty
 import re
 import select
+import shutil
 import signal
 import subprocess
 import time
 
-from world import FAKE, SSIHV, has, main, one_line, read_until, until_nothing_runs
+from world import FAKE, HERE, SSIHV, has, main, one_line, read_until, until_nothing_runs
 
 
 def test_a_guest_that_powers_off(w):
@@ -374,6 +375,65 @@ def test_a_node_over_ssh_ends_with_its_connection(w):
     end = time.monotonic() + 30
     while list(w.runtime.iterdir()) and time.monotonic() < end:
         time.sleep(0.02)
+    w.assert_no_directory()
+
+
+def in_a_lab(w, plan, *args, **env):
+    """Command and environment of a run on emulated hosts, whose lab.py is a stand-in."""
+    place = w.path / "tree"
+    for folder in ("build/cli", "lab"):
+        (place / folder).mkdir(parents=True, exist_ok=True)
+    # The program looks for the lab from where it lies itself.
+    shutil.copy(SSIHV, place / "build/cli/ssihv")
+    shutil.copy(HERE / "fake_lab.py", place / "lab/lab.py")
+    argv, _ = w.fake(plan, "--slow", 3, *args)
+    argv[argv.index("--local")] = "--lab"
+    return [str(place / "build/cli/ssihv"), *map(str, argv)], dict(w.env, **env)
+
+
+def lab_calls(w):
+    return [json.loads(line) for line in (w.pids / "lab").read_text(encoding="ascii").splitlines()]
+
+
+def test_nodes_on_emulated_hosts(w):
+    argv, env = in_a_lab(w, "run files stop=poweroff:off", "-o", "json", "-v",
+                         "--vcpus-per-node", 2, FAKE_PLAN_node1="peers")
+    done = subprocess.run(argv, env=env, stdin=subprocess.DEVNULL, capture_output=True,
+                          timeout=60, check=False)
+    err = done.stderr.decode()
+    assert done.returncode == 0 and "lab: host 0 is up" in err, err
+    kernel, report = done.stdout.decode().splitlines()
+    assert kernel == "kernel=a kernel"
+    found = json.loads(report)
+    assert (found["placement"], found["slow_motion"]) == ("lab", 3), found
+    assert [node["address"] for node in found["nodes"]] == ["10.77.0.1:50051", "10.77.0.2:50051"]
+    up, down = lab_calls(w)
+    options = dict(zip(up[2::2], up[3::2]))
+    assert up[:2] == ["up", "2"] and down[0] == "down", (up, down)
+    assert (options["--memory"], options["--smp"], options["--slow"]) == ("1472M", "3", "3"), up
+    assert options["--dir"] == down[2] == options["--share"] + "/lab", (up, down)
+    w.assert_no_directory()
+
+
+def test_a_lab_that_does_not_start(w):
+    argv, env = in_a_lab(w, "run", FAKE_LAB="fail")
+    done = subprocess.run(argv, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                          timeout=60, check=False)
+    lines = done.stderr.splitlines()
+    assert done.returncode == 1 and len(lines) == 2, lines
+    assert lines[0] == "ssihv: the lab did not start: no emulator?[2J", lines
+    assert [call[0] for call in lab_calls(w)] == ["up", "down"]
+
+
+def test_ctrl_c_while_the_lab_starts(w):
+    argv, env = in_a_lab(w, "run", "-v", FAKE_LAB="hang")
+    with subprocess.Popen(argv, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                          stderr=subprocess.PIPE) as run:
+        read_until(run.stderr, "host 0 is up")
+        run.send_signal(signal.SIGINT)
+        assert "ended by Ctrl-C" in run.communicate(timeout=60)[1].decode()
+    assert run.returncode == 130 and not list(w.pids.glob("node*"))
+    assert [call[0] for call in lab_calls(w)] == ["up", "down"]
     w.assert_no_directory()
 
 
