@@ -38,24 +38,46 @@ static unsigned fill(struct node *n, struct pollfd *fds)
 	return count;
 }
 
+/* Connections that hold what no event will tell, see conn_arm(); as bits by peer. */
+struct armed {
+	uint64_t control, event;
+};
+
+static struct armed arm(const struct node *n)
+{
+	struct armed here = {0};
+
+	for (unsigned i = 0; i < n->nodes; i++) {
+		if (i == n->self || n->lost >> i & 1)
+			continue;
+		here.control |= (uint64_t)(conn_arm(n->mesh.control[i]) > 0) << i;
+		here.event |= (uint64_t)(conn_arm(n->mesh.event[i]) > 0) << i;
+	}
+	return here;
+}
+
 int control_step(struct node *n, int timeout_ms)
 {
 	struct pollfd fds[POLL_MAX];
 	unsigned count = fill(n, fds);
+	struct armed here = arm(n);
 	uint64_t token;
 
 	/* Typed bytes wait for the guest to read, of which nobody tells: look again soon. */
 	timeout_ms = MIN(timeout_ms, clock_sync_wait_ms(&n->sync));
+	if (here.control | here.event)
+		timeout_ms = 0;
 	int ready = poll(fds, count, n->typed_len ? MIN(timeout_ms, 5) : timeout_ms);
 	if (ready < 0 && errno != EINTR)
 		return -errno;
-	if (ready > 0) {
+	if (ready > 0 || (here.control | here.event)) {
 		if (fds[0].revents && read(n->wake, &token, sizeof(token)) < 0)
 			token = 0;
 		if (fds[1].revents)
 			commands_read(n, fds[1].revents);
 		for (unsigned i = 0; i < n->nodes; i++) {
-			short control = fds[3 + 2 * i].revents, event = fds[4 + 2 * i].revents;
+			bool control = fds[3 + 2 * i].revents || here.control >> i & 1;
+			bool event = fds[4 + 2 * i].revents || here.event >> i & 1;
 			/* What a thread left in the queue is flushed when it wakes us, too. */
 			if (control || event || (fds[0].revents && fds[4 + 2 * i].fd >= 0))
 				peers_serve(n, i, control, event || fds[0].revents);

@@ -23,11 +23,13 @@
 #include "config/cluster.h"
 
 struct node;
+struct transport;
 
 struct node_options {
 	const struct cluster_config *cfg;
 	unsigned self;
 	uint32_t epoch;
+	const struct transport *transport; /* of its connections; NULL: TCP */
 	/* Node 0 only: */
 	const char *kernel; /* path */
 	const char *initrd; /* path or NULL */

@@ -68,7 +68,8 @@ static int connect_all(struct node *n, int cancel, struct err *err)
 		address[i] = n->cfg->nodes[i].address;
 		name[i] = n->cfg->nodes[i].name;
 	}
-	r = transport_listen(tcp_transport(), address[n->self], NULL, &n->listener, err);
+	r = transport_listen(n->options->transport ?: tcp_transport(), address[n->self], NULL,
+			     &n->listener, err);
 	if (r < 0)
 		return r;
 	mesh.listener = n->listener;
