@@ -331,7 +331,7 @@ static int poll_all(struct shard *s)
 	if (epoll_ctl(s->epoll, EPOLL_CTL_ADD, s->nudge, &ev) < 0)
 		return -errno;
 	ev.data.ptr = s;
-	if (epoll_ctl(s->epoll, EPOLL_CTL_ADD, s->uffd, &ev) < 0)
+	if (s->uffd >= 0 && epoll_ctl(s->epoll, EPOLL_CTL_ADD, s->uffd, &ev) < 0)
 		return -errno;
 	s->taking = true;
 	for (unsigned i = 0; i < s->cfg->nodes; i++) {
@@ -357,7 +357,8 @@ static int shard_init(struct shard *s, struct err *err)
 		.ctx = s,
 		.gpa_end = mem_end(&s->cfg->ram->layout),
 	};
-	int r = uffd_open(&s->uffd, err);
+	/* A node alone shares nothing: it needs no right to a userfaultfd. */
+	int r = s->cfg->nodes > 1 ? uffd_open(&s->uffd, err) : 0;
 
 	if (r < 0)
 		return r;
