@@ -116,7 +116,7 @@ static struct hold *first(const struct list *l)
 
 static struct hold *find(const struct hold_table *t, uint64_t gpa)
 {
-	struct page_node *n = page_hash_find(&t->hash, gpa);
+	struct page_link *n = page_hash_find(&t->hash, gpa);
 
 	return n ? container_of(n, struct hold, node) : NULL;
 }

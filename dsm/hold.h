@@ -46,7 +46,7 @@
 
 /* A page that was mapped not long ago. */
 struct hold {
-	struct page_node node;
+	struct page_link node;
 	struct list link; /* in unused, quiet, loud or due */
 	uint64_t granted; /* ns */
 	bool waits;	  /* `demand` is set */

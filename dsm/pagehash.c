@@ -18,31 +18,31 @@ void page_hash_free(struct page_hash *h)
 	h->bucket = NULL;
 }
 
-static struct page_node **bucket_of(const struct page_hash *h, uint64_t gpa)
+static struct page_link **bucket_of(const struct page_hash *h, uint64_t gpa)
 {
 	return &h->bucket[page_hash_bits(gpa) >> h->shift];
 }
 
-struct page_node *page_hash_find(const struct page_hash *h, uint64_t gpa)
+struct page_link *page_hash_find(const struct page_hash *h, uint64_t gpa)
 {
-	struct page_node *n = *bucket_of(h, gpa);
+	struct page_link *n = *bucket_of(h, gpa);
 
 	while (n && n->gpa != gpa)
 		n = n->next;
 	return n;
 }
 
-void page_hash_add(struct page_hash *h, struct page_node *n)
+void page_hash_add(struct page_hash *h, struct page_link *n)
 {
-	struct page_node **bucket = bucket_of(h, n->gpa);
+	struct page_link **bucket = bucket_of(h, n->gpa);
 
 	n->next = *bucket;
 	*bucket = n;
 }
 
-void page_hash_del(struct page_hash *h, struct page_node *n)
+void page_hash_del(struct page_hash *h, struct page_link *n)
 {
-	struct page_node **at = bucket_of(h, n->gpa);
+	struct page_link **at = bucket_of(h, n->gpa);
 
 	while (*at != n)
 		at = &(*at)->next;

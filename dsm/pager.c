@@ -1,26 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dsm/pager.h"
+#include "dsm/granule.h"
 #include "dsm/shard.h"
-
-/* Granules a shard gets at least, so that neighbouring memory is spread evenly over the shards. */
-#define GRANULES_PER_SHARD 16
 
 struct pager {
 	struct pager_config cfg;
 	struct shard *shard[MAX_SHARDS];
 };
-
-unsigned pager_shard_of(const struct mem_layout *layout, unsigned shards, uint64_t gpa)
-{
-	unsigned shift = REGION_SHIFT;
-
-	if (shards == 1)
-		return 0;
-	/* The largest power of two that still deals GRANULES_PER_SHARD to each: few mappings. */
-	while (mem_total(layout) >> (shift + 1) >= (uint64_t)shards * GRANULES_PER_SHARD)
-		shift++;
-	return (unsigned)((gpa >> shift) % shards);
-}
 
 int pager_new(const struct pager_config *cfg, struct pager **ret, struct err *err)
 {
@@ -85,6 +71,37 @@ void pager_yield(struct pager *p)
 {
 	for (unsigned i = 0; i < p->cfg.shards; i++)
 		shard_yield(p->shard[i]);
+}
+
+int pager_call(struct pager *p, unsigned shard, pager_call_fn fn, void *arg)
+{
+	return shard < p->cfg.shards ? shard_call(p->shard[shard], fn, arg) : -EINVAL;
+}
+
+struct question {
+	uint64_t gpa;
+	struct dsm_page_info info;
+};
+
+static void ask_page(const struct dsm_proto *proto, void *arg)
+{
+	struct question *q = arg;
+
+	dsm_proto_page(proto, q->gpa, &q->info);
+}
+
+int pager_page(struct pager *p, uint64_t gpa, struct dsm_page_info *ret)
+{
+	const struct mem_layout *layout = &p->cfg.ram->layout;
+	struct question q = {.gpa = gpa};
+	int r;
+
+	if (gpa >= mem_end(layout) || mem_home(layout, gpa) < 0)
+		return -EFAULT;
+	r = pager_call(p, granule_shard(layout, p->cfg.shards, gpa), ask_page, &q);
+	if (r == 0)
+		*ret = q.info;
+	return r;
 }
 
 void pager_stats(const struct pager *p, struct pager_stats *ret)

@@ -2,9 +2,9 @@
 /*
  * The pager: makes the guest's RAM of all nodes one coherent memory on this node.
  *
- * Guest memory is cut into granules that are dealt to shards in turn; each shard has one thread
- * that owns its userfaultfd, its connections to the same shard on the peers and its part of the
- * directory (dsm/shard.h). The pager only divides, starts, stops and adds up.
+ * Guest memory is cut into granules that are dealt to shards in turn (dsm/granule.h); each shard
+ * has one thread that owns its userfaultfd, its connections to the same shard on the peers and its
+ * part of the directory (dsm/shard.h). The pager only divides, starts, stops and adds up.
  *
  * Memory whose home is another node is tracked from the start. Memory at home here is plain
  * anonymous memory until another node asks for a page in it (dsm/proto.h, DSM_TRACK).
@@ -86,10 +86,25 @@ void pager_set_idle(struct pager *pager, bool idle);
  */
 void pager_yield(struct pager *pager);
 
+/**
+ * pager_call() - ask shard @shard something: @fn runs in its thread, on what its core knows
+ *
+ * Waits for the answer. @fn must not block, nor touch guest memory: the faults of a part of the
+ * memory wait meanwhile. From any thread that is no shard's and holds no lock that @fn takes.
+ *
+ * Return: 0 when @fn has run; -EINVAL for no such shard; -ESHUTDOWN when its thread does not run.
+ */
+typedef void (*pager_call_fn)(const struct dsm_proto *proto, void *arg);
+int pager_call(struct pager *pager, unsigned shard, pager_call_fn fn, void *arg);
+
+/**
+ * pager_page() - what this node knows of the page at @gpa; its home knows who has it
+ *
+ * Return: 0; -EFAULT for an address that is no RAM; or as pager_call().
+ */
+int pager_page(struct pager *pager, uint64_t gpa, struct dsm_page_info *ret);
+
 /** pager_stats() - sum over all shards; @ret may be large, not for the stack of a small thread. */
 void pager_stats(const struct pager *pager, struct pager_stats *ret);
-
-/** pager_shard_of() - which of @shards shards of a guest with @layout has the page at @gpa. */
-unsigned pager_shard_of(const struct mem_layout *layout, unsigned shards, uint64_t gpa);
 
 #endif

@@ -21,7 +21,7 @@ void pending_free(struct pending_table *t)
 
 struct pending *pending_find(const struct pending_table *t, uint64_t gpa)
 {
-	struct page_node *n = page_hash_find(&t->hash, gpa);
+	struct page_link *n = page_hash_find(&t->hash, gpa);
 
 	return n ? container_of(n, struct pending, node) : NULL;
 }

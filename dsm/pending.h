@@ -6,7 +6,7 @@
 #include "dsm/pagehash.h"
 
 struct pending {
-	struct page_node node;
+	struct page_link node;
 	uint64_t acked; /* nodes whose INV_ACK has come; it may come before the grant */
 	uint16_t acks;	/* how many must come; known once granted */
 	bool write;
@@ -17,7 +17,7 @@ struct pending {
 struct pending_table {
 	struct page_hash hash;
 	struct pending *pool;
-	struct page_node *unused;
+	struct page_link *unused;
 	unsigned count; /* in use */
 	unsigned wanted;
 };

@@ -74,15 +74,17 @@ struct wire_hdr proto_hdr(const struct dsm_proto *p, enum wire_type type, uint64
 
 int proto_send(struct dsm_proto *p, unsigned to, const struct wire_hdr *h)
 {
+	bool data = h->flags & WIRE_GRANT_DATA, gives = data && h->flags & WIRE_GRANT_WRITE;
+
 	if (to == p->cfg.self) {
 		assert(!p->has_to_self);
 		p->to_self = *h;
 		p->has_to_self = true;
 		return 0;
 	}
-	if (h->flags & WIRE_GRANT_DATA)
+	if (data)
 		p->stats.bytes_sent += PAGE_BYTES;
-	return proto_act(p, &(struct dsm_action){.type = DSM_SEND,
+	return proto_act(p, &(struct dsm_action){.type = gives ? DSM_GIVE : DSM_SEND,
 						 .gpa = h->addr,
 						 .send = {.to = (uint16_t)to, .hdr = *h}});
 }

@@ -69,13 +69,13 @@ enum dsm_action_type {
 	 * Send `hdr` to node `to`. With WIRE_GRANT_DATA: append this node's copy of the page,
 	 * which is mapped and write-protected. The driver that finds it all zero may say
 	 * WIRE_GRANT_ZERO in place of WIRE_GRANT_DATA and send no payload.
-	 *
-	 * With WIRE_GRANT_DATA and WIRE_GRANT_WRITE the very next action is the DROP of the same
-	 * page. Take the content at the SEND, but let the message leave only after that DROP has
-	 * been done: once the receiver has it, it may write, and a thread of this node must not
-	 * read the old page any more. (Copy the page aside, drop it, then send.)
 	 */
 	DSM_SEND,
+	/*
+	 * The same for a grant whose page leaves this node: take the page out, then send. Once the
+	 * receiver has it, it may write, and a thread of this node must not read the old page.
+	 */
+	DSM_GIVE,
 	DSM_MAP, /* put `data` (NULL: zeros) at `gpa`, write-protected unless `writable`; wake */
 	DSM_UNPROTECT, /* make the mapped page at `gpa` writable; wake */
 	DSM_PROTECT,   /* write-protect the mapped, writable page at `gpa` */

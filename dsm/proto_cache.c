@@ -190,31 +190,23 @@ static int serve_inv(struct dsm_proto *p, const struct wire_hdr *h, unsigned hom
 
 /*
  * Sends the page, which must not change while it is read: a writable one is protected first. The
- * copy that stays is read-only; the copy that goes is dropped before another can write to its own,
- * because the receiver learns of it by this very message and we are done before the next.
+ * copy that stays is read-only; the page that goes is taken out before it is sent.
  */
 static int serve_fwd(struct dsm_proto *p, const struct wire_hdr *h, unsigned home)
 {
 	struct wire_hdr data = proto_hdr(p, WIRE_GRANT, h->addr, h->node);
-	bool write = h->type == WIRE_FWD_GETM;
+	bool write = h->type == WIRE_FWD_GETM, owned = cache_copy(p, h->addr, home) == DSM_OWNED;
 	int r = 0;
 
 	data.flags = WIRE_GRANT_DATA | (write ? WIRE_GRANT_WRITE : 0);
 	data.acks = h->acks;
 	data.len = PAGE_BYTES;
-	if (cache_copy(p, h->addr, home) == DSM_OWNED) {
-		p->stats.downgrades += !write;
-		r = proto_act_on(p, DSM_PROTECT, h->addr);
-	}
-	if (r == 0)
-		r = proto_send(p, h->node, &data);
-	if (r < 0)
-		return r;
+	p->stats.downgrades += owned && !write;
+	p->stats.invalidations += write;
 	set_copy(p, h->addr, home, write ? DSM_NONE : DSM_SHARED);
-	if (!write)
-		return 0;
-	p->stats.invalidations++;
-	return proto_act_on(p, DSM_DROP, h->addr);
+	if (owned)
+		r = proto_act_on(p, DSM_PROTECT, h->addr);
+	return r < 0 ? r : proto_send(p, h->node, &data);
 }
 
 int cache_serve(struct dsm_proto *p, const struct wire_hdr *h, unsigned home)

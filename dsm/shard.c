@@ -132,12 +132,15 @@ static int update_interest(struct shard *s)
 	return 0;
 }
 
-/* The nudge's only message is that end_turns() has to look. */
+/* The nudge's only message is that somebody has a question, or end_turns() has to look. */
 static int take_nudge(struct shard *s)
 {
 	uint64_t token;
 
-	return read(s->nudge, &token, sizeof(token)) < 0 && errno != EAGAIN ? -errno : 0;
+	if (read(s->nudge, &token, sizeof(token)) < 0 && errno != EAGAIN)
+		return shard_fail_host(s, -errno, "waking up");
+	shard_calls_make(s);
+	return 0;
 }
 
 /* Sleeps until the next event or @deadline. */
@@ -249,7 +252,7 @@ static int serve(struct shard *s)
 			r = c->polled_for_write ? conn_ready(c, on_message, s)
 						: conn_receive(c, on_message, s);
 			if (r < 0)
-				shard_fail_peer(s, r, c->peer); /* unless told already */
+				shard_fail_peer(s, r, c->peer);
 		}
 		if (r < 0)
 			return r;
@@ -264,6 +267,18 @@ static int serve(struct shard *s)
 	return r < 0 ? shard_fail_host(s, r, "choosing events") : 0;
 }
 
+/* Nothing is served any more, but what the core knows can still be asked. */
+static void await_stop(struct shard *s)
+{
+	struct pollfd fd[] = {{.fd = s->stop, .events = POLLIN},
+			      {.fd = s->nudge, .events = POLLIN}};
+
+	while (!fd[0].revents) {
+		if (poll(fd, ARRAY_SIZE(fd), -1) > 0 && fd[1].revents)
+			take_nudge(s);
+	}
+}
+
 static void *shard_main(void *arg)
 {
 	struct shard *s = arg;
@@ -272,19 +287,12 @@ static void *shard_main(void *arg)
 	s->now = clock_now_ns();
 	while ((r = serve(s)) == 0)
 		;
-	if (r < 0) { /* nothing is served any more; only the stop is waited for */
-		struct pollfd stop = {.fd = s->stop, .events = POLLIN};
-		while (poll(&stop, 1, -1) < 0 && errno == EINTR)
-			;
+	if (r < 0) {
+		s->cfg->fatal(s->cfg->ctx, s->reason.culprit, s->reason.text);
+		await_stop(s);
 	}
+	shard_calls_close(s);
 	return NULL;
-}
-
-int shard_home(const struct shard *s, uint64_t gpa)
-{
-	if (pager_shard_of(&s->cfg->ram->layout, s->cfg->shards, gpa) != s->index)
-		return -1;
-	return mem_home(&s->cfg->ram->layout, gpa);
 }
 
 static int home_of(void *ctx, uint64_t gpa)
@@ -386,6 +394,7 @@ int shard_new(const struct pager_config *cfg, unsigned index, struct shard **ret
 		return err_set(err, -ENOMEM, "pager: out of memory");
 	s->cfg = cfg;
 	s->index = index;
+	shard_calls_close(s);
 	s->uffd = s->pagemap = s->epoll = s->stop = s->nudge = -1;
 
 	int r = shard_init(s, err);
@@ -404,12 +413,15 @@ int shard_start(struct shard *s)
 	sigset_t all, old;
 	int r;
 
+	shard_calls_open(s);
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	r = pthread_create(&s->thread, NULL, shard_main, s);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (r)
+	if (r) {
+		shard_calls_close(s);
 		return -r;
+	}
 	s->running = true;
 	snprintf(name, sizeof(name), "shard-%u", s->index);
 	pthread_setname_np(s->thread, name);

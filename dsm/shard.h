@@ -17,6 +17,8 @@
  * for a batch of faults, no new faults are taken; requests of peers are always served. The
  * faulting threads wait, nobody else does.
  *
+ * QUESTIONS of other threads about the core's state are answered here as well (shard_call()).
+ *
  * FAILURE. A broken connection, a peer that breaks the protocol or a failing ioctl ends the shard:
  * `fatal` is called once, and the thread waits to be stopped. Who waits for a page stays asleep
  * until shard_release() closes the userfaultfd. No child process may hold a copy of it (it is
@@ -38,6 +40,9 @@ int shard_start(struct shard *s);
 /** shard_set_idle(), shard_yield() - see pager_set_idle(), pager_yield(). Any thread. */
 void shard_set_idle(struct shard *s, bool idle);
 void shard_yield(struct shard *s);
+
+/** shard_call() - as pager_call(). Any thread but the shard's own. */
+int shard_call(struct shard *s, pager_call_fn fn, void *arg);
 
 /** shard_stop() - end the thread; the userfaultfd stays open. Idempotent. */
 void shard_stop(struct shard *s);

@@ -2,9 +2,8 @@
 /*
  * The core's actions, done to guest memory and sockets.
  *
- * A page is taken aside before it is sent, in one pass with the look whether it is all zero. When
- * it leaves for a new owner it is also dropped before it is sent: once the receiver has it, it may
- * write, and no thread here may still read the old content.
+ * A page is taken aside before it is sent, and looked at whether it is all zero. When it leaves for
+ * a new owner it is also dropped before it is sent (DSM_GIVE).
  *
  * Guest memory is read only where the core has just had it write-protected or knows it to be
  * read-only, so it does not change meanwhile. The kernel's page tables order those reads behind
@@ -13,48 +12,11 @@
  */
 #include "dsm/shard_impl.h"
 
-#include <stdio.h>
-
 #include "base/clock.h"
 #include "dsm/uffd.h"
 
 #define PAGE_WORDS (PAGE_BYTES / sizeof(uint64_t))
 #define PART	   (64 * KIB) /* what is posted leaves in parts of about this size */
-
-int shard_fail(struct shard *s, int code, int culprit, const char *text)
-{
-	if (!s->failed) {
-		s->failed = true;
-		s->cfg->fatal(s->cfg->ctx, culprit, text);
-	}
-	return code;
-}
-
-int shard_fail_peer(struct shard *s, int code, unsigned peer)
-{
-	char text[160];
-
-	snprintf(text, sizeof(text), "page connection to node %u: %s", peer,
-		 code == -EPROTO || code == -EBADMSG ? "it broke the protocol" : strerror(-code));
-	return shard_fail(s, code, (int)peer, text);
-}
-
-int shard_fail_here(struct shard *s, int code, const char *what, uint64_t gpa)
-{
-	char text[160];
-
-	snprintf(text, sizeof(text), "pager: %s of page %#llx failed: %s", what,
-		 (unsigned long long)gpa, strerror(-code));
-	return shard_fail(s, code, -1, text);
-}
-
-int shard_fail_host(struct shard *s, int code, const char *what)
-{
-	char text[160];
-
-	snprintf(text, sizeof(text), "pager: %s failed: %s", what, strerror(-code));
-	return shard_fail(s, code, -1, text);
-}
 
 static void take_page(void *to, const void *from)
 {
@@ -105,40 +67,42 @@ static int transmit(struct shard *s, unsigned to, struct wire_hdr h, const void 
 	return conn_queued(c) >= PART && !s->backlog ? shard_flush(s, peer) : 0;
 }
 
-/* A page that turns out to be all zero travels as a flag. */
-static int act_send(struct shard *s, const struct dsm_action *a)
+/* Takes the page of a grant aside; one that turns out to be all zero travels as a flag. */
+static struct wire_hdr take_aside(struct shard *s, const struct dsm_action *a)
 {
 	struct wire_hdr hdr = a->send.hdr;
-	struct outgoing *out = &s->outgoing;
 
-	if (!(hdr.flags & WIRE_GRANT_DATA))
-		return transmit(s, a->send.to, hdr, NULL);
-	take_page(out->page, (const void *)shard_hva(s, a->gpa));
-	if (all_zero(out->page)) {
+	take_page(s->aside, (const void *)shard_hva(s, a->gpa));
+	if (all_zero(s->aside)) {
 		hdr.flags = (uint8_t)((hdr.flags & ~WIRE_GRANT_DATA) | WIRE_GRANT_ZERO);
 		hdr.len = 0;
 	}
-	if (!(hdr.flags & WIRE_GRANT_WRITE))
-		return transmit(s, a->send.to, hdr, out->page);
-	out->hdr = hdr;
-	out->to = a->send.to;
-	out->waits = true;
-	return 0;
+	return hdr;
+}
+
+static int act_send(struct shard *s, const struct dsm_action *a)
+{
+	struct wire_hdr hdr = a->send.hdr;
+
+	if (hdr.flags & WIRE_GRANT_DATA)
+		hdr = take_aside(s, a);
+	return transmit(s, a->send.to, hdr, s->aside);
 }
 
 static int act_drop(struct shard *s, const struct dsm_action *a)
 {
-	struct outgoing *out = &s->outgoing;
 	int r = uffd_drop(shard_hva(s, a->gpa));
 
 	recall_lost(&s->recall, a->gpa);
-	if (r < 0)
-		return shard_fail_here(s, r, "dropping", a->gpa);
-	if (!out->waits)
-		return 0;
-	assert(out->hdr.addr == a->gpa);
-	out->waits = false;
-	return transmit(s, out->to, out->hdr, out->page);
+	return r < 0 ? shard_fail_here(s, r, "dropping", a->gpa) : 0;
+}
+
+static int act_give(struct shard *s, const struct dsm_action *a)
+{
+	struct wire_hdr hdr = take_aside(s, a);
+	int r = act_drop(s, a);
+
+	return r < 0 ? r : transmit(s, a->send.to, hdr, s->aside);
 }
 
 static int act_track(struct shard *s, const struct dsm_action *a)
@@ -200,6 +164,8 @@ int shard_act(void *ctx, const struct dsm_action *a)
 	switch (a->type) {
 	case DSM_SEND:
 		return act_send(s, a);
+	case DSM_GIVE:
+		return act_give(s, a);
 	case DSM_MAP:
 		return act_map(s, a);
 	case DSM_UNPROTECT:

@@ -1,46 +1,48 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What shard.c (the loop) and shard_act.c (the core's actions) share; see shard.h. */
+/*
+ * What shard.c (the loop), shard_act.c (the core's actions), shard_call.c (questions), shard_fail.c
+ * (why it ended) and track.c share; see shard.h. The loop uses the others, none of them the loop.
+ */
 #ifndef SSIHV_DSM_SHARD_IMPL_H
 #define SSIHV_DSM_SHARD_IMPL_H
 
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "dsm/granule.h"
 #include "dsm/prefetch.h"
 #include "dsm/recall.h"
 #include "dsm/shard.h"
 #include "dsm/timing.h"
 #include "dsm/track.h"
 
-/* A page that is being sent; one that leaves for a new owner waits here for its DSM_DROP. */
-struct outgoing {
-	bool waits;
-	uint16_t to;
-	struct wire_hdr hdr;
-	uint64_t page[PAGE_BYTES / sizeof(uint64_t)];
-};
-
 struct shard {
 	const struct pager_config *cfg;
 	unsigned index;
 	int uffd, pagemap, epoll, stop;
-	int nudge;	      /* eventfd: look at `idle` and `yields` */
-	_Atomic bool idle;    /* no vCPU runs */
-	_Atomic bool yields;  /* the turn is to be cut short */
-	_Atomic bool holding; /* demands wait for the end of a turn */
+	int nudge;			    /* eventfd: look at `idle`, `yields` and `calls` */
+	_Atomic bool idle;		    /* no vCPU runs */
+	_Atomic bool yields;		    /* the turn is to be cut short */
+	_Atomic bool holding;		    /* demands wait for the end of a turn */
+	_Atomic(struct shard_call *) calls; /* newest first; shard_call.c */
 	struct dsm_proto *proto;
 	struct timing timing;
 	struct prefetch prefetch;
 	struct recall recall;
 	struct tracker tracker;
 	struct hist local, remote;
-	struct outgoing outgoing;
+	uint64_t aside[PAGE_BYTES / sizeof(uint64_t)]; /* the page that is being sent */
+
 	uint64_t now;	 /* ns, of the event that is being handled */
 	bool taking;	 /* the userfaultfd is polled */
 	bool arms;	 /* a connection wants conn_arm() before each wait */
 	uint64_t posted; /* peers for which messages wait for the end of this round */
 	bool backlog;	 /* some connection has bytes queued that the kernel did not take */
-	bool failed;
+	struct {
+		int code; /* 0: it serves */
+		int culprit;
+		char text[160];
+	} reason; /* why it ended: shard_fail() */
 	pthread_t thread;
 	bool running;
 };
@@ -57,20 +59,33 @@ static inline uint64_t shard_hva(const struct shard *s, uint64_t gpa)
 }
 
 /* The home of the region at @gpa; -1 when it is no RAM of this shard. */
-int shard_home(const struct shard *s, uint64_t gpa);
+static inline int shard_home(const struct shard *s, uint64_t gpa)
+{
+	const struct mem_layout *layout = &s->cfg->ram->layout;
+
+	return granule_shard(layout, s->cfg->shards, gpa) == s->index ? mem_home(layout, gpa) : -1;
+}
 
 /* The core's emit(). */
 int shard_act(void *ctx, const struct dsm_action *a);
 
-/* Sends what was posted for @peers. Return: 0, or an error that has been told. */
+/*
+ * shard_call.c, in the shard's thread: takes calls from now on; makes those that wait; makes no
+ * more, and refuses those that wait.
+ */
+void shard_calls_open(struct shard *s);
+void shard_calls_make(struct shard *s);
+void shard_calls_close(struct shard *s);
+
+/* Sends what was posted for @peers. Return: 0; negative errno, whose reason was noted. */
 int shard_flush(struct shard *s, uint64_t peers);
 
 /*
- * End the shard's service; the first reason is the one that `fatal` tells. Return: @code.
+ * Note why the shard's service ends; the first reason stands. Return: @code.
  * fail_peer(): the connection to @peer broke, or what came over it was wrong.
  * fail_here(): @what could not be done to the page at @gpa on this host; fail_host(): @what failed.
  */
-int shard_fail(struct shard *s, int code, int culprit, const char *text);
+int shard_fail(struct shard *s, int code, int culprit, const char *fmt, ...) _printf_(4, 5);
 int shard_fail_peer(struct shard *s, int code, unsigned peer);
 int shard_fail_here(struct shard *s, int code, const char *what, uint64_t gpa);
 int shard_fail_host(struct shard *s, int code, const char *what);

@@ -137,7 +137,6 @@ struct explorer {
 	struct xp_state *state; /* that an event is happening to */
 	bool zero;		/* pages that are sent now are all zero */
 	bool sent_page;		/* a page was sent in this event */
-	int must_drop;		/* the page that the next action must drop; -1 */
 	char failure[200];	/* empty while all is well */
 	uint64_t events, rests;
 };

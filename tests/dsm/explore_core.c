@@ -69,7 +69,7 @@ void xp_core_free(struct xp_core *c)
 
 static struct hold *find_hold(const struct hold_table *t, uint64_t gpa)
 {
-	struct page_node *n = page_hash_find(&t->hash, gpa);
+	struct page_link *n = page_hash_find(&t->hash, gpa);
 
 	return n ? container_of(n, struct hold, node) : NULL;
 }

@@ -47,8 +47,10 @@ static int send(struct xp_core *c, unsigned page, const struct dsm_action *a)
 			       page);
 	if (!data && !(h->flags & WIRE_GRANT_ZERO))
 		m.fresh = 0;
-	if (data && h->flags & WIRE_GRANT_WRITE)
-		x->must_drop = (int)page;
+	if ((data && h->flags & WIRE_GRANT_WRITE) != (a->type == DSM_GIVE))
+		return xp_fail(x, "node %u sends page %u and keeps it", c->self, page);
+	if (a->type == DSM_GIVE)
+		s->node[c->self].page[page].mapped = 0;
 	if (data && x->zero)
 		m.flags = (uint8_t)(m.flags ^ WIRE_GRANT_DATA ^ WIRE_GRANT_ZERO);
 	x->sent_page |= data;
@@ -118,18 +120,13 @@ int xp_emit(void *ctx, const struct dsm_action *a)
 	struct xp_core *c = ctx;
 	struct explorer *x = c->x;
 	unsigned page = (unsigned)(a->gpa >> REGION_SHIFT);
-	int must_drop = x->must_drop;
 
 	if (a->type == DSM_TRACK)
 		return track(c, a);
 	if (page >= x->cfg.pages || a->gpa != xp_gpa(page))
 		return xp_fail(x, "node %u: an action on address %#llx", c->self,
 			       (unsigned long long)a->gpa);
-	if (must_drop >= 0 && (a->type != DSM_DROP || must_drop != (int)page))
-		return xp_fail(x, "node %u has sent page %d and does not drop it", c->self,
-			       must_drop);
-	x->must_drop = -1;
-	return a->type == DSM_SEND ? send(c, page, a) : change(c, page, a);
+	return a->type == DSM_SEND || a->type == DSM_GIVE ? send(c, page, a) : change(c, page, a);
 }
 
 /* ---- events ---- */
@@ -339,7 +336,6 @@ int xp_step(struct explorer *x, struct xp_state *s, struct xp_event e)
 
 	x->events++;
 	x->state = s;
-	x->must_drop = -1;
 	x->sent_page = false;
 	x->zero = e.mode & XP_ZERO;
 	if (e.kind == XP_CRASH) {
@@ -357,8 +353,6 @@ int xp_step(struct explorer *x, struct xp_state *s, struct xp_event e)
 		r = happen(x, c, e);
 		xp_core_get(c, n);
 	}
-	if (r == 0 && x->must_drop >= 0)
-		r = xp_fail(x, "node %u has sent page %d and kept it", e.node, x->must_drop);
 	write_pages(x, s);
 	rename_tickets(x, s);
 	sort_messages(x, s);

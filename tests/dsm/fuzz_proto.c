@@ -55,6 +55,7 @@ static void on_page(struct victim *v, const struct dsm_action *a)
 		fuzz_check(*present && *writable);
 		*writable = false;
 		break;
+	case DSM_GIVE:
 	case DSM_DROP:
 		fuzz_check(*present && !*writable);
 		*present = false;
@@ -76,7 +77,7 @@ static int emit(void *ctx, const struct dsm_action *a)
 		v->tracked[region] = true;
 		v->present[region][0] = v->writable[region][0] = true;
 		a->track.populated[0] = 1;
-	} else if (a->type != DSM_SEND) {
+	} else if (a->type != DSM_SEND && a->type != DSM_GIVE) {
 		on_page(v, a);
 	} else {
 		fuzz_check(a->send.to < NODES && a->send.to != SELF);

@@ -58,6 +58,12 @@ static void memory_mappings_run_short(void **state)
 	run(cfg);
 }
 
+static void pages_can_be_asked_for(void **state)
+{
+	run(cluster(3, 1, pages_body));
+	run(cluster(3, 3, pages_body));
+}
+
 static void atomic_totals_are_exact(void **state)
 {
 	run(cluster(2, 1, totals_body));
@@ -148,6 +154,7 @@ int main(void)
 		cmocka_unit_test(patterns_cross_in_both_directions),
 		cmocka_unit_test(tracking_costs_what_was_promised),
 		cmocka_unit_test(memory_mappings_run_short),
+		cmocka_unit_test(pages_can_be_asked_for),
 		cmocka_unit_test(atomic_totals_are_exact),
 		cmocka_unit_test(message_passing_keeps_order),
 		cmocka_unit_test(fenced_stores_are_seen),

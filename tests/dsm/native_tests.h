@@ -17,6 +17,9 @@ void overhead_body(struct native_node *n);
 void mappings_populate(struct native_node *n); /* .before of mappings_body() */
 void mappings_body(struct native_node *n);
 
+/* native_pages.c */
+void pages_body(struct native_node *n);
+
 /* native_order.c */
 void totals_body(struct native_node *n);
 void message_passing_body(struct native_node *n);

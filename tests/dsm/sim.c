@@ -175,7 +175,7 @@ static int start_node(struct sim *s, unsigned id)
 
 	n->sim = s;
 	n->id = id;
-	n->must_drop = n->protected_last = -1;
+	n->protected_last = -1;
 	for (unsigned i = 0; i < s->cpus; i++) {
 		n->cpu[i] = (struct sim_cpu){.left = s->accesses, .at = sim_random(s, s->think)};
 		sim_choose_access(s, &n->cpu[i]);

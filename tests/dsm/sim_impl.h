@@ -59,7 +59,6 @@ struct sim_node {
 	struct sim_cpu cpu[SIM_CPUS];
 	bool tracked[SIM_REGIONS]; /* regions of which this node is the home */
 	bool touched[SIM_REGIONS]; /* regions of other homes */
-	int must_drop;		   /* the page that the next action must drop; -1 for none */
 	int protected_last;	   /* the page that the last action protected; -1 for none */
 	bool idle;		   /* as the core was told last */
 	uint64_t tick_delay;	   /* how late the next tick comes */

@@ -63,10 +63,17 @@ static int do_send(struct sim_node *n, unsigned page, const struct dsm_action *a
 		return illegal(n, "SEND", page, "not mapped");
 	if (data && c->writable && n->sim->cfg->rule != SIM_BREAK_PROTECT)
 		return illegal(n, "SEND", page, "writable");
-	if (data && write)
-		n->must_drop = (int)page;
+	if ((data && write) != (a->type == DSM_GIVE))
+		return illegal(n, "SEND", page, "to be given, or not");
 	n->tally.downgrades += data && !write && n->protected_last == (int)page;
 	return sim_send(n, &a->send.hdr, a->send.to, c->word);
+}
+
+static int do_give(struct sim_node *n, unsigned page, const struct dsm_action *a)
+{
+	int r = do_send(n, page, a);
+
+	return r < 0 ? r : do_drop(n, page);
 }
 
 /* The home's plain memory becomes tracked: say what is in it. */
@@ -93,6 +100,8 @@ static int act(struct sim_node *n, unsigned page, const struct dsm_action *a)
 	switch (a->type) {
 	case DSM_SEND:
 		return do_send(n, page, a);
+	case DSM_GIVE:
+		return do_give(n, page, a);
 	case DSM_MAP:
 		return do_map(n, page, a);
 	case DSM_UNPROTECT:
@@ -117,11 +126,10 @@ int sim_emit(void *ctx, const struct dsm_action *a)
 	static const char *const names[] = {
 		[DSM_SEND] = "SEND",	   [DSM_MAP] = "MAP",	[DSM_UNPROTECT] = "UNPROTECT",
 		[DSM_PROTECT] = "PROTECT", [DSM_DROP] = "DROP", [DSM_WAKE] = "WAKE",
-		[DSM_TRACK] = "TRACK",
+		[DSM_TRACK] = "TRACK",	   [DSM_GIVE] = "GIVE",
 	};
 	struct sim_node *n = ctx;
-	int page = sim_page_at(n->sim, a->gpa), must_drop = n->must_drop,
-	    protected = n->protected_last;
+	int page = sim_page_at(n->sim, a->gpa), protected = n->protected_last;
 	int r;
 
 	if (a->type == DSM_TRACK)
@@ -132,9 +140,6 @@ int sim_emit(void *ctx, const struct dsm_action *a)
 	if (a->type != DSM_SEND)
 		sim_trace(n->sim, "node %u:   %s page %d%s", n->id, names[a->type], page,
 			  a->type == DSM_MAP && a->map.writable ? " writable" : "");
-	if (must_drop >= 0 && (a->type != DSM_DROP || page != must_drop))
-		return illegal(n, names[a->type], (unsigned)page, "to be dropped first");
-	n->must_drop = -1;
 	r = act(n, (unsigned)page, a);
 	if (n->protected_last == protected)
 		n->protected_last = -1;

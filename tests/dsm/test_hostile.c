@@ -62,6 +62,7 @@ static void on_page(struct victim *v, const struct dsm_action *a)
 		assert_true(*present && *writable);
 		*writable = false;
 		break;
+	case DSM_GIVE:
 	case DSM_DROP:
 		assert_true(*present && !*writable);
 		*present = false;
@@ -84,7 +85,7 @@ static int emit(void *ctx, const struct dsm_action *a)
 		v->tracked[region] = true;
 		v->present[region][0] = v->writable[region][0] = true;
 		a->track.populated[0] = 1;
-	} else if (a->type != DSM_SEND) {
+	} else if (a->type != DSM_SEND && a->type != DSM_GIVE) {
 		on_page(v, a);
 	} else {
 		assert_in_range(a->send.to, 0, NODES - 1);

@@ -99,7 +99,6 @@ static void home_does_not_believe_an_early_done(void **state)
 	assert_int_equal(dsm_proto_tick(r.p, r.now), 0);
 	expect_action(&r, DSM_PROTECT, PAGE(0, 0));
 	expect_grant(&r, 1, PAGE(0, 0), WIRE_GRANT_DATA | WIRE_GRANT_WRITE, 0);
-	expect_action(&r, DSM_DROP, PAGE(0, 0));
 	assert_int_equal(dsm_proto_fault(r.p, PAGE(0, 0), true, r.now), 0);
 	expect_send(&r, WIRE_URGE, 2, 1, PAGE(0, 0));
 	assert_int_equal(take_grant(&r, 2, PAGE(0, 0), WIRE_GRANT_DATA | WIRE_GRANT_WRITE, 0),

@@ -220,7 +220,6 @@ static void home_lends_the_age_of_those_that_wait(void **state)
 	assert_int_equal(dsm_proto_tick(r.p, r.now), 0);
 	expect_action(&r, DSM_PROTECT, PAGE(0, 0));
 	expect_grant(&r, 1, PAGE(0, 0), WIRE_GRANT_DATA | WIRE_GRANT_WRITE, 0);
-	expect_action(&r, DSM_DROP, PAGE(0, 0));
 	rig_close(&r);
 }
 
