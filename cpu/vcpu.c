@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The vCPU's thread: inbox, sleep, injection, entry. */
-#include "cpu/vcpu_move.h"
+#include "cpu/vcpu_impl.h"
 
 #include <linux/futex.h>
 #include <sched.h>

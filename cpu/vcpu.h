@@ -240,42 +240,4 @@ bool vcpu_is_parked(const struct vcpu *v);
  */
 int vcpu_wait_parked(struct vcpu *v);
 
-/* ---- between cpu/vcpu*.c ---- */
-
-/**
- * vcpu_park() - stay here while paused
- *
- * Between two entries into the guest, after the inbox was emptied. Return: was it paused?
- */
-bool vcpu_park(struct vcpu *v);
-
-/** vcpu_ended() - the thread ends: nobody may wait for it to park. */
-void vcpu_ended(struct vcpu *v);
-
-/** vcpu_handle_exit() - act on run->exit_reason. Return: 0 to go on, negative to end the thread. */
-int vcpu_handle_exit(struct vcpu *v);
-
-/** vcpu_collect() - act on what is in the inbox of a vCPU that is here. Return: 0; -errno of KVM.
- */
-int vcpu_collect(struct vcpu *v);
-
-/** vcpu_take_vectors() - take 64 vectors of the inbox; @level: those that are level-triggered. */
-uint64_t vcpu_take_vectors(struct vcpu *v, unsigned word, uint64_t *level);
-
-/** vcpu_apply() - do what an access to the APIC asks for. */
-void vcpu_apply(struct vcpu *v, const struct lapic_effects *fx);
-
-/**
- * vcpu_reset_to_sipi() - state after INIT + SIPI: real mode at @vector << 12
- *
- * What an INIT resets, and no more: the FPU, XCR0 and the MSRs stay (SDM vol. 3, table 9-1).
- */
-int vcpu_reset_to_sipi(struct vcpu *v, uint8_t vector);
-
-/** vcpu_init_signal() - INIT: reset the APIC, wait for the SIPI. */
-void vcpu_init_signal(struct vcpu *v);
-
-/** vcpu_sync_tsc() - give KVM the offset of the clock, if it has changed, and let its step end. */
-int vcpu_sync_tsc(struct vcpu *v);
-
 #endif

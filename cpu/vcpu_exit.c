@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <sys/ioctl.h>
 
-#include "cpu/vcpu.h"
+#include "cpu/vcpu_impl.h"
 
 void vcpu_apply(struct vcpu *v, const struct lapic_effects *fx)
 {

@@ -3,7 +3,7 @@
 
 #include <sys/ioctl.h>
 
-#include "cpu/vcpu.h"
+#include "cpu/vcpu_impl.h"
 
 #define RFLAGS_IF (1u << 9)
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "cpu/vcpu_move.h"
+#include "cpu/vcpu_impl.h"
 
 #include <sys/ioctl.h>
 

@@ -51,27 +51,4 @@ void vcpu_arrive(struct vcpu *v, struct wire_vcpu *image);
 /** vcpu_return() - the node that it went to has refused it: go on here. */
 void vcpu_return(struct vcpu *v);
 
-/* ---- for cpu/vcpu.c ---- */
-
-/** vcpu_lodger_awake() - @v, if it is a lodger, has woken up or goes to sleep. */
-void vcpu_lodger_awake(struct vcpu *v, bool awake);
-
-/** vcpu_is_crowded() - is any lodger awake on this node? */
-static inline bool vcpu_is_crowded(const struct vcpu *v)
-{
-	return v->lodgers && atomic_load_explicit(v->lodgers, memory_order_relaxed) > 0;
-}
-
-/** vcpu_wants_home() - is it time for this lodger to go? Not while it waits for an interrupt. */
-bool vcpu_wants_home(const struct vcpu *v);
-
-/** vcpu_leave() - send the vCPU home, if that can be done. */
-void vcpu_leave(struct vcpu *v);
-
-/** vcpu_pass_on() - @events (enum vcpu_event) of the inbox are for a vCPU that is not here. */
-void vcpu_pass_on(struct vcpu *v, uint32_t events);
-
-/** vcpu_come() - go on here, from the image that arrived or from what is still here (@events). */
-void vcpu_come(struct vcpu *v, uint32_t events);
-
 #endif

@@ -14,7 +14,7 @@
 #include <linux/futex.h>
 #include <sys/syscall.h>
 
-#include "cpu/vcpu_move.h"
+#include "cpu/vcpu_impl.h"
 
 enum { GOES, PAUSING, PARKED, ENDED };
 

@@ -3,7 +3,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 
-#include "cpu/vcpu.h"
+#include "cpu/vcpu_impl.h"
 
 #define MSR_MISC_ENABLE	  0x1a0
 #define MSR_MTRR_DEF_TYPE 0x2ff

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "boot/bzimage.h"
+#include "cpu/vcpu_impl.h"
 #include "tests/kvm/tiny.h"
 
 #define TABLES_GPA  0x1000

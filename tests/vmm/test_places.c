@@ -6,6 +6,7 @@
  */
 #include "tests/check.h"
 
+#include "cpu/vcpu_impl.h"
 #include "tests/vmm/moving_rig.h"
 
 #define STEPS 4000
