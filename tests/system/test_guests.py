@@ -149,6 +149,42 @@ def a_cluster_file_gives_each_host_its_size(world):
     assert [node["vcpus_arrived"] for node in report["nodes"]] == [0, 2], report["nodes"]
 
 
+def unlike_clocks(world, ppm, free, limit):
+    """Two hosts, the second one's TSC faster by so many ppm; the proof compares their clocks."""
+    cluster = world.path / "clocks.yaml"
+    cluster.write_text("cluster: {name: clocks}\nplacement: lab\nnodes:\n"
+                       "  - {name: slow, memory: 256M, vcpus: 1}\n"
+                       "  - {name: fast, memory: 256M, vcpus: 1}\n"
+                       "pager: {hold_us: 8000, spin_us: 0}\n"
+                       f"lab: {{slow_motion: 10, skew_ppm: {ppm}, free_clocks: {free}}}\n",
+                       encoding="ascii")
+    return world.run("--cluster", cluster, "--append",
+                     f"{SMALL} proof.only=numa,clock proof.expect_cpus=2 proof.expect_nodes=2 "
+                     "proof.distance=100 proof.node_mib=256", limit=limit)
+
+
+def clocks_of_unlike_crystals_are_one(world):
+    status, report = unlike_clocks(world, 200, 0, limit=400)
+    assert status == 0 and report["failed"] == [], (status, report.get("failed"))
+    assert report["clock_violations"] == report["tsc_violations"] == 0, report
+    kept = report["nodes"][1]["clock"]
+    print(f"# {kept}")
+    assert 150 < kept["tsc_ppm"] < 250 and kept["corrections"] > 0, kept
+
+
+def clocks_that_nobody_follows_part(world):
+    """The proof of the test above: without servo and stamps the same guest sees time go back."""
+    status, report = unlike_clocks(world, 200, 2, limit=400)
+    assert status != 0 and "clock" in report["failed"], (status, report.get("failed"))
+    assert report["clock_violations"] > 0 and report["nodes"][1]["clock"]["corrections"] == 0
+
+
+def clocks_too_far_apart_are_refused(world):
+    status, report = unlike_clocks(world, 2000, 0, limit=200)
+    assert status != 0 and re.search(r"TSC runs at [0-9.]+ MHz, node 0's at [0-9.]+ MHz",
+                                     report["reason"]), (status, report["reason"])
+
+
 def loss_ends_the_run(world, victim, *words):
     """Kills the process victim(run) once the guest runs; the others must end and name node1."""
     with subprocess.Popen(world.command(*words, "-v", "--timeout", 90), stdin=subprocess.DEVNULL,
@@ -229,7 +265,9 @@ def children_named(text):
 
 TESTS = (kill_of_one_node_ends_the_others, a_host_that_vanishes_ends_the_others,
          one_host_boots_and_proves_itself, two_hosts_are_one_machine,
-         a_cluster_file_gives_each_host_its_size, three_hosts_are_one_machine, four_hosts_see_writes_in_one_order)
+         a_cluster_file_gives_each_host_its_size, clocks_of_unlike_crystals_are_one,
+         clocks_that_nobody_follows_part, clocks_too_far_apart_are_refused,
+         three_hosts_are_one_machine, four_hosts_see_writes_in_one_order)
 
 
 def main():
