@@ -50,7 +50,7 @@ static void on_fatal(void *ctx, int culprit, const char *text)
 		return;
 	snprintf(n->fatal_text, sizeof(n->fatal_text), "%s", text);
 	n->culprit = culprit;
-	n->fatal_at = clock_now_ns();
+	n->told = true;
 	if (n->cfg->lost < 0)
 		native_die(n, "fatal (node %d): %s", culprit, text);
 }

@@ -57,7 +57,7 @@ struct native_node {
 	_Atomic uint64_t waits; /* for stamps of peers */
 	/* What the pager's `fatal` said, first call. */
 	_Atomic int fatal_calls, culprit;
-	_Atomic uint64_t fatal_at;
+	_Atomic bool told; /* set after the two others */
 	char fatal_text[256];
 };
 

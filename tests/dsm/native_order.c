@@ -8,11 +8,9 @@
 
 #include <sched.h>
 
-#include "base/clock.h"
-
-#define THREADS	  2			/* a node */
-#define DURATION  (800 * NSEC_PER_MSEC) /* of one test */
-#define MIN_MOVES 20			/* remote faults of a node, else nothing was proved */
+#define THREADS 2   /* a node */
+#define MOVES	300 /* remote faults of each node, before that nothing was proved */
+#define LOOK	256 /* accesses between two looks at how many there were */
 
 static uint64_t load(const uint64_t *at)
 {
@@ -24,20 +22,36 @@ static void store(uint64_t *at, uint64_t value)
 	__atomic_store_n(at, value, __ATOMIC_RELAXED);
 }
 
-/* Threads that never wait keep the shards off the CPUs, and the pages stay where they are. */
-static void breathe(uint64_t i)
-{
-	if (i % 16 == 0)
-		sched_yield();
-}
-
-static void check_moved(const struct native_node *n)
+static bool has_moved(const struct native_node *n)
 {
 	struct pager_stats s;
 
 	pager_stats(n->pager, &s);
-	NATIVE_CHECK(n, s.dsm.faults_remote >= MIN_MOVES, "only %llu",
-		     (unsigned long long)s.dsm.faults_remote);
+	return s.dsm.faults_remote >= MOVES;
+}
+
+/* Node @node has seen enough: behind all words that the tests use. */
+static _Atomic uint64_t *enough(const struct native_node *n, unsigned node)
+{
+	return &n->shared->word[NATIVE_WORDS - NATIVE_NODES_MAX + node];
+}
+
+/* Goes on until the pages have moved often enough to every node, however slow that is. */
+static bool goes_on(const struct native_thread *t, uint64_t i)
+{
+	const struct native_node *n = t->node;
+
+	/* Threads that never wait keep the shards off the CPUs, and the pages where they are. */
+	if (i % 16 == 0)
+		sched_yield();
+	if (i % LOOK)
+		return true;
+	if (t->local == 0 && has_moved(n))
+		*enough(n, n->self) = 1;
+	for (unsigned k = 0; k < n->cfg->nodes; k++)
+		if (!*enough(n, k))
+			return true;
+	return false;
 }
 
 /* ---- totals: every thread adds to the same words of one page ---- */
@@ -66,10 +80,9 @@ static void *totals_thread(void *arg)
 {
 	struct native_thread *t = arg;
 	struct totals *page = native_at(t->node, 0, 0);
-	uint64_t end = clock_now_ns() + DURATION, adds = 0;
+	uint64_t adds = 0;
 
-	for (; clock_now_ns() < end; adds++) {
-		breathe(adds);
+	for (; goes_on(t, adds); adds++) {
 		__atomic_fetch_add(&page->xadd, 1, __ATOMIC_SEQ_CST);
 		cmpxchg16b_add(page);
 	}
@@ -88,7 +101,6 @@ void totals_body(struct native_node *n)
 	NATIVE_CHECK(n, page->xadd == want, "%llu", (unsigned long long)page->xadd);
 	NATIVE_CHECK(n, page->low == want && page->high == 3 * want, "%llu %llu",
 		     (unsigned long long)page->low, (unsigned long long)page->high);
-	check_moved(n);
 }
 
 /* ---- message passing: what was written first is never newer to a reader ---- */
@@ -98,10 +110,8 @@ static void *message_thread(void *arg)
 {
 	struct native_thread *t = arg;
 	uint64_t *data = native_at(t->node, 0, 0), *flag = native_at(t->node, 1, 0);
-	uint64_t end = clock_now_ns() + DURATION;
 
-	for (uint64_t i = 1; clock_now_ns() < end; i++) {
-		breathe(i);
+	for (uint64_t i = 1; goes_on(t, i); i++) {
 		if (t->index == 0) {
 			store(data, i);
 			store(flag, i);
@@ -117,7 +127,6 @@ static void *message_thread(void *arg)
 void message_passing_body(struct native_node *n)
 {
 	native_threads(n, THREADS, message_thread);
-	check_moved(n);
 }
 
 /* ---- store buffering with fences: one of two must see the other's store ---- */
@@ -151,7 +160,7 @@ void store_buffering_body(struct native_node *n)
 					     n->shared->word[CELLS + i] == round,
 				     "round %llu, cell %u", (unsigned long long)round, i);
 	}
-	check_moved(n);
+	NATIVE_CHECK(n, has_moved(n), "the pages stayed where they were");
 }
 
 /* ---- mixed: slots that only their writer changes, and only upwards ---- */
@@ -181,10 +190,9 @@ static void *mixed_thread(void *arg)
 	struct native_thread *t = arg;
 	struct native_node *n = t->node;
 	uint64_t last[PAGES][WRITERS] = {{0}}, state = t->index + 1;
-	uint64_t end = clock_now_ns() + DURATION;
 	unsigned writers = n->cfg->nodes * THREADS;
 
-	while (clock_now_ns() < end) {
+	for (uint64_t i = 1; goes_on(t, i); i++) {
 		unsigned page = (unsigned)(next_random(&state) % PAGES);
 		unsigned writer = (unsigned)(next_random(&state) % writers);
 		uint64_t value = load(slot_at(n, page, writer));
@@ -214,5 +222,4 @@ void mixed_body(struct native_node *n)
 			NATIVE_CHECK(
 				n, load(slot_at(n, page, w)) == n->shared->word[page * WRITERS + w],
 				"page %u, writer %u at the end", page, w);
-	check_moved(n);
 }
