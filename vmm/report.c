@@ -42,20 +42,24 @@ static json_t *exits(const struct node *n)
 }
 
 /* What it took to keep this node's clock with node 0's. */
+/* 0 as long as the clock has no frequency: a node can be asked before it has agreed on one. */
+static json_int_t in_ns(const struct node *n, uint64_t ticks)
+{
+	return n->clock.tsc_khz ? (json_int_t)guest_tsc_to_ns(&n->clock, ticks) : 0;
+}
+
 static json_t *time_kept(const struct node *n)
 {
 	uint64_t shortest = servo_shortest(&n->sync.servo);
 	double uncertain, ppm = servo_ppm(&n->sync.servo, &uncertain);
 
 	return json_pack("{s:I, s:f, s:I, s:I, s:I, s:I}", "shortest_rtt_ns",
-			 n->self && shortest != UINT64_MAX
-				 ? (json_int_t)guest_tsc_to_ns(&n->clock, shortest)
-				 : (json_int_t)0,
+			 n->self && shortest != UINT64_MAX ? in_ns(n, shortest) : (json_int_t)0,
 			 "tsc_ppm", n->self ? -ppm : 0.0, "corrections",
 			 (json_int_t)atomic_load(&n->rendezvous.steps), "worst_step_ns",
-			 (json_int_t)guest_tsc_to_ns(&n->clock, n->sync.worst_ticks), "waits",
+			 in_ns(n, n->sync.worst_ticks), "waits",
 			 (json_int_t)atomic_load(&n->clock.waits), "waited_ns",
-			 (json_int_t)guest_tsc_to_ns(&n->clock, atomic_load(&n->clock.waited)));
+			 in_ns(n, atomic_load(&n->clock.waited)));
 }
 
 json_t *node_report(struct node *n)
