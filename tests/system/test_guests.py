@@ -172,13 +172,6 @@ def clocks_of_unlike_crystals_are_one(world):
     assert 150 < kept["tsc_ppm"] < 250 and kept["corrections"] > 0, kept
 
 
-def clocks_that_nobody_follows_part(world):
-    """The proof of the test above: without servo and stamps the same guest sees time go back."""
-    status, report = unlike_clocks(world, 200, 2, limit=400)
-    assert status != 0 and "clock" in report["failed"], (status, report.get("failed"))
-    assert report["clock_violations"] > 0 and report["nodes"][1]["clock"]["corrections"] == 0
-
-
 def clocks_too_far_apart_are_refused(world):
     status, report = unlike_clocks(world, 2000, 0, limit=200)
     assert status != 0 and re.search(r"TSC runs at [0-9.]+ MHz, node 0's at [0-9.]+ MHz",
@@ -266,7 +259,7 @@ def children_named(text):
 TESTS = (kill_of_one_node_ends_the_others, a_host_that_vanishes_ends_the_others,
          one_host_boots_and_proves_itself, two_hosts_are_one_machine,
          a_cluster_file_gives_each_host_its_size, clocks_of_unlike_crystals_are_one,
-         clocks_that_nobody_follows_part, clocks_too_far_apart_are_refused,
+         clocks_too_far_apart_are_refused,
          three_hosts_are_one_machine, four_hosts_see_writes_in_one_order)
 
 
