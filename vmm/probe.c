@@ -205,11 +205,11 @@ static void wait_done(struct probe *p)
 	struct timespec end;
 	int r = 0;
 
-	clock_gettime(CLOCK_REALTIME, &end);
+	clock_gettime(CLOCK_MONOTONIC, &end);
 	end.tv_sec += PATIENCE_S;
 	pthread_mutex_lock(&p->lock);
 	while (!p->done && r == 0)
-		r = pthread_cond_timedwait(&p->changed, &p->lock, &end);
+		r = pthread_cond_clockwait(&p->changed, &p->lock, CLOCK_MONOTONIC, &end);
 	pthread_mutex_unlock(&p->lock);
 }
 
