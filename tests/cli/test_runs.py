@@ -16,7 +16,7 @@ import signal
 import subprocess
 import time
 
-from world import FAKE, HERE, SSIHV, has, main, one_line, read_until, until_nothing_runs
+from world import FAKE, HERE, SSIHV, free_port, has, main, one_line, read_until, until_nothing_runs
 
 
 def test_a_guest_that_powers_off(w):
@@ -335,7 +335,8 @@ def test_a_node_over_ssh(w):
                    encoding="ascii")
     ssh.chmod(0o755)
     path = w.file("c.yaml", "cluster: {name: it's}\nnodes:\n"
-                  "  - {name: node0, address: '127.0.0.1:50091', memory: 64M, vcpus: 1}\n"
+                  f"  - {{name: node0, address: '127.0.0.1:{free_port()}', memory: 64M,"
+                  " vcpus: 1}\n"
                   "  - {name: node1, address: 'far:50051', memory: 64M, vcpus: 1, ssh: me@far}\n")
     kept = w.path / "kept"
     done = w.ssihv("run", "--cluster", path, "--kernel", w.kernel, "--node-program", FAKE,
@@ -358,7 +359,8 @@ def test_a_node_over_ssh_ends_with_its_connection(w):
                    "cat | setsid sh -c \"$5\" 2>&1 | cat >&2\n", encoding="ascii")
     ssh.chmod(0o755)
     path = w.file("c.yaml", "cluster: {name: t}\nnodes:\n"
-                  "  - {name: node0, address: '127.0.0.1:50092', memory: 64M, vcpus: 1}\n"
+                  f"  - {{name: node0, address: '127.0.0.1:{free_port()}', memory: 64M,"
+                  " vcpus: 1}\n"
                   "  - {name: node1, address: 'far:50051', memory: 64M, vcpus: 1, ssh: me@far}\n")
     env = dict(w.env, PATH=f"{tools}:{os.environ['PATH']}", FAKE_PLAN_node1="run wait",
                TMPDIR=str(w.runtime))

@@ -3,6 +3,7 @@
 import glob
 import os
 import pathlib
+import socket
 import struct
 import subprocess
 import sys
@@ -95,6 +96,13 @@ class World:
     def assert_no_directory(self):
         left = glob.glob(f"{self.runtime}/*")
         assert not left, f"left behind: {left}"
+
+
+def free_port():
+    """A port of this machine that nobody listens on, outside of those that a run picks itself."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 def one_line(done, status, *words):
