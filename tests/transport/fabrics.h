@@ -3,7 +3,6 @@
 #ifndef SSIHV_TESTS_TRANSPORT_FABRICS_H
 #define SSIHV_TESTS_TRANSPORT_FABRICS_H
 
-#include "base/clock.h"
 #include "tests/transport/loopback.h"
 #include "transport/faulty.h"
 #include "transport/tcp.h"
