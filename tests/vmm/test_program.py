@@ -1,0 +1,103 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The program with real nodes on this machine's /dev/kvm: its terminal, pauses, signals.
+
+Usage: test_program.py SSIHV MAKE_GUEST.  Prints TAP. The guest prints '?', then what is typed.
+"""
+import fcntl
+import json
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+SSIHV, MAKE_GUEST = (os.path.abspath(path) for path in sys.argv[1:3])
+PATIENCE = 60
+
+
+def read_until(fd, text, seen=b""):
+    """Reads until @text has come; returns what came behind it."""
+    end = time.monotonic() + PATIENCE
+    while text not in seen:
+        assert time.monotonic() < end, f"no {text!r} in {seen[-600:]!r}"
+        if select.select([fd], [], [], 1)[0]:
+            seen += os.read(fd, 4096)
+    return seen.partition(text)[2]
+
+
+def two_nodes_pause_and_resume_by_keys(path):
+    pid, master = pty.fork()
+    if pid == 0:
+        os.execv(SSIHV, [SSIHV, "run", "--local", "2", "--memory-per-node", "64M", "--kernel",
+                         f"{path}/guest"])
+    try:
+        screen = read_until(master, b"?")
+        for number in range(20):
+            os.write(master, b"\x01p")
+            screen = read_until(master, b"the guest is paused", screen)
+            os.write(master, b"\x01p")
+            screen = read_until(master, b"the guest goes on", screen)
+            os.write(master, b"[%d]" % number)
+            screen = read_until(master, b"[%d]" % number, screen)
+        os.write(master, b"\x01x")
+        while os.read(master, 4096):
+            pass
+    except OSError:  # the terminal ends with the run
+        pass
+    finally:
+        os.kill(pid, signal.SIGTERM)  # not yet waited for: the id is still its
+        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    assert status == 130, status
+
+
+def a_node_answers_commands_and_leaves_the_terminal_alone(path):
+    with open(f"{path}/cluster.yaml", "w", encoding="ascii") as file:
+        file.write("cluster: {name: t}\nnodes:\n"
+                   "  - {name: n0, address: '127.0.0.1:1', memory: 64M, vcpus: 1}\n")
+    master, terminal = pty.openpty()
+    with subprocess.Popen([SSIHV, "node", "--cluster", f"{path}/cluster.yaml", "--name", "n0",
+                           "--kernel", f"{path}/guest"], stdin=subprocess.PIPE, stdout=terminal,
+                          stderr=subprocess.PIPE) as node:
+        read_until(master, b"?")
+        # The open terminal is shared with whoever started the node.
+        assert not fcntl.fcntl(terminal, fcntl.F_GETFL) & os.O_NONBLOCK
+        node.stdin.write(b'{"command":"stats","id":5}\n{"input":"ab"}\n')
+        node.stdin.flush()
+        read_until(master, b"ab")
+        node.send_signal(signal.SIGTERM)
+        events = [json.loads(line) for line in node.stderr]
+        assert node.wait() == 1
+    reply = [event for event in events if event["event"] == "reply"]
+    assert len(reply) == 1 and reply[0]["id"] == 5 and reply[0]["ok"], reply
+    assert events[-1]["event"] == "stopped" and "signal 15" in events[-1]["text"], events[-1]
+
+
+TESTS = (two_nodes_pause_and_resume_by_keys, a_node_answers_commands_and_leaves_the_terminal_alone)
+
+
+def main():
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK) or os.geteuid() != 0:
+        print("1..0 # SKIP needs /dev/kvm and the right to userfaultfd")
+        return 0
+    failed = 0
+    print(f"1..{len(TESTS)}", flush=True)
+    with tempfile.TemporaryDirectory(prefix="ssihv-program.") as path:
+        subprocess.run([MAKE_GUEST, f"{path}/guest"], check=True)
+        for number, test in enumerate(TESTS, 1):
+            try:
+                test(path)
+                word = "ok"
+            except (AssertionError, OSError, ValueError) as error:
+                print(f"# {type(error).__name__}: {error}")
+                word = "not ok"
+                failed += 1
+            print(f"{word} {number} - {test.__name__}", flush=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
