@@ -5,7 +5,9 @@
  */
 #include "tests/check.h"
 
+#include <linux/userfaultfd.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 
 #include "tests/dsm/native_tests.h"
 
@@ -62,6 +64,30 @@ static void pages_can_be_asked_for(void **state)
 {
 	run(cluster(3, 1, pages_body));
 	run(cluster(3, 3, pages_body));
+}
+
+static void errors_of_the_kernel_end_it_with_a_reason(void **state)
+{
+	static const struct native_errors errors[] = {
+		{UFFDIO_COPY, ENOMEM, "mapping of page"},
+		{UFFDIO_COPY, EEXIST, "mapping of page"},
+		{UFFDIO_COPY, ENOSPC, "mapping of page"},
+		{UFFDIO_WRITEPROTECT, ENOMEM, "protecting of page"},
+		{UFFDIO_REGISTER, EINVAL, "tracking of page"},
+		{NATIVE_DONTNEED, EINVAL, "dropping of page"},
+		{UFFDIO_COPY, EAGAIN, NULL},
+		{UFFDIO_WRITEPROTECT, EAGAIN, NULL},
+		{NATIVE_DONTNEED, EAGAIN, NULL},
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(errors); i++) {
+		struct native_config cfg = cluster(2, 1, errors_body);
+
+		cfg.ctx = (void *)&errors[i];
+		if (errors[i].error != EAGAIN)
+			cfg.lost = NATIVE_NODES_MAX;
+		run(cfg);
+	}
 }
 
 static void atomic_totals_are_exact(void **state)
@@ -155,6 +181,7 @@ int main(void)
 		cmocka_unit_test(tracking_costs_what_was_promised),
 		cmocka_unit_test(memory_mappings_run_short),
 		cmocka_unit_test(pages_can_be_asked_for),
+		cmocka_unit_test(errors_of_the_kernel_end_it_with_a_reason),
 		cmocka_unit_test(atomic_totals_are_exact),
 		cmocka_unit_test(message_passing_keeps_order),
 		cmocka_unit_test(fenced_stores_are_seen),

@@ -17,6 +17,15 @@ void overhead_body(struct native_node *n);
 void mappings_populate(struct native_node *n); /* .before of mappings_body() */
 void mappings_body(struct native_node *n);
 
+/* native_errors.c */
+#define NATIVE_DONTNEED 1 /* in place of an ioctl's number: madvise(MADV_DONTNEED) */
+struct native_errors {	  /* .ctx of errors_body() */
+	unsigned long request;
+	int error;
+	const char *text; /* in what the node says then */
+};
+void errors_body(struct native_node *n);
+
 /* native_pages.c */
 void pages_body(struct native_node *n);
 

@@ -3,7 +3,7 @@
 
 #include "tests/dsm/sim_impl.h"
 
-#define MAX_EVENTS 400000
+#define MAX_EVENTS 100000 /* a node */
 #define MICROS	   NSEC_PER_USEC
 
 static const char *const break_names[SIM_BREAKS] = {
@@ -95,7 +95,7 @@ static int home_of(void *ctx, uint64_t gpa)
 
 static void choose_shape(struct sim *s)
 {
-	s->nodes = 2 + (unsigned)sim_random(s, SIM_NODES - 1);
+	s->nodes = 2 + (unsigned)sim_random(s, SIM_FEW - 1);
 	s->pages = 1 + (unsigned)sim_random(s, SIM_PAGES);
 	s->cpus = 1 + (unsigned)sim_random(s, SIM_CPUS);
 	s->accesses = 20 + (unsigned)sim_random(s, 60);
@@ -112,9 +112,16 @@ static void choose_shape(struct sim *s)
 	/* Instructions that need several pages at once: only turns that outlast a request help. */
 	if (sim_turns_help(s))
 		s->many_percent = (unsigned)sim_random(s, 50);
+	if (s->cfg->nodes) {
+		s->nodes = s->cfg->nodes;
+		s->accesses = MIN(s->accesses, 2000 / s->nodes);
+		s->max_pending = 2 * SIM_PAGES;
+	}
+	if (s->cfg->fail)
+		s->fail_at = 1 + sim_random(s, s->accesses * s->nodes);
 	s->lose_at = s->told_at = UINT64_MAX;
 	if (s->cfg->storm) {
-		s->nodes = 3 + (unsigned)sim_random(s, SIM_NODES - 2);
+		s->nodes = 3 + (unsigned)sim_random(s, SIM_FEW - 2);
 		s->pages = 2 + (unsigned)sim_random(s, SIM_ALSO);
 		s->max_pending = 2 * SIM_PAGES;
 		s->delay = 500 + sim_random(s, MICROS);
@@ -122,7 +129,7 @@ static void choose_shape(struct sim *s)
 		s->write_percent = s->many_percent = 100;
 		s->late_percent = 0;
 		s->yield_percent = sim_chance(s, 50) ? 0 : 1 + (unsigned)sim_random(s, 100);
-	} else if (sim_chance(s, 10)) {
+	} else if (!s->cfg->fail && sim_chance(s, 10)) {
 		s->lose_at = sim_random(s, s->accesses * (s->delay + s->think));
 		s->told_at = s->lose_at + sim_random(s, 20 * s->delay);
 		s->lose_a = (unsigned)sim_random(s, s->nodes);
@@ -198,6 +205,8 @@ static void consider_nodes(struct sim *s, struct next *best)
 		struct sim_node *n = &s->node[i];
 		uint64_t deadline = dsm_proto_deadline(n->proto);
 
+		if (n == s->failed)
+			continue;
 		if (deadline != UINT64_MAX && deadline + n->tick_delay < best->at)
 			*best = (struct next){.kind = TICK,
 					      .at = MAX(s->now, deadline + n->tick_delay),
@@ -226,6 +235,15 @@ static struct next next_event(struct sim *s)
 	return best;
 }
 
+int sim_returned(struct sim_node *n, int r, const char *call)
+{
+	int want = n->sim->failed == n ? n->sim->error : 0;
+
+	if (want ? r == want : r >= 0)
+		return 0;
+	return sim_fail(n->sim, "node %u: %s returned %d", n->id, call, r);
+}
+
 static int tick(struct sim_node *n)
 {
 	struct sim *s = n->sim;
@@ -234,7 +252,7 @@ static int tick(struct sim_node *n)
 	n->tick_delay = sim_random(s, s->delay);
 	sim_trace(s, "node %u: a turn has ended", n->id);
 	r = dsm_proto_tick(n->proto, s->now);
-	return r < 0 ? sim_fail(s, "node %u: tick returned %d", n->id, r) : 0;
+	return sim_returned(n, r, "tick");
 }
 
 static int handle(struct sim *s, const struct next *e)
@@ -265,11 +283,12 @@ static int run(struct sim *s)
 			return sim_check_rest(s);
 		/* The ends of a lost connection stop the VM; nothing wrong was seen until now. */
 		if (e.at >= s->told_at) {
-			s->result->lost = true;
+			s->result->lost = !s->failed;
+			s->result->failed = s->failed;
 			return 0;
 		}
-		if (++s->result->events > MAX_EVENTS)
-			return sim_fail(s, "no end after %u events", MAX_EVENTS);
+		if (++s->result->events > MAX_EVENTS * s->nodes)
+			return sim_fail(s, "no end after %u events", MAX_EVENTS * s->nodes);
 		r = handle(s, &e);
 		if (r == 0)
 			r = sim_check_mappings(s);

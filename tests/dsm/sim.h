@@ -17,6 +17,10 @@
  * on the mapping it meets; each fault ends within a bound of simulated time. At rest: directory,
  * copies and mappings agree, and statistics add up to what the simulator counted itself.
  *
+ * An action can fail, as one of the kernel's calls may: its core must say so with exactly that
+ * error, at once and ever after, and do nothing more; until the others are told they see no wrong
+ * page.
+ *
  * A rule of the protocol can be broken on purpose (enum sim_break), by changing what the core said
  * on its way to the mappings and the network: the checks must notice.
  */
@@ -45,15 +49,18 @@ enum sim_break {
 struct sim_config {
 	uint64_t seed;
 	enum sim_break rule;
-	bool storm;  /* all nodes need the same pages at once, in turns that outlast requests,
-			and no message overtakes another between the same two nodes */
-	FILE *trace; /* one line an event; NULL for none */
+	unsigned nodes; /* 2 to MAX_NODES; 0: by chance, a few */
+	bool fail;	/* an action of some node fails */
+	bool storm;	/* all nodes need the same pages at once, in turns that outlast requests,
+			   and no message overtakes another between the same two nodes */
+	FILE *trace;	/* one line an event; NULL for none */
 };
 
 struct sim_result {
 	char failure[256]; /* empty when all was well */
 	char shape[192];   /* what kind of run the seed made */
 	bool lost;	   /* a connection was lost, as planned */
+	bool failed;	   /* an action failed, as planned */
 	uint64_t events, accesses, messages, faults, prefetches, held, queued, joined;
 	uint64_t idle;	     /* how often a node fell asleep */
 	uint64_t longest;    /* ns, that an instruction took from its beginning on */

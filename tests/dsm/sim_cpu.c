@@ -161,7 +161,7 @@ static int prefetch(struct sim_node *n)
 	dsm_proto_page(n->proto, gpa, &before);
 	r = dsm_proto_prefetch(n->proto, gpa + sim_random(s, PAGE_BYTES), write, s->now);
 	if (r < 0)
-		return sim_fail(s, "node %u: a prefetch of page %u returned %d", n->id, page, r);
+		return sim_returned(n, r, "a prefetch");
 	dsm_proto_page(n->proto, gpa, &after);
 	asked = dsm_proto_waiting(n->proto) > waiting || after.copy != before.copy;
 	n->tally.prefetches += asked;
@@ -192,12 +192,12 @@ int sim_take_fault(struct sim *s, unsigned index)
 		n->touched[sim_region(&s->page[f.page])] = true;
 	r = dsm_proto_fault(n->proto, s->page[f.page].gpa + sim_random(s, PAGE_BYTES), f.write,
 			    s->now);
-	if (r == -EAGAIN) {
+	if (r == -EAGAIN && s->failed != n) {
 		raise_fault(s, f.node, f.page, f.write);
 		return 0;
 	}
 	if (r < 0)
-		return sim_fail(s, "node %u: a fault on page %u returned %d", f.node, f.page, r);
+		return sim_returned(n, r, "a fault");
 	n->tally.local += r == 1;
 	n->tally.remote += r == 0 && dsm_proto_waiting(n->proto) > before;
 	n->tally.joined += r == 0 && dsm_proto_waiting(n->proto) == before;

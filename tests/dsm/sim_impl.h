@@ -9,7 +9,8 @@
 #include "dsm/proto.h"
 #include "tests/dsm/sim.h"
 
-#define SIM_NODES    5
+#define SIM_NODES    MAX_NODES
+#define SIM_FEW	     5 /* nodes, when their number is by chance */
 #define SIM_PAGES    6
 #define SIM_CPUS     4 /* of one node */
 #define SIM_ALSO     3 /* pages of an instruction, but the first */
@@ -101,6 +102,11 @@ struct sim {
 	struct sim_fault fault[SIM_FAULTS];
 	unsigned faults;
 
+	uint64_t fail_at; /* the action that fails, by number; 0 for none */
+	uint64_t actions;
+	struct sim_node *failed; /* whose action it was */
+	int error;
+
 	uint64_t lose_at; /* when a connection breaks; UINT64_MAX for never */
 	uint64_t told_at; /* when its ends get to know */
 	unsigned lose_a, lose_b;
@@ -120,6 +126,9 @@ void sim_trace(struct sim *s, const char *fmt, ...) _printf_(2, 3);
 
 /* Do turns outlast requests by so much that instructions can be promised to end? */
 bool sim_turns_help(const struct sim *s);
+
+/* Judges what a core returned. Return: 0, also for the error that was planned; -EIO. */
+int sim_returned(struct sim_node *n, int r, const char *call);
 
 /* sim_node.c */
 int sim_emit(void *ctx, const struct dsm_action *a);

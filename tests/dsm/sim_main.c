@@ -4,6 +4,8 @@
  *   sim --seed S --verbose            replays one with a trace
  *   sim --count N [--seed S]          N schedules from seed S
  *   sim --storm ...                   all nodes need the same pages at once
+ *   sim --nodes N ...                 that many
+ *   sim --fail ...                    an action of some node fails
  *   sim --break RULE ...              with a rule of the protocol broken on purpose
  */
 #include <getopt.h>
@@ -26,7 +28,9 @@ static int find_rule(const char *name, enum sim_break *ret)
 
 static int usage(void)
 {
-	fputs("usage: sim [--seed S] [--count N] [--break RULE] [--storm] [--verbose]\n", stderr);
+	fputs("usage: sim [--seed S] [--count N] [--break RULE] [--storm] [--nodes N]\n"
+	      "           [--fail] [--verbose]\n",
+	      stderr);
 	return 2;
 }
 
@@ -66,6 +70,7 @@ int main(int argc, char **argv)
 	static const struct option options[] = {
 		{"seed", required_argument, NULL, 's'},	 {"count", required_argument, NULL, 'n'},
 		{"break", required_argument, NULL, 'b'}, {"storm", no_argument, NULL, 'm'},
+		{"nodes", required_argument, NULL, 'k'}, {"fail", no_argument, NULL, 'f'},
 		{"verbose", no_argument, NULL, 'v'},	 {0}};
 	struct sim_config cfg = {.seed = 1};
 	uint64_t count = 1;
@@ -82,6 +87,12 @@ int main(int argc, char **argv)
 		case 'b':
 			if (find_rule(optarg, &cfg.rule) < 0)
 				return 2;
+			break;
+		case 'k':
+			cfg.nodes = (unsigned)strtoul(optarg, NULL, 0);
+			break;
+		case 'f':
+			cfg.fail = true;
 			break;
 		case 'm':
 			cfg.storm = true;

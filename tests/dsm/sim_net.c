@@ -138,10 +138,8 @@ int sim_deliver(struct sim *s, unsigned index)
 		  m.hdr.from, sim_page_at(s, m.hdr.addr), m.hdr.node);
 	count(n, &m.hdr);
 	r = dsm_proto_message(n->proto, &m.hdr, m.word, s->now);
-	if (r < 0)
-		return sim_fail(s, "node %u: %s of page %d from node %u returned %d", m.to,
-				wire_type_name(m.hdr.type), sim_page_at(s, m.hdr.addr), m.hdr.from,
-				r);
+	if (sim_returned(n, r, wire_type_name(m.hdr.type)) < 0)
+		return -EIO;
 	if (sim_chance(s, s->yield_percent)) {
 		sim_trace(s, "node %u: yields", n->id);
 		dsm_proto_yield(n->proto);

@@ -121,6 +121,22 @@ static int act(struct sim_node *n, unsigned page, const struct dsm_action *a)
 	return -EINVAL;
 }
 
+/* Is this the action that fails? Then its node has stopped, and the others get to know. */
+static bool fails(struct sim_node *n)
+{
+	static const int errors[] = {-ENOMEM, -EAGAIN, -ENOSPC, -EEXIST, -ENOENT, -EPIPE};
+	struct sim *s = n->sim;
+
+	if (++s->actions != s->fail_at)
+		return false;
+	s->failed = n;
+	s->error = errors[sim_random(s, ARRAY_SIZE(errors))];
+	s->lose_at = s->now;
+	s->told_at = s->now + 1 + sim_random(s, 20 * s->delay);
+	sim_trace(s, "node %u:   an action fails: %s", n->id, strerror(-s->error));
+	return true;
+}
+
 int sim_emit(void *ctx, const struct dsm_action *a)
 {
 	static const char *const names[] = {
@@ -132,6 +148,10 @@ int sim_emit(void *ctx, const struct dsm_action *a)
 	int page = sim_page_at(n->sim, a->gpa), protected = n->protected_last;
 	int r;
 
+	if (n->sim->failed == n)
+		return sim_fail(n->sim, "node %u goes on after a failure", n->id);
+	if (fails(n))
+		return n->sim->error;
 	if (a->type == DSM_TRACK)
 		return do_track(n, a);
 	if (page < 0)

@@ -9,6 +9,8 @@
 #define SCHEDULES	10000
 #define STORMS		1000
 #define BREAK_SCHEDULES 300
+#define FAIL_SCHEDULES	3000
+#define LARGE_SCHEDULES 10
 
 static uint64_t from_environment(const char *name, uint64_t otherwise)
 {
@@ -62,6 +64,39 @@ static void instructions_that_need_several_pages_end(void **state)
 				 (unsigned long long)seed, res.failure, res.shape,
 				 (unsigned long long)seed);
 	}
+}
+
+/* Of clusters that are larger than those by chance, up to the largest. */
+static void many_nodes_keep_every_invariant(void **state)
+{
+	static const unsigned nodes[] = {8, 33, MAX_NODES};
+
+	for (uint64_t seed = 1; seed <= ARRAY_SIZE(nodes) * LARGE_SCHEDULES; seed++) {
+		struct sim_config cfg = {.seed = seed, .nodes = nodes[seed % ARRAY_SIZE(nodes)]};
+		struct sim_result res;
+
+		if (sim_run(&cfg, &res) < 0)
+			fail_msg("seed %llu: %s (%s); replay: sim --nodes %u --seed %llu --verbose",
+				 (unsigned long long)seed, res.failure, res.shape, cfg.nodes,
+				 (unsigned long long)seed);
+	}
+}
+
+static void an_action_that_fails_ends_its_core(void **state)
+{
+	unsigned failed = 0;
+
+	for (uint64_t seed = 1; seed <= FAIL_SCHEDULES; seed++) {
+		struct sim_config cfg = {.seed = seed, .fail = true};
+		struct sim_result res;
+
+		if (sim_run(&cfg, &res) < 0)
+			fail_msg("seed %llu: %s (%s); replay: sim --fail --seed %llu --verbose",
+				 (unsigned long long)seed, res.failure, res.shape,
+				 (unsigned long long)seed);
+		failed += res.failed;
+	}
+	assert_true(failed > FAIL_SCHEDULES / 2);
 }
 
 static void same_seed_gives_the_same_run(void **state)
@@ -120,6 +155,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(schedules_keep_every_invariant),
 		cmocka_unit_test(instructions_that_need_several_pages_end),
+		cmocka_unit_test(many_nodes_keep_every_invariant),
+		cmocka_unit_test(an_action_that_fails_ends_its_core),
 		cmocka_unit_test(same_seed_gives_the_same_run),
 		cmocka_unit_test(broken_rules_are_noticed),
 		cmocka_unit_test(storms_notice_a_home_that_does_not_urge),

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The kernel's calls fail on node 1: for good, then it says why, node 0 blames it, and nobody hangs
+ * or reads a wrong page; or a few times with EAGAIN, then nobody notices. The linker puts these
+ * functions before the C library's (--wrap).
+ */
+#include "tests/dsm/native_tests.h"
+
+#include <linux/userfaultfd.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+
+#define SUCCEED 20  /* calls of the kind that fails, before one does */
+#define AGAIN	3   /* times that EAGAIN is answered in a row */
+#define ROUNDS	400 /* of a run that goes on */
+
+int __real_ioctl(int fd, unsigned long request, void *arg);
+int __wrap_ioctl(int fd, unsigned long request, void *arg);
+int __real_madvise(void *at, size_t len, int advice);
+int __wrap_madvise(void *at, size_t len, int advice);
+
+/* Of this process, which is one node; NULL: nothing fails. */
+static _Atomic(const struct native_errors *) failing;
+static _Atomic unsigned calls;
+
+/* Is this call to fail? Then errno says how. */
+static bool fails(unsigned long request)
+{
+	const struct native_errors *e = failing;
+	unsigned n;
+
+	if (!e || e->request != request)
+		return false;
+	n = calls++;
+	errno = e->error;
+	if (e->error == EAGAIN)
+		return n % SUCCEED < AGAIN;
+	return request == UFFDIO_REGISTER || n >= SUCCEED;
+}
+
+int __wrap_ioctl(int fd, unsigned long request, void *arg)
+{
+	return fails(request) ? -1 : __real_ioctl(fd, request, arg);
+}
+
+int __wrap_madvise(void *at, size_t len, int advice)
+{
+	return advice == MADV_DONTNEED && fails(NATIVE_DONTNEED) ? -1
+								 : __real_madvise(at, len, advice);
+}
+
+/* Each node adds to words of both nodes' pages; nobody else does to its own words. */
+static void *adder(void *arg)
+{
+	struct native_thread *t = arg;
+	struct native_node *n = t->node;
+	const struct native_errors *e = n->cfg->ctx;
+	uint64_t count[64] = {0};
+
+	for (uint64_t i = 0; !n->told && (e->error != EAGAIN || i < ROUNDS); i++) {
+		uint64_t *page = native_at(n, i & 1, i % 64 * PAGE_BYTES), got = page[n->self];
+
+		if (n->told) /* the pages are what they are by now */
+			break;
+		NATIVE_CHECK(n, got == count[i & 63], "page %u: %llu", (unsigned)i & 63,
+			     (unsigned long long)got);
+		page[n->self] = ++count[i & 63];
+	}
+	return NULL;
+}
+
+void errors_body(struct native_node *n)
+{
+	const struct native_errors *e = n->cfg->ctx;
+	struct native_thread t = {.node = n};
+
+	if (n->self == 1)
+		failing = e;
+	native_thread_start(&t, adder);
+	while (e->error != EAGAIN && !n->told)
+		usleep(1000);
+	if (e->error == EAGAIN) {
+		pthread_join(t.id, NULL);
+		NATIVE_CHECK(n, !n->told && (n->self == 0 || calls > AGAIN), "%s", n->fatal_text);
+		native_barrier(n);
+		return;
+	}
+	NATIVE_CHECK(n, n->culprit == (n->self ? -1 : 1), "%d: %s", n->culprit, n->fatal_text);
+	NATIVE_CHECK(n, n->self == 0 || strstr(n->fatal_text, e->text), "%s", n->fatal_text);
+	pager_stop(n->pager);
+	NATIVE_CHECK(n, pthread_join(t.id, NULL) == 0, "join");
+}
