@@ -9,7 +9,9 @@ is `make demo ARGS=--full`.
 import json
 import os
 import pathlib
+import pty
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -112,6 +114,55 @@ def two_hosts_are_one_machine(world):
     assert report["signals_received"] == report["signals_sent"] > 0
     assert report["timers_fired"] > 0 and report["timers_early"] == 0
     assert report["clock_violations"] == 0 and report["kernel_bad"] == 0
+
+
+def await_text(master, screen, text, seconds):
+    """Reads the terminal until it shows @text; returns what comes behind it."""
+    end = time.monotonic() + seconds
+    while text not in screen:
+        assert time.monotonic() < end, f"no {text!r} in {screen[-600:]!r}"
+        if select.select([master], [], [], 1)[0]:
+            screen = screen[-4000:] + os.read(master, 4096)
+    return screen.partition(text)[2]
+
+
+def the_proof_passes_across_twenty_pauses(world):
+    """By Ctrl-A p on the terminal of the run: each key is answered when all nodes have done it."""
+    report = world.path / "report.json"
+    words = world.command("--lab", 2, "--memory-per-node", "256M", "--report", report, "--timeout",
+                          900, "--append", f"{SMALL} proof.only=numa,atomics,clock,litmus "
+                          "proof.expect_cpus=2 proof.expect_nodes=2 proof.distance=100 "
+                          "proof.node_mib=256")
+    pid, master = pty.fork()
+    if pid == 0:
+        os.execve(words[0], words, world.env)
+    try:
+        screen = await_text(master, b"", b"PROOF-START", 600)
+        for _ in range(20):
+            os.write(master, b"\x01p")
+            screen = await_text(master, screen, b"the guest is paused", 120)
+            os.write(master, b"\x01p")
+            screen = await_text(master, screen, b"the guest goes on", 120)
+        await_text(master, screen, b"PROOF {", 600)
+        while os.read(master, 4096):
+            pass
+    except OSError:  # the terminal ends with the run
+        pass
+    except AssertionError:
+        os.kill(pid, signal.SIGTERM)
+        while select.select([master], [], [], 60)[0]:
+            try:
+                os.read(master, 4096)
+            except OSError:
+                break
+        os.waitpid(pid, 0)
+        raise
+    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    report = json.loads(report.read_text(encoding="utf-8"))
+    assert status == 0 and report["failed"] == [], (status, report.get("failed"))
+    exact(report, "xadd", "cmpxchg16b", "mutex")
+    assert report["clock_violations"] == 0
+    no_forbidden_outcome(report)
 
 
 def three_hosts_are_one_machine(world):
@@ -258,6 +309,7 @@ def children_named(text):
 
 TESTS = (kill_of_one_node_ends_the_others, a_host_that_vanishes_ends_the_others,
          one_host_boots_and_proves_itself, two_hosts_are_one_machine,
+         the_proof_passes_across_twenty_pauses,
          a_cluster_file_gives_each_host_its_size, clocks_of_unlike_crystals_are_one,
          clocks_too_far_apart_are_refused,
          three_hosts_are_one_machine, four_hosts_see_writes_in_one_order)
