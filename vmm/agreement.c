@@ -15,7 +15,7 @@
 #include "base/clock.h"
 #include "vmm/machine.h"
 
-#define CLOCK_PATIENCE_MS 2000 /* to measure the TSC's frequency within 50 ppm */
+#define CLOCK_PATIENCE_MS 2000 /* to measure the TSC's frequency well enough */
 
 /* ---- what peers say ---- */
 

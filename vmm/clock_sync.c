@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-#define CERTAIN_PPM 50
+#define CERTAIN_PPM 15
 
 void clock_sync_init(struct clock_sync *s, struct guest_clock *clock, struct rendezvous *rendezvous,
 		     uint64_t host_khz)

@@ -54,7 +54,7 @@ int clock_sync_sample(struct clock_sync *s, const struct wire_hdr *h, const void
 /**
  * clock_sync_ppm() - how much faster this host's TSC is than node 0's, as guests see it
  *
- * Return: 0; -EAGAIN while that is not known within 50 ppm.
+ * Return: 0; -EAGAIN while that is not known within 15 ppm.
  */
 int clock_sync_ppm(const struct clock_sync *s, double *ret);
 
