@@ -40,14 +40,13 @@ SEARCHES = [
     ("two nodes, two pages of two homes, turns, two faults each", True,
      "--pages 2 --apart --turns --faults 2 --states 1000000"),
     ("three nodes, turns, from the start on", False, "--nodes 3 --turns --states 1500000"),
-    ("three nodes, two pages, from the start on", False,
-     "--nodes 3 --pages 2 --apart --states 500000"),
+    ("three nodes, two pages of two homes, no turns", True,
+     "--nodes 3 --pages 2 --apart --states 5000000"),
+    ("four nodes, one fault each, turns", True, "--nodes 4 --turns --faults 1 --states 1000000"),
 ]
 LONG = [
-    ("three nodes, two pages, no turns", True, "--nodes 3 --pages 2 --apart --states 32000000"),
     ("three nodes, three faults each, turns", False,
      "--nodes 3 --turns --faults 3 --states 32000000"),
-    ("four nodes, one fault each, turns", True, "--nodes 4 --turns --faults 1 --states 32000000"),
     ("four nodes, turns, from the start on", False,
      "--nodes 4 --turns --fifo --states 32000000"),
     ("two nodes, two pages, turns, from the start on", False,
