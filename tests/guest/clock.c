@@ -12,6 +12,10 @@
  * two margins estimates the clocks' offset, with half of their sum as its bound. The offset
  * shows a skew that the network's own delay would hide from the violation count.
  *
+ * Parties go on until the word has gone to and fro often enough, however fast they read their
+ * clocks: a host may keep the word's page for milliseconds. Clocks that drift need time to part
+ * first: proof.clock_delay.
+ *
  * The same is done with the raw time stamp counter, for information only: no violation of it fails
  * the proof, since the kernel may correct it.
  */
@@ -23,6 +27,7 @@
 #define PARTY_MASK   ((UINT64_C(1) << PARTY_BITS) - 1)
 #define ROUNDS	     200000
 #define CLOCK_EVERY  16
+#define HANDOVERS    32
 #define SABOTAGE_NS  (50 * NSEC_PER_MSEC)
 #define BUDGET_SHARE 0.5
 
@@ -38,6 +43,7 @@ struct clock_run {
 	struct barrier barrier;
 	uint64_t deadline;
 	bool raw;
+	_Atomic bool enough;			      /* a party has done its part */
 	_Alignas(PAGE_BYTES) _Atomic uint64_t latest; /* time << PARTY_BITS | party */
 	struct party party[PROOF_MAX_NODES];
 };
@@ -78,7 +84,7 @@ static void clock_worker(struct worker *w)
 	for (unsigned i = 0; i < w->n; i++)
 		me->margin[i] = INT64_MAX;
 	barrier_wait(&run->barrier, w->n);
-	for (; me->rounds < rounds; me->rounds++) {
+	for (; me->rounds < rounds || me->handovers < HANDOVERS; me->rounds++) {
 		uint64_t seen = atomic_load(&run->latest);
 		uint64_t now = run->raw ? read_tsc() : clock_now_ns() - spoil;
 
@@ -87,9 +93,13 @@ static void clock_worker(struct worker *w)
 		       !atomic_compare_exchange_weak(&run->latest, &seen,
 						     now << PARTY_BITS | w->index))
 			;
-		if (me->rounds % CLOCK_EVERY == 0 && clock_now_ns() > run->deadline)
+		if (me->rounds % CLOCK_EVERY)
+			continue;
+		if (clock_now_ns() > run->deadline ||
+		    (me->rounds >= rounds && atomic_load(&run->enough)))
 			break;
 	}
+	atomic_store(&run->enough, true);
 }
 
 /* The largest |offset| between two parties that have met in both directions. */
@@ -142,6 +152,7 @@ void check_clock(struct check *c)
 
 	if (!check_needs_cpus(c, 2))
 		return;
+	nanosleep(&(struct timespec){.tv_sec = c->config->clock_delay}, NULL);
 	ns = run_clock(c, false, &offset, &bound);
 	tsc = run_clock(c, true, &tsc_offset, &tsc_bound);
 	check_note(c, "%lu readings, %lu handovers, %lu backward, worst %lu ns back", ns.rounds,

@@ -37,6 +37,7 @@ static const struct param params[] = {
 	PARAM(sweep_mib, UNSIGNED),
 	PARAM(sweep_passes, UNSIGNED),
 	PARAM(reserve_kib, UNSIGNED),
+	PARAM(clock_delay, UNSIGNED),
 	PARAM(only, TEXT),
 	PARAM(skip, TEXT),
 	PARAM(sabotage, TEXT),

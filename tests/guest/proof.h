@@ -43,6 +43,7 @@ struct config {
 	unsigned sweep_mib;	/* upper limit, 0: none */
 	unsigned sweep_passes;	/* 2: both ways; 1: each page is written and verified once */
 	unsigned reserve_kib;	/* memory that the sweep leaves to the kernel, 0: chosen */
+	unsigned clock_delay;	/* seconds that clocks are given to part before they are compared */
 	char only[256], skip[256], sabotage[256];
 	char error[128]; /* a word that was not understood */
 };
