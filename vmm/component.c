@@ -11,8 +11,9 @@ static const struct component components[] = {
 	{"agreement", "agreeing on CPU features", agreement_up},
 	{"clock", "agreeing on time", clock_up, NULL, clock_pause},
 	{"pager", "starting the pager", pager_up, pager_down},
-	{"devices", "building devices", devices_up, devices_down},
-	{"vcpus", "creating vCPUs", vcpus_up, vcpus_down},
+	{"devices", "building devices", devices_up, devices_down, .save = devices_save,
+	 .load = devices_load},
+	{"vcpus", "creating vCPUs", vcpus_up, vcpus_down, .save = vcpus_save, .load = vcpus_load},
 	{"ready", "waiting for all nodes", ready_up},
 	{"boot", "loading the guest", boot_up},
 	{"guest", "running", guest_up, guest_down, guest_pause, guest_resume},
@@ -59,4 +60,40 @@ void components_resume(struct node *n)
 	for (size_t i = 0; i < ARRAY_SIZE(components); i++)
 		if (components[i].resume)
 			components[i].resume(n);
+}
+
+/* Whose image it is, before the first part. */
+struct image_head {
+	uint32_t version; /* wire_version() */
+	uint32_t self, nodes;
+};
+
+static bool is_paused(const struct node *n)
+{
+	return n->phase.last == WIRE_PHASE_PAUSE && !n->phase.now;
+}
+
+int components_save(struct node *n, struct blob *to)
+{
+	const struct image_head head = {wire_version(), n->self, n->nodes};
+	int r = is_paused(n) ? blob_put(to, &head, sizeof(head)) : -EBUSY;
+
+	for (size_t i = ARRAY_SIZE(components); r == 0 && i-- > 0;)
+		if (components[i].save)
+			r = components[i].save(n, to);
+	return r;
+}
+
+int components_load(struct node *n, struct blob *from)
+{
+	struct image_head head;
+	int r = is_paused(n) ? blob_take(from, &head, sizeof(head)) : -EBUSY;
+
+	if (r == 0 &&
+	    (head.version != wire_version() || head.self != n->self || head.nodes != n->nodes))
+		r = -EBADMSG;
+	for (size_t i = ARRAY_SIZE(components); r == 0 && i-- > 0;)
+		if (components[i].load)
+			r = components[i].load(n, from);
+	return r == 0 && from->taken != from->len ? -EBADMSG : r;
 }

@@ -10,14 +10,18 @@
  * pause() is called again and again, until it returns 0: the main thread never waits for a
  * component, since one of another node may wait for the main thread.
  *
- * To save and load a node's parts is no operation here yet: nothing stores what they would give.
- * The parts have it: vcpu_save() (cpu/vcpu_image.h), platform_save() (vmm/platform_image.h).
+ * save() and load() go down the table while the guest is paused: what a part of this node holds of
+ * the guest, apart from its memory. The bytes are for a process of the same build: they are checked
+ * as a vCPU's state of a peer is, devices are taken as they are. Time has none, it is the
+ * cluster's; memory has none, since the pages of a guest are spread over all nodes and need a home
+ * each.
  *
  * Threads: the main thread.
  */
 #ifndef SSIHV_VMM_COMPONENT_H
 #define SSIHV_VMM_COMPONENT_H
 
+#include "base/blob.h"
 #include "base/err.h"
 
 struct node;
@@ -31,6 +35,10 @@ struct component {
 	/* Return: 0: it stands still; -EINPROGRESS: it was told to, ask again. */
 	int (*pause)(struct node *n);
 	void (*resume)(struct node *n);
+	/* Return: 0; negative errno, then @n is as it was (save), or cannot run before another
+	 * load. */
+	int (*save)(struct node *n, struct blob *to);
+	int (*load)(struct node *n, struct blob *from);
 };
 
 /**
@@ -48,5 +56,20 @@ int components_pause(struct node *n);
 
 /** components_resume() - the opposite. */
 void components_resume(struct node *n);
+
+/**
+ * components_save() - append what this node holds of the paused guest
+ *
+ * Return: 0; -EBUSY while the guest is not paused; another negative errno.
+ */
+int components_save(struct node *n, struct blob *to);
+
+/**
+ * components_load() - make this node what components_save() has seen; the guest is paused
+ *
+ * Return: 0; -EBUSY while the guest is not paused; -EBADMSG for what is of another node or cut off;
+ * another negative errno.
+ */
+int components_load(struct node *n, struct blob *from);
 
 #endif

@@ -7,7 +7,9 @@
 #include <sched.h>
 
 #include "base/clock.h"
+#include "cpu/vcpu_image.h"
 #include "vmm/machine.h"
+#include "vmm/platform_image.h"
 
 /* ---- what a vCPU asks for ---- */
 
@@ -174,6 +176,24 @@ void devices_down(struct node *n)
 	platform_free(&n->platform);
 }
 
+int devices_save(struct node *n, struct blob *to)
+{
+	struct platform_image image;
+
+	platform_save(&n->platform, &image);
+	return blob_put(to, &image, sizeof(image));
+}
+
+int devices_load(struct node *n, struct blob *from)
+{
+	struct platform_image image;
+	int r = blob_take(from, &image, sizeof(image));
+
+	if (r == 0)
+		platform_load(&n->platform, &image);
+	return r;
+}
+
 int vcpus_up(struct node *n, struct err *err)
 {
 	int r = 0;
@@ -198,6 +218,49 @@ void vcpus_down(struct node *n)
 	for (unsigned i = 0; i < n->topology.vcpus; i++)
 		vcpu_free(TAKE_PTR(n->vcpu[i]));
 	moving_free(&n->moving);
+}
+
+/* Those that are here, each behind its number in the cluster; MAX_VCPUS ends them. */
+int vcpus_save(struct node *n, struct blob *to)
+{
+	_cleanup_free_ struct wire_vcpu *image = malloc(sizeof(*image));
+	const uint32_t end = MAX_VCPUS;
+
+	if (!image)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < n->topology.vcpus; i++) {
+		if (place_get(&n->irq.at[i]).node != n->self)
+			continue;
+		int r = vcpu_save(n->vcpu[i], image);
+		if (r == 0)
+			r = blob_put(to, &i, sizeof(i));
+		if (r == 0)
+			r = blob_put(to, image, sizeof(*image));
+		if (r < 0)
+			return r;
+	}
+	return blob_put(to, &end, sizeof(end));
+}
+
+int vcpus_load(struct node *n, struct blob *from)
+{
+	_cleanup_free_ struct wire_vcpu *image = malloc(sizeof(*image));
+	uint32_t i;
+
+	if (!image)
+		return -ENOMEM;
+	for (;;) {
+		int r = blob_take(from, &i, sizeof(i));
+		if (r < 0 || i == MAX_VCPUS)
+			return r;
+		if (i >= n->topology.vcpus || place_get(&n->irq.at[i]).node != n->self)
+			return -EBADMSG;
+		r = blob_take(from, image, sizeof(*image));
+		if (r == 0)
+			r = vcpu_load(n->vcpu[i], image);
+		if (r < 0)
+			return r;
+	}
 }
 
 /* ---- running them ---- */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The whole guest stands still and goes on: see vmm/phase.h and tests/vmm/cluster.h. */
+#include <sys/ioctl.h>
 #include <x86intrin.h>
 
 #include "tests/vmm/guests.h"
@@ -124,6 +125,63 @@ static void what_makes_no_sense_is_refused(void **state)
 	cluster_destroy(c);
 }
 
+/* Prints the letters in order, over and over; where it is stands in a register. */
+GUEST_CODE(alphabet, "mov $0x3f8, %edx\n 1: mov $'a', %ebx\n 2: mov %ebx, %eax\n out %al, %dx\n"
+		     "inc %ebx\n cmp $'z', %ebx\n jbe 2b\n jmp 1b\n");
+
+/* The letter that the guest will print next. */
+static char next_letter(struct cluster *c)
+{
+	struct kvm_regs regs;
+
+	assert_int_equal(ioctl(c->member[0].node->vcpu[0]->fd, KVM_GET_REGS, &regs), 0);
+	return (char)regs.rbx;
+}
+
+static void a_node_goes_on_where_it_was_saved(void **state)
+{
+	struct cluster *c = CLUSTER_MAKE(1, alphabet);
+	struct node *n = c->member[0].node;
+	_cleanup_(blob_free) struct blob image = {0};
+
+	cluster_start(c, 1);
+	cluster_await_text(c, "xyza");
+	assert_int_equal(components_save(n, &image), -EBUSY);
+	cluster_expect_ok(c, 0, "pause");
+	char saved = next_letter(c);
+	assert_int_equal(components_save(n, &image), 0);
+	/* Until it would print another letter next. */
+	do {
+		cluster_expect_ok(c, 0, "resume");
+		cluster_expect_ok(c, 0, "pause");
+	} while (next_letter(c) == saved);
+	assert_int_equal(components_load(n, &image), 0);
+	assert_int_equal(next_letter(c), saved);
+	cluster_expect_ok(c, 0, "resume");
+	cluster_await_text(c, "xyza");
+	cluster_destroy(c);
+}
+
+static void an_image_of_another_or_cut_off_is_refused(void **state)
+{
+	struct cluster *c = start_chatter(2);
+	_cleanup_(blob_free) struct blob image = {0};
+
+	cluster_expect_ok(c, 0, "pause");
+	assert_int_equal(components_save(c->member[1].node, &image), 0);
+	assert_int_equal(components_load(c->member[0].node, &image), -EBADMSG);
+	/* No prefix of it is one; the whole one is, afterwards. */
+	for (size_t len = 0; len < image.len; len += 97) {
+		struct blob part = {.data = image.data, .len = len};
+		assert_int_equal(components_load(c->member[1].node, &part), -EBADMSG);
+	}
+	image.taken = 0;
+	assert_int_equal(components_load(c->member[1].node, &image), 0);
+	cluster_expect_ok(c, 0, "resume");
+	await_progress(c);
+	cluster_destroy(c);
+}
+
 /* ---- ends ---- */
 
 static void a_paused_guest_can_be_stopped(void **state)
@@ -167,6 +225,8 @@ int main(void)
 		cmocka_unit_test(twenty_pauses_harm_nothing),
 		cmocka_unit_test(a_node_alone_pauses_too),
 		cmocka_unit_test(what_makes_no_sense_is_refused),
+		cmocka_unit_test(a_node_goes_on_where_it_was_saved),
+		cmocka_unit_test(an_image_of_another_or_cut_off_is_refused),
 		cmocka_unit_test(a_paused_guest_can_be_stopped),
 		cmocka_unit_test(a_stop_in_the_middle_ends_cleanly),
 	};
