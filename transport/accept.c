@@ -69,7 +69,7 @@ static void remember_refusal(struct bringup *b, unsigned from, const char *why)
 {
 	if (from >= b->cfg->nodes || from <= b->cfg->self)
 		return;
-	b->peers[from].refused = true;
+	b->peers[from].unfit = true;
 	peer_trouble(b, from, "refused: %s", why);
 }
 
@@ -178,6 +178,8 @@ int accept_ready(struct bringup *b, uint64_t now)
 			return 0;
 		case -ECONNABORTED:
 			continue;
+		case -ENOMEM:
+			return err_set(b->err, r, "out of memory");
 		case -EMFILE:
 		case -ENFILE:
 			return err_set(b->err, r,

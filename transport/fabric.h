@@ -45,6 +45,7 @@ struct transport_ops {
 	int (*step)(struct channel *c, short *want); /* default: ready at once */
 	int (*say)(struct channel *c, const void *bytes, size_t len);
 	ssize_t (*hear)(struct channel *c, void *bytes, size_t len);
+	bool (*waits)(struct channel *c);
 	bool (*gone)(struct channel *c);
 	int (*open)(struct channel *c, const struct conn_config *cfg, struct conn **ret);
 	void (*drop)(struct channel *c);
@@ -91,7 +92,8 @@ static inline void listener_close(struct listener *l)
  * listener_accept() - the next channel that was dialled to us; it may not be ready: channel_step()
  *
  * Return: 0; -EAGAIN: none now; -ECONNABORTED: one, but it was lost again; -EMFILE, -ENFILE: no
- * room for one, it stays waiting; other negative errno: this listener is of no use.
+ * room for one, it stays waiting, as with -ENOMEM; other negative errno: this listener is of no
+ * use.
  */
 static inline int listener_accept(struct listener *l, struct channel **ret)
 {
@@ -136,6 +138,12 @@ static inline int channel_say(struct channel *c, const void *bytes, size_t len)
 static inline ssize_t channel_hear(struct channel *c, void *bytes, size_t len)
 {
 	return c->transport->ops->hear(c, bytes, len);
+}
+
+/** channel_waits() - are there bytes to be heard? None is taken. */
+static inline bool channel_waits(struct channel *c)
+{
+	return c->transport->ops->waits(c);
 }
 
 /** channel_gone() - has the peer closed it, or is it broken? Bytes may still wait to be heard. */

@@ -138,6 +138,13 @@ static ssize_t faulty_hear(struct channel *channel, void *bytes, size_t len)
 	return n;
 }
 
+static bool faulty_waits(struct channel *channel)
+{
+	struct faulty_channel *c = channel_of(channel);
+
+	return c->left && channel_waits(c->inner);
+}
+
 static bool faulty_gone(struct channel *c)
 {
 	return channel_gone(channel_of(c)->inner);
@@ -177,6 +184,7 @@ static const struct transport_ops faulty_ops = {
 	.step = faulty_step,
 	.say = faulty_say,
 	.hear = faulty_hear,
+	.waits = faulty_waits,
 	.gone = faulty_gone,
 	.open = faulty_open,
 	.drop = faulty_drop,

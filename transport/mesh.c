@@ -82,6 +82,8 @@ static struct pollfd slot_poll(const struct bringup *b, const struct slot *s)
 		p.events = s->want;
 	else if (s->state == SLOT_GREETING)
 		p.events = POLLIN;
+	else if (b->peers[s->peer].left)
+		p.fd = -1; /* its end is no news: not again and again */
 	else if (s->state == SLOT_UP)
 		p.events = (short)(s->channel->hangup | (awaits_meshed(b, s) ? POLLIN : 0));
 	return p;
@@ -126,7 +128,11 @@ static void up_ready(struct bringup *b, struct slot *s, uint64_t now)
 
 	if (r > 0 && greeting_meshed(&s->greeting, s->peer, b->cfg->epoch))
 		b->peers[s->peer].heard = true;
-	if (r < 0 || (r > 0 && !b->peers[s->peer].heard) || channel_gone(s->channel))
+	if (r < 0 || (r > 0 && !b->peers[s->peer].heard))
+		slot_died(b, s, now);
+	else if (peer_speaks(b, s->peer))
+		b->peers[s->peer].left = b->peers[s->peer].heard;
+	else if (channel_gone(s->channel))
 		slot_died(b, s, now);
 }
 
@@ -155,7 +161,7 @@ static bool is_complete(struct bringup *b)
 	unsigned peers = b->cfg->nodes - 1;
 
 	for (unsigned i = 0; i < b->slot_count && b->complete == peers; i++)
-		if (channel_gone(b->slots[i].channel))
+		if (channel_gone(b->slots[i].channel) && !peer_speaks(b, b->slots[i].peer))
 			slot_died(b, &b->slots[i], clock_now_ns());
 	return b->complete == peers;
 }
@@ -173,10 +179,11 @@ static void tell_meshed(struct bringup *b, uint64_t now)
 		if (s->class_ != WIRE_CLASS_CONTROL || s->state != SLOT_UP ||
 		    b->peers[s->peer].told)
 			continue;
-		if (channel_say(s->channel, &h, sizeof(h)) < 0)
-			slot_died(b, s, now);
-		else
-			b->peers[s->peer].told = true;
+		if (channel_say(s->channel, &h, sizeof(h)) < 0) {
+			slot_died(b, s, now); /* not all are up any more */
+			return;
+		}
+		b->peers[s->peer].told = true;
 	}
 }
 
@@ -232,7 +239,7 @@ static int timed_out(struct bringup *b)
 		if (peer == cfg->self || p->heard ||
 		    (p->up == b->slots_per_peer && b->complete < cfg->nodes - 1))
 			continue;
-		if (p->refused)
+		if (p->unfit)
 			code = -EPROTO;
 		len += (size_t)snprintf(list + len, sizeof(list) - len, "%s%s at %s (%s)",
 					len ? ", " : "", cfg->name[peer], cfg->address[peer],

@@ -42,7 +42,7 @@ void slot_up(struct bringup *b, struct slot *s, struct channel *channel, uint32_
 	s->state = SLOT_UP;
 	s->greeting.got = 0;
 	p->instance = instance;
-	p->refused = false;
+	p->unfit = false;
 	p->busy_since = 0;
 	if (++p->up < b->slots_per_peer)
 		return;
@@ -58,7 +58,7 @@ void slot_down(struct bringup *b, struct slot *s, uint64_t retry_at)
 	if (s->state == SLOT_UP && p->up-- == b->slots_per_peer)
 		b->complete--;
 	if (s->state == SLOT_UP && s->class_ == WIRE_CLASS_CONTROL)
-		p->told = p->heard = false;
+		p->told = p->heard = p->left = false;
 	channel_drop(s->channel);
 	s->channel = NULL;
 	s->state = SLOT_DOWN;
@@ -80,6 +80,13 @@ void slot_died(struct bringup *b, struct slot *s, uint64_t now)
 		peer_down(b, s->peer, now + RETRY_NS);
 	else
 		slot_down(b, s, now + RETRY_NS);
+}
+
+bool peer_speaks(const struct bringup *b, unsigned peer)
+{
+	const struct slot *control = &b->slots[(peer - (peer > b->cfg->self)) * b->slots_per_peer];
+
+	return b->peers[peer].told && channel_waits(control->channel);
 }
 
 bool peer_hung_up(const struct bringup *b, unsigned peer)

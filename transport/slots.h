@@ -17,6 +17,11 @@
  * a node may end and be started again at any time before without anyone having left on its account.
  * - DEATH. A slot that is up is watched for a hang-up. Once a peer has said MESHED the death of one
  *   slot takes all of that peer's with it, so that what was said holds for the sockets there are.
+ * - LEAVING. Who has heard MESHED from all may be done, say why, and end before another one is even
+ *   scheduled. Such a peer is not to come again: whoever was told MESHED and has sent what waits to
+ *   be heard on control is not given up for a hang-up. What waits is MESHED, or words behind it,
+ *   which only those say who have left: then its connections end only when their owner has heard
+ *   them.
  */
 #ifndef SSIHV_TRANSPORT_SLOTS_H
 #define SSIHV_TRANSPORT_SLOTS_H
@@ -62,9 +67,10 @@ struct peer {
 	unsigned up;		    /* of its slots */
 	uint32_t instance;	    /* whose they are, while any is up */
 	bool told, heard;	    /* MESHED */
-	bool refused;
-	uint64_t busy_since; /* it tells us to come again; 0: it does not */
-	char trouble[256];   /* why it is not here yet */
+	bool left;		    /* the bring-up, as it has heard MESHED from all */
+	bool unfit;		    /* its last hello was refused */
+	uint64_t busy_since;	    /* it tells us to come again; 0: it does not */
+	char trouble[256];	    /* why it is not here yet */
 };
 
 struct bringup {
@@ -99,6 +105,9 @@ void slot_down(struct bringup *b, struct slot *s, uint64_t retry_at);
 
 /** slot_died() - @s was up, and its peer has let go of it. */
 void slot_died(struct bringup *b, struct slot *s, uint64_t now);
+
+/** peer_speaks() - does it wait to be heard on control, though it may have let go of its slots? */
+bool peer_speaks(const struct bringup *b, unsigned peer);
 
 /** peer_hung_up() - has it let go of all its slots that are up? */
 bool peer_hung_up(const struct bringup *b, unsigned peer);

@@ -125,6 +125,9 @@ static int tcp_accept(struct listener *l, struct channel **ret)
 		case EINVAL:
 		case ENOTSOCK:
 			return -errno;
+		case ENOBUFS:
+		case ENOMEM:
+			return -ENOMEM;
 		default: /* that one's trouble: gone again, network error (accept(2)) */
 			return -ECONNABORTED;
 		}
@@ -213,6 +216,17 @@ static ssize_t tcp_hear(struct channel *c, void *bytes, size_t len)
 	return n == 0 ? -ECONNRESET : n;
 }
 
+static bool tcp_waits(struct channel *c)
+{
+	char byte;
+	ssize_t n;
+
+	do
+		n = recv(c->fd, &byte, 1, MSG_DONTWAIT | MSG_PEEK);
+	while (n < 0 && errno == EINTR);
+	return n > 0;
+}
+
 static bool tcp_gone(struct channel *c)
 {
 	struct pollfd p = {.fd = c->fd, .events = POLLRDHUP};
@@ -245,6 +259,7 @@ static const struct transport_ops tcp_ops = {
 	.step = tcp_step,
 	.say = tcp_say,
 	.hear = tcp_hear,
+	.waits = tcp_waits,
 	.gone = tcp_gone,
 	.open = tcp_open,
 	.drop = tcp_drop,

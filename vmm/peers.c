@@ -26,6 +26,13 @@ static void on_peer(void *ctx, unsigned peer, unsigned complete, unsigned peers)
 		     peers);
 }
 
+static void on_refused(void *ctx, const char *text)
+{
+	struct node *n = ctx;
+
+	events_log(&n->ev, "warning", "%s", text);
+}
+
 /*
  * What ends the connecting: a stop, or that whoever started this node has gone, which its command
  * stream tells by hanging up. (A stream that cannot be polled, a file, tells nothing until read.)
@@ -58,6 +65,7 @@ static int connect_all(struct node *n, int cancel, struct err *err)
 		.timeout_ms = PEERS_TIMEOUT_MS,
 		.cancel_fd = cancel,
 		.progress = on_peer,
+		.refused = on_refused,
 		.progress_ctx = n,
 	};
 	int r = cluster_digest(n->cfg, &mesh.config_digest);

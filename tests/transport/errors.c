@@ -259,7 +259,7 @@ static void interrupted_calls_and_pieces_do_not_matter(void **state)
 
 static void an_accept_that_fails_is_not_the_end(void **state)
 {
-	static const int errors[] = {ECONNABORTED, EPROTO, ENETDOWN, EHOSTUNREACH, ENOBUFS};
+	static const int errors[] = {ECONNABORTED, EPROTO, ENETDOWN, EHOSTUNREACH};
 
 	for (size_t i = 0; i < ARRAY_SIZE(errors); i++) {
 		struct cluster c;
@@ -270,6 +270,28 @@ static void an_accept_that_fails_is_not_the_end(void **state)
 		for (unsigned node = 0; node < 2; node++)
 			node_start(&c, node);
 		join_all(&c);
+	}
+}
+
+/* What waits stays in the queue: to go on would be to spin. */
+static void an_accept_without_memory_is(void **state)
+{
+	static const int errors[] = {ENOBUFS, ENOMEM};
+
+	for (size_t i = 0; i < ARRAY_SIZE(errors); i++) {
+		struct cluster c;
+
+		cluster_listen(&c, 2);
+		fate.errors = UINT32_MAX;
+		fate.accept_error = errors[i];
+		for (unsigned node = 0; node < 2; node++)
+			node_start(&c, node);
+		assert_int_equal(node_join(&c, 0), -ENOMEM);
+		assert_string_equal(c.node[0].err.text, "out of memory");
+		node_cancel(&c, 1);
+		assert_int_equal(node_join(&c, 1), -ECANCELED);
+		all_is_well();
+		cluster_close(&c);
 	}
 }
 
@@ -307,6 +329,7 @@ int main(void)
 		cmocka_unit_test(a_send_that_fails_is_told_and_receiving_goes_on),
 		cmocka_unit_test(interrupted_calls_and_pieces_do_not_matter),
 		cmocka_unit_test(an_accept_that_fails_is_not_the_end),
+		cmocka_unit_test(an_accept_without_memory_is),
 		cmocka_unit_test(a_node_without_files_says_so),
 	};
 
