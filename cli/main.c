@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* ssihv: one verb a file; this one finds the verb and prints the help of all. */
+#include <fcntl.h>
 #include <stdio.h>
 
 #include "cli/cli.h"
@@ -41,10 +42,22 @@ static int help(const char *name)
 	return STATUS_OK;
 }
 
+/* What is opened later must not pass for a standard stream that we were started without. */
+static void open_standard_streams(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= 2);
+	closep(&fd);
+}
+
 int main(int argc, char **argv)
 {
 	const struct verb *verb;
 
+	open_standard_streams();
 	if (argc < 2)
 		return usage_error("no verb");
 	if (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0 ||

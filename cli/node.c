@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* ssihv node: be one node of a cluster. `ssihv run` starts it on every host; so can a person. */
-#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
-#include <sys/stat.h>
 
 #include "cli/cli.h"
+#include "cli/output.h"
+#include "cli/signals.h"
 #include "config/cluster.h"
 #include "vmm/node.h"
 
@@ -52,35 +52,6 @@ static void write_event(void *ctx, const json_t *event)
 	free(text);
 }
 
-/*
- * Standard output as a descriptor that does not block: a console that nobody reads must not stop
- * the node. O_NONBLOCK belongs to the open file, which a terminal or a pipe shares with the user's
- * shell: so it is opened once more. Where that cannot be, a socket, it is changed and put back.
- */
-static int open_console(int *restore)
-{
-	int flags = fcntl(STDOUT_FILENO, F_GETFL), fd = -1;
-	struct stat st;
-
-	*restore = -1;
-	if (flags < 0 || fstat(STDOUT_FILENO, &st) < 0 || S_ISREG(st.st_mode))
-		return dup(STDOUT_FILENO);
-	if (!S_ISSOCK(st.st_mode))
-		fd = open("/proc/self/fd/1", O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
-	if (fd >= 0)
-		return fd;
-	if (!(flags & O_NONBLOCK) && fcntl(STDOUT_FILENO, F_SETFL, flags | O_NONBLOCK) == 0)
-		*restore = flags;
-	return dup(STDOUT_FILENO);
-}
-
-static void close_console(int fd, int restore)
-{
-	if (restore >= 0)
-		fcntl(STDOUT_FILENO, F_SETFL, restore);
-	closep(&fd);
-}
-
 /* Signals that end the node: blocked before any thread exists, taken by one of their own. */
 struct signals {
 	sigset_t set;
@@ -105,9 +76,10 @@ static void *take_signals(void *arg)
 static int run_node(const struct node_options *what, struct signals *s)
 {
 	int restore, r;
+	struct err err;
 	const struct node_port port = {
 		.commands = STDIN_FILENO,
-		.console = open_console(&restore),
+		.console = output_open(&restore),
 		.event = write_event,
 	};
 
@@ -118,10 +90,13 @@ static int run_node(const struct node_options *what, struct signals *s)
 			r = node_run(s->node);
 			pthread_kill(s->thread, SIGUSR2);
 			pthread_join(s->thread, NULL);
+		} else {
+			err_set(&err, r, "no thread for signals: %s", strerror(-r));
+			failure(&err);
 		}
 		node_free(s->node);
 	}
-	close_console(port.console, restore);
+	output_close(port.console, restore);
 	return r;
 }
 
@@ -129,10 +104,7 @@ static int run_with_signals(const struct node_options *what)
 {
 	struct signals s;
 
-	sigemptyset(&s.set);
-	sigaddset(&s.set, SIGTERM);
-	sigaddset(&s.set, SIGINT);
-	sigaddset(&s.set, SIGHUP);
+	signals_that_end(&s.set);
 	sigaddset(&s.set, SIGUSR2); /* from ourselves: the node has ended */
 	pthread_sigmask(SIG_BLOCK, &s.set, NULL);
 	signal(SIGPIPE, SIG_IGN);

@@ -90,30 +90,61 @@ json_t *report_make(const struct report_source *from)
 	return o;
 }
 
-/* Written beside the target, then renamed. */
+bool report_in_place(const char *path)
+{
+	struct stat st;
+
+	/* Also a link, such as /dev/stdout, whatever it leads to; not one that leads nowhere. */
+	return lstat(path, &st) == 0 && !S_ISREG(st.st_mode) && stat(path, &st) == 0;
+}
+
+static int write_failed(const char *path, struct err *err)
+{
+	return err_set(err, -EIO, "%s: cannot be written: %s", path, strerror(errno));
+}
+
+static int write_to(int fd, const json_t *report)
+{
+	FILE *f = fd < 0 ? NULL : fdopen(fd, "w");
+	bool failed;
+
+	if (!f) {
+		closep(&fd);
+		return -1;
+	}
+	failed = json_dumpf(report, f, JSON_INDENT(1) | JSON_REAL_PRECISION(9)) < 0 ||
+		 fputc('\n', f) == EOF;
+	return fclose(f) || failed ? -1 : 0;
+}
+
+static int save_in_place(const json_t *report, const char *path, struct err *err)
+{
+	/* A FIFO that nobody reads is an error, not a reason to wait. */
+	int fd = open(path, O_WRONLY | O_TRUNC | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+
+	if (fd >= 0)
+		fcntl(fd, F_SETFL, 0);
+	return write_to(fd, report) < 0 ? write_failed(path, err) : 0;
+}
+
 int report_save(const json_t *report, const char *path, struct err *err)
 {
 	_cleanup_free_ char *temporary = text_printf("%s.XXXXXX", path);
-	bool failed;
-	FILE *f;
-	int fd;
+	int fd, r;
 
 	if (!temporary)
 		return err_set(err, -ENOMEM, "out of memory");
+	if (report_in_place(path))
+		return save_in_place(report, path, err);
 	fd = mkostemp(temporary, O_CLOEXEC);
-	f = fd < 0 ? NULL : fdopen(fd, "w");
-	if (!f)
-		return err_set(err, -errno, "%s: cannot be written: %s", path, strerror(errno));
+	if (fd < 0)
+		return write_failed(path, err);
 	fchmod(fd, 0644);
-	failed = json_dumpf(report, f, JSON_INDENT(1) | JSON_REAL_PRECISION(9)) < 0 ||
-		 fputc('\n', f) == EOF;
-	if (fclose(f) || failed || rename(temporary, path) < 0) {
-		int r = err_set(err, -EIO, "%s: cannot be written: %s", path, strerror(errno));
-
-		unlink(temporary);
-		return r;
-	}
-	return 0;
+	if (write_to(fd, report) == 0 && rename(temporary, path) == 0)
+		return 0;
+	r = write_failed(path, err);
+	unlink(temporary);
+	return r;
 }
 
 static void cell(FILE *f, const json_t *o, const char *key, int width)

@@ -21,7 +21,10 @@ struct report_source {
 /** report_make() - everything that is known of the run, as JSON. Return: NULL without memory. */
 json_t *report_make(const struct report_source *from);
 
-/** report_save() - in one piece or not at all. */
+/** report_in_place() - is @path something that must not be replaced: a device, FIFO or link? */
+bool report_in_place(const char *path);
+
+/** report_save() - in one piece or not at all, but for what is written in place. */
 int report_save(const json_t *report, const char *path, struct err *err);
 
 /** report_table() - what most readers want of it. */

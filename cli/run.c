@@ -8,8 +8,11 @@
 #include "base/size.h"
 #include "base/text.h"
 #include "cli/cli.h"
+#include "cli/report.h"
 #include "cli/session.h"
 #include "vmm/check_boot.h"
+
+#define TIMEOUT_MAX_S 1e9 /* decades; in nanoseconds it fits 64 bits */
 
 enum {
 	OPT_LAB,
@@ -103,9 +106,10 @@ static int check_usage(const char *const given[OPT_COUNT], struct run_options *o
 		return usage_error("run: -q and -v contradict; remove one");
 	if (given[OPT_TIMEOUT]) {
 		opts->timeout_s = strtod(given[OPT_TIMEOUT], &end);
-		if (!isfinite(opts->timeout_s) || opts->timeout_s <= 0 || *end)
-			return usage_error("run: --timeout %s: give seconds above 0",
-					   given[OPT_TIMEOUT]);
+		if (!isfinite(opts->timeout_s) || opts->timeout_s <= 0 ||
+		    opts->timeout_s > TIMEOUT_MAX_S || *end)
+			return usage_error("run: --timeout %s: give seconds above 0, at most %g",
+					   given[OPT_TIMEOUT], TIMEOUT_MAX_S);
 	}
 	opts->report = given[OPT_REPORT];
 	opts->keep_logs = given[OPT_KEEP_LOGS];
@@ -161,7 +165,7 @@ static int check_report(const char *report, struct err *err)
 		return err_set(err, -ENOMEM, "out of memory");
 	if (stat(report, &st) == 0 && S_ISDIR(st.st_mode))
 		errno = EISDIR;
-	else if (access(dirname(path), W_OK) == 0)
+	else if (access(report_in_place(report) ? report : dirname(path), W_OK) == 0)
 		return 0;
 	return err_set(err, -errno, "--report %s: cannot be written: %s", report, strerror(errno));
 }

@@ -6,7 +6,6 @@
 #include "cli/session.h"
 
 #include <poll.h>
-#include <signal.h>
 #include <sys/random.h>
 #include <sys/signalfd.h>
 
@@ -18,6 +17,7 @@
 #include "cli/progress.h"
 #include "cli/report.h"
 #include "cli/rundir.h"
+#include "cli/signals.h"
 #include "cli/terminal.h"
 
 #define TICK_MS	 100 /* of the status line */
@@ -35,6 +35,8 @@ struct session {
 	struct terminal terminal;
 	struct proof proof;
 	struct cluster_run *run;
+	char typed[CLUSTER_INPUT_MAX]; /* for the guest, not yet passed on */
+	size_t typed_len;
 	bool logs_matter; /* something was started */
 	bool insisted;	  /* the user wants it over, whatever is lost */
 	uint64_t drain_until;
@@ -135,13 +137,18 @@ static void on_key(void *ctx, char c)
 				"guest, Ctrl-A Ctrl-A is a Ctrl-A for it");
 }
 
+/* A command that was typed with it may have taken the room: then it waits for its turn. */
+static void pass_input(struct session *s)
+{
+	/* A node that is gone needs no input. */
+	if (cluster_run_input(s->run, s->typed, s->typed_len) != -EAGAIN)
+		s->typed_len = 0;
+}
+
 static void take_input(struct session *s)
 {
-	char keys[CLUSTER_INPUT_MAX];
-	size_t len = terminal_read(&s->terminal, keys, sizeof(keys), on_key, s);
-
-	/* There was room; a node that is gone needs no input. */
-	(void)cluster_run_input(s->run, keys, len);
+	s->typed_len = terminal_read(&s->terminal, s->typed, sizeof(s->typed), on_key, s);
+	pass_input(s);
 }
 
 static void take_signals(struct session *s)
@@ -207,10 +214,13 @@ static int wait_ms(const struct session *s)
 
 static void loop_once(struct session *s)
 {
-	const bool can_type = s->terminal.stdin_open && cluster_run_input_room(s->run);
+	pass_input(s);
+
+	const bool can_type =
+		s->terminal.stdin_open && !s->typed_len && cluster_run_input_room(s->run);
 	struct pollfd p[] = {{s->signal_fd, POLLIN},
 			     {can_type ? 0 : -1, POLLIN},
-			     {s->terminal.pending_len ? 1 : -1, POLLOUT},
+			     {s->terminal.pending_len ? s->terminal.out : -1, POLLOUT},
 			     {cluster_run_fd(s->run), POLLIN}};
 
 	poll(p, ARRAY_SIZE(p), wait_ms(s));
@@ -289,16 +299,10 @@ static int start_lab(struct session *s, struct err *err)
 
 static int open_signals(struct session *s, struct err *err)
 {
-	static const int ends[] = {SIGINT, SIGTERM, SIGHUP};
-	struct sigaction now;
 	sigset_t set;
 
 	signal(SIGPIPE, SIG_IGN);
-	sigemptyset(&set);
-	/* What whoever started us has made us ignore, such as nohup, stays ignored. */
-	for (size_t i = 0; i < ARRAY_SIZE(ends); i++)
-		if (sigaction(ends[i], NULL, &now) == 0 && now.sa_handler != SIG_IGN)
-			sigaddset(&set, ends[i]);
+	signals_that_end(&set);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	s->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (s->signal_fd < 0)
@@ -342,7 +346,8 @@ static int new_run(struct session *s, struct err *err)
 /* Everything that can fail before a host or node is started. */
 static int prepare(struct session *s, struct err *err)
 {
-	return find_programs(s, err) ?: open_signals(s, err) ?: addresses_fill(s->cfg, err)
+	/* Names are looked up while Ctrl-C still ends us: it can last. */
+	return find_programs(s, err) ?: addresses_fill(s->cfg, err) ?: open_signals(s, err)
 		?: rundir_make(&s->dir, s->cfg, &s->program, err) ?: new_run(s, err);
 }
 

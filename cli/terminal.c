@@ -3,6 +3,8 @@
 
 #include <sys/stat.h>
 
+#include "cli/output.h"
+
 #define CTRL_A 1
 
 static void raw_mode(struct terminal *t)
@@ -25,6 +27,8 @@ void terminal_open(struct terminal *t)
 {
 	struct stat st;
 
+	t->out = output_open(&t->restore_out);
+	t->stdout_gone = t->out < 0;
 	if (isatty(0))
 		raw_mode(t);
 	else if (fstat(0, &st) == 0 &&
@@ -37,6 +41,7 @@ void terminal_close(struct terminal *t)
 	if (t->raw)
 		tcsetattr(0, TCSANOW, &t->before);
 	t->raw = false;
+	output_close(t->out, t->restore_out);
 }
 
 void terminal_print(struct terminal *t, const char *data, size_t len)
@@ -49,8 +54,7 @@ void terminal_print(struct terminal *t, const char *data, size_t len)
 
 void terminal_write(struct terminal *t)
 {
-	/* After POLLOUT a pipe takes PIPE_BUF bytes without blocking. */
-	ssize_t n = write(1, t->pending, t->pending_len);
+	ssize_t n = write(t->out, t->pending, t->pending_len);
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;

@@ -5,7 +5,8 @@
  * else. Input is taken from a pipe, or from a terminal in raw mode whose foreground job we are;
  * else nothing is touched. On a terminal Ctrl-A and a key are for us, Ctrl-A Ctrl-A is a Ctrl-A.
  *
- * INVARIANT. The terminal is restored however the run ends, short of SIGKILL.
+ * INVARIANT. The terminal is restored however the run ends by itself or by the signals that end it
+ * (signals.h). Others, SIGKILL and SIGQUIT among them, leave it raw: the shell's `reset` helps.
  */
 #ifndef SSIHV_CLI_TERMINAL_H
 #define SSIHV_CLI_TERMINAL_H
@@ -17,6 +18,7 @@
 struct terminal {
 	char pending[4096]; /* from the guest, not yet written */
 	size_t pending_len;
+	int out, restore_out; /* output.h */
 	bool stdout_gone;
 	bool stdin_open, raw, escape;
 	struct termios before;
@@ -31,7 +33,7 @@ void terminal_close(struct terminal *t);
  */
 void terminal_print(struct terminal *t, const char *data, size_t len);
 
-/** terminal_write() - after POLLOUT: write what is pending as far as it goes. */
+/** terminal_write() - after POLLOUT on @t->out: write what is pending as far as it goes. */
 void terminal_write(struct terminal *t);
 
 /**

@@ -7,10 +7,12 @@ Usage: test_cli.py SSIHV.  Prints TAP. Needs no guest.
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 
-from world import EXAMPLE, HERE, SSIHV, Skip, bzimage, last_line, main, one_line
+from world import (EXAMPLE, HERE, SSIHV, Skip, bzimage, free_port, last_line, main,
+                   one_line)
 
 
 # --- no guest, no node ---
@@ -64,6 +66,7 @@ def test_wrong_command_lines(w):
             (["run", "--local", "2", "-q", "-v"], "contradict"),
             (["run", "--local", "2", "--timeout", "soon"], "--timeout soon"),
             (["run", "--local", "2", "--timeout", "-1"], "--timeout -1"),
+            (["run", "--local", "2", "--timeout", "1e11"], "at most 1e+09"),
             (["acpi"], "-o DIR"), (["acpi", "f"], "-o DIR"), (["acpi", "f", "g", "-o", "d"], "'g'"),
             (["check-kvm", "now"], "'now'"), (["check-kvm", "-o", "xml"], "'xml'"),
             (["node"], "--cluster"), (["config"], "check FILE"),
@@ -219,6 +222,18 @@ def cluster_file(w, *addresses, extra=""):
     nodes = "".join(f"  - {{name: n{i}, address: '{a}', memory: 64M, vcpus: 1{extra}}}\n"
                     for i, a in enumerate(addresses))
     return w.file("c.yaml", "cluster: {name: t}\nnodes:\n" + nodes)
+
+
+def test_a_node_obeys_nohup(w):
+    path = cluster_file(w, "127.0.0.1:1", f"127.0.0.1:{free_port()}")
+    argv = ["nohup", *w.command("node", "--cluster", path, "--name", "n1")]
+    with subprocess.Popen(argv, env=w.env, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+                          stderr=subprocess.PIPE) as node:
+        started = node.stderr.readline() + node.stderr.readline()
+        os.kill(node.pid, signal.SIGHUP)
+        os.kill(node.pid, signal.SIGTERM)
+        _, told = node.communicate(timeout=30)
+    assert b"ended by signal 15" in told, started + told
 
 
 def test_a_taken_port_is_told(w):

@@ -48,6 +48,24 @@ def test_json_on_standard_output(w):
     assert json.loads(done.out)["result"] == "poweroff"
 
 
+def test_a_report_to_what_is_no_file_is_written_there(w):
+    # Each was replaced by a file of its name.
+    pipe = w.path / "pipe"
+    os.mkfifo(pipe)
+    done = w.run("run stop=poweroff:off", "--report", pipe, node1="peers")
+    has(done, 1, f"{pipe}: cannot be written: ")
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    done = w.run("run stop=poweroff:off", "--report", pipe, node1="peers")
+    assert done.returncode == 0, done.err
+    assert json.loads(os.read(reader, 65536))["result"] == "poweroff" and pipe.is_fifo()
+    os.close(reader)
+    link = w.path / "link"
+    link.symlink_to(w.path / "target.json")
+    link.readlink().write_text("", encoding="ascii")
+    assert w.run("run stop=poweroff:off", "--report", link, node1="peers").returncode == 0
+    assert link.is_symlink() and json.loads(link.read_text(encoding="utf-8"))["hosts"] == 2
+
+
 def test_outputs_that_cannot_be_written_are_told_first(w):
     done = w.run("run stop=poweroff:off", "--report", "/none/r.json", node1="peers")
     one_line(done, 1, "--report /none/r.json", "No such file")
@@ -225,6 +243,28 @@ def test_a_reader_that_stalls_does_not_hold_ctrl_c(w):
         read_until(run.stderr, "node0: console is full")
         run.send_signal(signal.SIGINT)
         assert run.wait(timeout=60) == 130
+    w.assert_nothing_runs()
+
+
+def test_a_terminal_that_nobody_reads_does_not_hold_a_run(w):
+    # It has room for less than what is pending: the run stood still in write(2), deaf to signals.
+    master, slave = pty.openpty()
+    with w.start("run fill wait", "-v", node1="wait", stdout=slave,
+                 stderr=subprocess.PIPE, stdin=subprocess.DEVNULL) as run:
+        read_until(run.stderr, "node0: console is full")
+        run.send_signal(signal.SIGTERM)
+        assert run.wait(timeout=60) == 130
+    assert os.get_blocking(slave), "the terminal's flags are its user's"
+    os.close(master)
+    os.close(slave)
+    w.assert_nothing_runs()
+
+
+def test_a_run_without_standard_streams(w):
+    argv, env = w.fake("run print=hello stop=poweroff:off", "-q", node1="peers")
+    done = subprocess.run(["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *w.command(*argv)],
+                          env=dict(w.env, **env), timeout=60, check=False)
+    assert done.returncode == 0
     w.assert_nothing_runs()
 
 
