@@ -48,8 +48,11 @@ int child_start(char *const *argv, bool with_in, struct child *ret, struct err *
 	if (pidfd < 0) {
 		int r = err_set(err, -errno, "%s: cannot be started: %s", argv[0], strerror(errno));
 
-		if (pid > 0)
+		if (pid > 0) {
 			kill(-pid, SIGKILL);
+			while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+				;
+		}
 		close_pair(in);
 		close_pair(out);
 		close_pair(errs);
