@@ -95,9 +95,9 @@ def environment(settings, host):
     and of all other clocks by the same share."""
     rate = 1 + host * settings["skew_ppm"] / 1e6
     preload, added = [], {}
-    if settings["slow"] != 1:
+    if settings["slow"] != 1 or rate != 1:
         if not os.path.exists(FAKETIME):
-            raise LabError("slow motion needs the Debian package faketime")
+            raise LabError("slow motion and skew need the Debian package faketime")
         preload.append(FAKETIME)
         added["FAKETIME"] = f"+0 x{rate / settings['slow']:.12g}"
     if rate != 1:

@@ -39,7 +39,8 @@ fetch() {
 	dpkg-deb -x "$work/$package"_*.deb "$work/$into"
 	# Newer releases ship the modules below usr/lib, where depmod -b does not look.
 	[ -e "$work/$into/lib" ] || ln -s usr/lib "$work/$into/lib"
-	depmod -b "$work/$into" "$version"
+	# By its path: a user's PATH may lack /sbin.
+	/sbin/depmod -b "$work/$into" "$version"
 	echo "$version" >"$work/$into/version"
 	rm -rf "${cache:?}/$into"
 	mv "$work/$into" "$cache/$into"
