@@ -10,6 +10,7 @@ import subprocess
 import threading
 import time
 
+GRACE = 20          # seconds between SIGTERM and SIGKILL
 TAIL = 30           # lines of the log that are shown of a program that failed
 CASE = re.compile(r"(?P<not>not )?ok\b *(?P<number>\d+)?(?: *-)? *(?P<name>[^#]*)"
                   r"(?:# *(?P<directive>SKIP|TODO)\b *(?P<reason>.*))?", re.I)
@@ -120,10 +121,17 @@ class Running:
             os.killpg(process.pid, number)
 
     def stop(self):
+        """Asks all to end, and sees to it that they do."""
+        self.signal_all(signal.SIGTERM)
+        timer = threading.Timer(GRACE, self.signal_all, [signal.SIGKILL])
+        timer.daemon = True
+        timer.start()
+
+    def signal_all(self, number):
         with self.lock:
             self.stopping = True
             for process in self.processes:
-                self.signal(process, signal.SIGTERM)
+                self.signal(process, number)
 
 
 class Watchdog:
@@ -145,7 +153,7 @@ class Watchdog:
         self.expired = True
         Running.signal(self.process, signal.SIGTERM)
         try:
-            self.process.wait(20)
+            self.process.wait(GRACE)
         except subprocess.TimeoutExpired:
             Running.signal(self.process, signal.SIGKILL)
 
