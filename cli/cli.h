@@ -66,7 +66,13 @@ int usage_error(const char *fmt, ...) _printf_(1, 2);
 /** failure() - one line about what went wrong. Return: STATUS_FAILED. */
 int failure(const struct err *err);
 
-/** tool_path() - where lab/lab.py is: beside the build tree or installed. Return: 0, -ENOENT. */
+/**
+ * lab_tool_path() - where the source tree's lab/lab.py is
+ *
+ * The lab is not installed: it compiles, and caches what it boots below the source tree.
+ *
+ * Return: 0; -ENOENT when this program does not run from its build directory.
+ */
 int lab_tool_path(char *ret, size_t len);
 
 /** own_path() - the absolute path of this program. Return: 0 or negative errno. */

@@ -23,8 +23,8 @@ static int run(int argc, char **argv)
 	if (!passed)
 		return usage_error("lab wants one of up, run, down, status");
 	if (lab_tool_path(tool, sizeof(tool)) < 0)
-		return failure(
-			&(struct err){"lab/lab.py is not there; install ssihv with its lab"});
+		return failure(&(struct err){"the lab is not installed: run the ssihv of a source "
+					     "tree's build directory"});
 	if (!args)
 		return failure(&(struct err){"out of memory"});
 	args[0] = "python3";

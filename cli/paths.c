@@ -16,9 +16,8 @@ int own_path(char *ret, size_t len)
 
 int lab_tool_path(char *ret, size_t len)
 {
-	/* From the program's folder: in a build directory of the source tree, or installed. */
-	static const char *const places[] = {"../../lab/lab.py", "../libexec/ssihv/lab/lab.py"};
 	char own[4096], candidate[sizeof(own) + 64];
+	_cleanup_free_ char *real = NULL;
 	char *slash;
 	int r = own_path(own, sizeof(own));
 
@@ -27,15 +26,10 @@ int lab_tool_path(char *ret, size_t len)
 	slash = strrchr(own, '/');
 	if (slash)
 		*slash = '\0';
-	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
-		_cleanup_free_ char *real = NULL;
-
-		snprintf(candidate, sizeof(candidate), "%s/%s", own, places[i]);
-		real = realpath(candidate, NULL);
-		if (real && strlen(real) < len) {
-			strcpy(ret, real);
-			return 0;
-		}
-	}
-	return -ENOENT;
+	snprintf(candidate, sizeof(candidate), "%s/../../lab/lab.py", own);
+	real = realpath(candidate, NULL);
+	if (!real || strlen(real) >= len)
+		return -ENOENT;
+	strcpy(ret, real);
+	return 0;
 }

@@ -321,7 +321,9 @@ static int find_programs(struct session *s, struct err *err)
 	if (!s->program)
 		return err_set(err, -ENOMEM, "out of memory");
 	if (s->cfg->placement == CLUSTER_LAB && lab_tool_path(s->lab_tool, sizeof(s->lab_tool)) < 0)
-		return err_set(err, -ENOENT, "the lab's lab.py is not installed");
+		return err_set(err, -ENOENT,
+			       "the lab is not installed: run the ssihv of a "
+			       "source tree's build directory");
 	return 0;
 }
 

@@ -7,6 +7,7 @@ Usage: test_cli.py SSIHV.  Prints TAP. Needs no guest.
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -177,6 +178,17 @@ def test_lab_hands_over_to_its_own_program(w):
     done = w.ssihv("lab", "status", "--dir", w.path / "nothing")
     assert done.returncode == 3 and done.out == "no lab runs\n", done.out + done.err
     assert "--owner-pid" in w.ssihv("lab", "up", "--help").out
+
+
+def test_the_lab_is_not_installed(w):
+    installed = w.path / "ssihv"
+    shutil.copy(SSIHV, installed)
+    for args in (["lab", "up", "1"], ["run", "--lab", "1", "--kernel", w.kernel]):
+        done = subprocess.run([installed, *map(str, args)], env=w.env, stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True, timeout=30, check=False)
+        assert done.returncode == 1 and done.stderr.count("\n") == 1, done.stderr
+        assert "the lab is not installed" in done.stderr, done.stderr
+    w.assert_no_directory()
 
 
 def test_acpi_tables_are_written(w):
