@@ -5,6 +5,7 @@
 Usage: test_runs.py SSIHV.  Prints TAP. Needs no guest: nodes are tests/cli/fake_node.py, which
 speaks a real node's contract; processes, pipes, signals, ports and terminals are real.
 """
+import fcntl
 import json
 import os
 import pathlib
@@ -293,7 +294,8 @@ def test_logs_are_kept_on_demand(w):
 # --- a terminal ---
 
 def on_terminal(w, plan, *steps, patience=60):
-    """Runs with a terminal; each step is what to wait for on it, and the keys to press then."""
+    """Runs with a terminal; each step is what to wait for on it, and the keys to press then, or a
+    function that tells them."""
     pid, master = pty.fork()
     if pid == 0:
         argv, env = w.fake(f"run print=ready {plan}", node1="wait")
@@ -308,7 +310,8 @@ def on_terminal(w, plan, *steps, patience=60):
                 break
         while steps and steps[0][0] in screen[at:]:
             at = screen.index(steps[0][0], at) + 1
-            os.write(master, steps.pop(0)[1])
+            keys = steps.pop(0)[1]
+            os.write(master, keys() if callable(keys) else keys)
     _, status = os.waitpid(pid, 0)
     os.close(master)
     assert not steps, (steps, screen)
@@ -339,6 +342,29 @@ def test_a_refused_pause_says_why(w):
     _, screen = on_terminal(w, "refuse wait", (b"ready", b"\x01p"),
                             (b"the guest was not paused: it is moving", b"\x01x"))
     assert b"the guest is paused" not in screen, screen
+
+
+def test_keys_that_follow_a_command_wait_for_room(w):
+    # The first node's input has none for the command, let alone for what was typed with it.
+    def fill():
+        pipe = os.open(f"/proc/{w.pid('node0')}/fd/0", os.O_WRONLY | os.O_NONBLOCK)
+        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, 4096)
+        os.write(pipe, b" " * 4095 + b"\n")
+        os.close(pipe)
+        return b"\x01pabc"
+
+    def drain():
+        pipe = os.open(f"/proc/{w.pid('node0')}/fd/0", os.O_RDONLY | os.O_NONBLOCK)
+        while heard.count(b"\n") < 3 and select.select([pipe], [], [], 20)[0]:
+            heard.extend(os.read(pipe, 4096))
+        os.close(pipe)
+        return b"\x01x"
+
+    heard = bytearray()
+    on_terminal(w, "deaf", (b"ready", fill), (b"pausing the guest", drain))
+    assert heard.count(b"\n") == 3, heard.strip()
+    command, typed = map(json.loads, heard.split(b"\n")[1:3])
+    assert command["command"] == "pause" and typed == {"input": "abc"}, heard
 
 
 def test_the_terminal_is_restored(w):
