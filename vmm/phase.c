@@ -127,11 +127,12 @@ void phase_step(struct node *n)
 		p->own = true;
 		p->last = p->now;
 		if (n->self != 0) {
+			/* Nothing of it may be left when the others learn that it ended. */
+			p->now = 0;
 			control_send(n, 0,
 				     (struct wire_hdr){.type = WIRE_PHASE_DONE,
-						       .flags = (uint8_t)p->now},
+						       .flags = (uint8_t)p->last},
 				     NULL, 0);
-			p->now = 0;
 		}
 	}
 	if (n->self == 0 && !p->missing)
