@@ -14,8 +14,9 @@
  *
  * STAMPS. Who sends what another vCPU can learn from adds its guest TSC; who receives it waits in
  * guest_clock_reach() until its own is not behind (wire/msg.h). So causality does not hang on how
- * well the clocks agree. The wait is bounded: no sound peer is ahead by GUEST_CLOCK_AHEAD_MS, and
- * one that claims to be has broken the protocol.
+ * well the clocks agree. The wait is bounded: sound peers are microseconds ahead, none is by
+ * GUEST_CLOCK_AHEAD_MS, and one that claims to be has broken the protocol. One that claims less can
+ * hold up for so long per message the thread that takes its messages.
  *
  * PAUSES. While all vCPUs of the cluster are stopped, the guest's time stands: guest_clock_stop(),
  * then guest_clock_go() with the same length of pause on every node. Stamps are compared with the
@@ -35,7 +36,7 @@
 #include "base/clock.h"
 #include "irq/lapic.h"
 
-#define GUEST_CLOCK_AHEAD_MS 1000
+#define GUEST_CLOCK_AHEAD_MS 50
 
 struct guest_clock {
 	uint64_t tsc_khz; /* of the guest */

@@ -91,6 +91,7 @@ void pager_yield(struct pager *pager);
  *
  * Waits for the answer. @fn must not block, nor touch guest memory: the faults of a part of the
  * memory wait meanwhile. From any thread that is no shard's and holds no lock that @fn takes.
+ * @pager may stop meanwhile, but not be freed before the return.
  *
  * Return: 0 when @fn has run; -EINVAL for no such shard; -ESHUTDOWN when its thread does not run.
  */

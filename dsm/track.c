@@ -124,23 +124,27 @@ int track_region(struct shard *s, uint64_t gpa)
 	struct tracker *t = &s->tracker;
 	bool island = !is_registered(s, gpa - REGION_BYTES, gpa) &&
 		      !is_registered(s, gpa + REGION_BYTES, gpa);
+	bool allowed = !island || t->islands < t->islands_max;
 	int r = -ENOMEM;
 
 	if (has(t->registered, gpa)) {
 		set(t->gap, gpa, false);
 		return 0;
 	}
-	if (!island || t->islands < t->islands_max)
+	if (allowed)
 		r = register_gap(s, gpa, gpa, gpa);
 	if (r == 0)
 		t->islands += island;
 	if (r != -ENOMEM)
 		return r;
-	if (t->islands < t->islands_max) { /* the kernel has no more: never again */
+	if (allowed) /* the kernel has no more: never again */
 		t->islands_max = t->islands;
+	r = join(s, gpa);
+	if (r == -ENOMEM && t->reserve) {
 		free_reserve(t);
+		r = join(s, gpa);
 	}
-	return join(s, gpa);
+	return r;
 }
 
 int track_fill(struct shard *s, uint64_t gpa)
