@@ -121,6 +121,15 @@ static int patience(const struct bringup *b, uint64_t now, uint64_t deadline)
 	return (int)MIN((until - now + NSEC_PER_MSEC - 1) / NSEC_PER_MSEC, (uint64_t)INT_MAX);
 }
 
+/* All are up, and everybody has said so: who ends from now on may have left the bring-up. */
+static bool is_meshed(const struct bringup *b)
+{
+	for (unsigned i = 0; i < b->cfg->nodes; i++)
+		if (i != b->cfg->self && (!b->peers[i].told || !b->peers[i].heard))
+			return false;
+	return b->complete == b->cfg->nodes - 1;
+}
+
 /* A slot that is up has an event: MESHED, or its end. */
 static void up_ready(struct bringup *b, struct slot *s, uint64_t now)
 {
@@ -132,7 +141,7 @@ static void up_ready(struct bringup *b, struct slot *s, uint64_t now)
 		slot_died(b, s, now);
 	else if (peer_speaks(b, s->peer))
 		b->peers[s->peer].left = b->peers[s->peer].heard;
-	else if (channel_gone(s->channel))
+	else if (channel_gone(s->channel) && !is_meshed(b))
 		slot_died(b, s, now);
 }
 
@@ -160,6 +169,8 @@ static bool is_complete(struct bringup *b)
 {
 	unsigned peers = b->cfg->nodes - 1;
 
+	if (is_meshed(b))
+		return true;
 	for (unsigned i = 0; i < b->slot_count && b->complete == peers; i++)
 		if (channel_gone(b->slots[i].channel) && !peer_speaks(b, b->slots[i].peer))
 			slot_died(b, &b->slots[i], clock_now_ns());
@@ -185,14 +196,6 @@ static void tell_meshed(struct bringup *b, uint64_t now)
 		}
 		b->peers[s->peer].told = true;
 	}
-}
-
-static bool is_meshed(struct bringup *b)
-{
-	for (unsigned i = 0; i < b->cfg->nodes; i++)
-		if (i != b->cfg->self && (!b->peers[i].told || !b->peers[i].heard))
-			return false;
-	return is_complete(b);
 }
 
 /* One round: wait, then handle what is ready. */

@@ -18,10 +18,10 @@
  * - DEATH. A slot that is up is watched for a hang-up. Once a peer has said MESHED the death of one
  *   slot takes all of that peer's with it, so that what was said holds for the sockets there are.
  * - LEAVING. Who has heard MESHED from all may be done, say why, and end before another one is even
- *   scheduled. Such a peer is not to come again: whoever was told MESHED and has sent what waits to
- *   be heard on control is not given up for a hang-up. What waits is MESHED, or words behind it,
- *   which only those say who have left: then its connections end only when their owner has heard
- *   them.
+ *   scheduled. It does not come again, so it is not awaited: once all were up and MESHED was said
+ *   to and by everybody, an end is an error of its connections. And who was told MESHED and has
+ *   sent what waits to be heard on control is not given up for a hang-up: what waits is MESHED, or
+ *   words behind it, which only those say who have left.
  */
 #ifndef SSIHV_TRANSPORT_SLOTS_H
 #define SSIHV_TRANSPORT_SLOTS_H

@@ -252,17 +252,41 @@ static void what_follows_the_greeting_is_delivered(void **state)
 	cluster_close(&c);
 }
 
+/* What the callback of the next tests ends. */
+struct leaver {
+	struct ends ends;
+	unsigned words; /* it says, MESHED among them */
+};
+
 /* What node 1 does to node 0, which has told it MESHED and hears a stranger just now. */
 static void end_one(void *ctx, const char *text)
 {
-	const struct ends *one = ctx;
+	const struct leaver *one = ctx;
 	const struct wire_hdr words[] = {
 		hello_meshed(1, EPOCH),
 		{.type = WIRE_READY, .from = 1, .epoch = EPOCH},
 	};
 
-	send_all(one->fd[WIRE_CLASS_CONTROL], words, sizeof(words));
-	ends_close(one);
+	send_all(one->ends.fd[WIRE_CLASS_CONTROL], words, one->words * sizeof(words[0]));
+	ends_close(&one->ends);
+}
+
+/* Node 0's bring-up is over then. */
+static void leave(struct cluster *c, unsigned words)
+{
+	struct wire_hello wrong = hello_of(1, 0);
+	struct leaver one = {.words = words};
+
+	cluster_listen(c, 2);
+	c->node[0].cfg.progress = NULL;
+	c->node[0].cfg.refused = end_one;
+	c->node[0].cfg.progress_ctx = &one;
+	node_start(c, 0);
+	one.ends = dial_all(c, 1, 0, 1);
+	read_meshed(&one.ends, 0);
+	wrong.epoch++;
+	expect_refusal(say_hello(c, 0, &wrong), false, "epoch");
+	assert_int_equal(node_join(c, 0), 0);
 }
 
 /*
@@ -272,25 +296,25 @@ static void end_one(void *ctx, const char *text)
 static void last_words_of_a_peer_that_has_left_are_delivered(void **state)
 {
 	const struct wire_hdr ready = {.type = WIRE_READY, .from = 1, .epoch = EPOCH};
-	struct wire_hello wrong = hello_of(1, 0);
 	struct wire_hdr got = {0};
-	struct ends one;
 	struct cluster c;
 
-	cluster_listen(&c, 2);
-	c.node[0].cfg.progress = NULL;
-	c.node[0].cfg.refused = end_one;
-	c.node[0].cfg.progress_ctx = &one;
-	node_start(&c, 0);
-	one = dial_all(&c, 1, 0, 1);
-	read_meshed(&one, 0);
-	wrong.epoch++;
-	expect_refusal(say_hello(&c, 0, &wrong), false, "epoch");
-	assert_int_equal(node_join(&c, 0), 0);
+	leave(&c, 2);
 	while (got.type == 0)
 		assert_true(conn_ready(c.node[0].mesh.control[1], link_take, &got) >= 0);
 	assert_memory_equal(&got, &ready, sizeof(ready));
 	assert_int_equal(conn_receive(c.node[0].mesh.control[1], link_take, &got), -ECONNRESET);
+	cluster_close(&c);
+}
+
+/* Whether it had left or not: who has heard MESHED from all may go on already. */
+static void a_peer_that_ends_when_all_are_meshed_is_not_awaited(void **state)
+{
+	struct wire_hdr got = {0};
+	struct cluster c;
+
+	leave(&c, 1);
+	assert_int_equal(conn_ready(c.node[0].mesh.control[1], link_take, &got), -ECONNRESET);
 	cluster_close(&c);
 }
 
@@ -388,6 +412,7 @@ int main(void)
 		cmocka_unit_test(a_new_accepter_makes_the_old_connections_void),
 		cmocka_unit_test(what_follows_the_greeting_is_delivered),
 		cmocka_unit_test(last_words_of_a_peer_that_has_left_are_delivered),
+		cmocka_unit_test(a_peer_that_ends_when_all_are_meshed_is_not_awaited),
 		cmocka_unit_test(a_peer_that_says_something_else_is_dropped),
 		cmocka_unit_test(a_node_that_runs_twice_is_told_in_the_end),
 		cmocka_unit_test(a_death_after_the_bring_up_is_the_first_uses_error),
