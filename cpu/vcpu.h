@@ -26,10 +26,11 @@
  *
  * MOVING. See cpu/vcpu_move.h.
  *
- * LIMITS. A thread that waits for a page inside KVM_RUN cannot be kicked out (userfaultfd): it sees
- * its inbox when the page has come. An instruction that exited is finished by a KVM_RUN of its own,
- * with kicks blocked: where KVM itself reads guest memory a pending signal turns such a wait into a
- * busy one.
+ * LIMITS. A thread that waits inside KVM_RUN for a page (userfaultfd) is kicked out by Linux 6.2
+ * and later only: it then enters again and waits again. Before, and where KVM itself reads guest
+ * memory, it sees its inbox when the page has come. An instruction that exited is finished by a
+ * KVM_RUN of its own, with kicks blocked: where KVM itself reads guest memory a pending signal
+ * turns such a wait into a busy one.
  */
 #ifndef SSIHV_CPU_VCPU_H
 #define SSIHV_CPU_VCPU_H
@@ -151,7 +152,8 @@ struct vcpu {
 	bool nmi;		     /* pending */
 	bool lodges;		     /* and has not left yet */
 	bool settled;		     /* could not leave, and does not try again */
-	int64_t tsc_offset;	     /* as KVM has it */
+	bool has_tsc;		     /* KVM was given an offset; a new vCPU has one of KVM's */
+	int64_t tsc_offset;	     /* that one */
 	uint64_t pvclock[2]; /* what the guest last wrote to the two MSRs of the KVM clock */
 	uint64_t armed_ns;   /* host time for which `timer` is set, 0 for none */
 	timer_t timer;

@@ -243,8 +243,11 @@ int vcpu_sync_tsc(struct vcpu *v)
 		.addr = (uintptr_t)&offset,
 	};
 
-	if (offset != v->tsc_offset && ioctl(v->fd, KVM_SET_DEVICE_ATTR, &attr) < 0)
+	/* KVM starts a new vCPU's TSC at 0, with an offset that nobody here knows. */
+	if ((!v->has_tsc || offset != v->tsc_offset) &&
+	    ioctl(v->fd, KVM_SET_DEVICE_ATTR, &attr) < 0)
 		return -errno;
+	v->has_tsc = true;
 	v->tsc_offset = offset;
 	guest_clock_pass_floor(v->clock);
 	return 0;

@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 
+#include "cpu/vcpu_impl.h"
 #include "tests/kvm/tiny.h"
 
 #define PATIENCE_NS (60 * NSEC_PER_SEC)
@@ -117,10 +118,50 @@ static void a_step_waits_for_nobody_when_all_are_out(void **state)
 	assert_int_equal(atomic_load(&t->rendezvous.steps), 1);
 }
 
+/* The TSC of @v is what the clock says. */
+static void expect_tsc(struct tiny *t, struct vcpu *v)
+{
+	struct kvm_msr_entry tsc = {.index = MSR_TSC};
+	uint64_t before = guest_clock_running(&t->clock);
+
+	assert_int_equal(vcpu_msr_access(v->fd, KVM_GET_MSRS, &tsc), 0);
+	assert_true(tsc.data >= before);
+	assert_true(tsc.data <= guest_clock_running(&t->clock));
+}
+
+/* KVM starts the TSC of a new vCPU at 0, which is another offset than 0. */
+static void a_new_vcpu_is_given_an_offset_of_0(void **state)
+{
+	struct tiny *t = *state;
+
+	guest_clock_set(&t->clock, 0);
+	assert_int_equal(vcpu_sync_tsc(t->vcpu[1]), 0);
+	expect_tsc(t, t->vcpu[1]);
+}
+
+static void a_vcpu_starts_with_a_tsc_that_is_scaled(void **state)
+{
+	struct err err;
+	struct kvm kvm;
+
+	assert_int_equal(kvm_open(&kvm, &err), 0);
+	bool scales = kvm.tsc_scaling;
+	uint32_t khz = (uint32_t)(kvm.tsc_khz / 10 * 9);
+	kvm_close(&kvm);
+	if (!scales)
+		skip();
+	struct tiny *t = tiny_new_scaled(VCPU_AT_HOME, khz);
+	assert_true(t->clock.ratio);
+	expect_tsc(t, t->vcpu[0]);
+	tiny_free(t);
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, new_rig, free_rig)
 	const struct CMUnitTest tests[] = {
+		CASE(a_new_vcpu_is_given_an_offset_of_0),
+		cmocka_unit_test(a_vcpu_starts_with_a_tsc_that_is_scaled),
 		CASE(a_step_waits_for_nobody_when_all_are_out),
 		CASE(no_vcpu_sees_a_step_before_the_other),
 	};

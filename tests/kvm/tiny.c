@@ -263,7 +263,8 @@ static void start_clock(struct tiny *t)
 		.addr = (uintptr_t)&kept,
 	};
 
-	guest_clock_set(&t->clock, -(int64_t)__rdtsc());
+	guest_clock_set(&t->clock,
+			-(int64_t)guest_clock_scale(t->clock.ratio, t->clock.frac_bits, __rdtsc()));
 	assert_int_equal(vcpu_sync_tsc(t->vcpu[0]), 0);
 	assert_int_equal(ioctl(t->vcpu[0]->fd, KVM_GET_DEVICE_ATTR, &attr), 0);
 	if (kept != atomic_load(&t->clock.offset))
@@ -283,6 +284,11 @@ static struct tiny *new_rig(void)
 
 struct tiny *tiny_new(enum vcpu_start start)
 {
+	return tiny_new_scaled(start, 0);
+}
+
+struct tiny *tiny_new_scaled(enum vcpu_start start, uint32_t khz)
+{
 	const uint64_t size = REGION_BYTES;
 	struct tiny *t = new_rig();
 	struct mem_layout layout;
@@ -291,7 +297,11 @@ struct tiny *tiny_new(enum vcpu_start start)
 	if (kvm_open(&t->kvm, &err) < 0 || mem_layout_init(&size, 1, &layout, &err) < 0 ||
 	    ram_new(&layout, &t->ram, &err) < 0 || kvm_map_ram(&t->kvm, t->ram, &err) < 0)
 		fail_msg("%s", err.text);
-	t->clock.tsc_khz = t->kvm.tsc_khz;
+	t->clock.tsc_khz = khz ? khz : t->kvm.tsc_khz;
+	t->clock.frac_bits = t->kvm.tsc_frac_bits;
+	if (khz)
+		t->clock.ratio = guest_clock_ratio(khz, (uint32_t)t->kvm.tsc_khz,
+						   t->kvm.tsc_tolerance_ppm, t->clock.frac_bits);
 	put_tables(t);
 	put_interrupts(t);
 	make_vcpu(t, 0, start);

@@ -94,6 +94,9 @@ int tiny_usable(struct err *err);
 /** tiny_new() - VM, memory, vCPUs; nothing runs. Asserts. @start: of the first vCPU. */
 struct tiny *tiny_new(enum vcpu_start start);
 
+/** tiny_new_scaled() - tiny_new() with a TSC of @khz; KVM must be able to scale it. */
+struct tiny *tiny_new_scaled(enum vcpu_start start, uint32_t khz);
+
 /** tiny_home() - a second VM with @host's memory, whose first vCPU is awaited. It runs already. */
 struct tiny *tiny_home(struct tiny *host);
 
