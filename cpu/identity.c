@@ -212,6 +212,17 @@ int cpu_identity_join(struct cpu_identity *common, const struct cpu_identity *ot
 	return 0;
 }
 
+bool cpu_identity_is_sound(const struct cpu_identity *id)
+{
+	for (unsigned i = 0; i < CPU_IDENTITY_WORDS; i++)
+		if (id->word[i] & ~cpu_rules[i].mask)
+			return false;
+	for (unsigned i = 0; i < CPU_IDENTITY_MSRS; i++)
+		if (id->msr[i] != allowed(&cpu_msr_rules[i], id->msr[i]))
+			return false;
+	return true;
+}
+
 bool cpu_identity_covers(const struct cpu_identity *own, const struct cpu_identity *common)
 {
 	struct cpu_identity joined = *common;

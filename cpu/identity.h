@@ -87,6 +87,13 @@ int cpu_identity_read(const struct kvm *kvm, struct cpu_identity *ret);
  */
 int cpu_identity_join(struct cpu_identity *common, const struct cpu_identity *other);
 
+/**
+ * cpu_identity_is_sound() - has it no bit but those that the rules let through?
+ *
+ * All that cpu_identity_of() and cpu_identity_join() make are; for what a peer says.
+ */
+bool cpu_identity_is_sound(const struct cpu_identity *id);
+
 /** cpu_identity_covers() - can a host of identity @own run a guest that sees @common? */
 bool cpu_identity_covers(const struct cpu_identity *own, const struct cpu_identity *common);
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The identity of this host: what its KVM says that a guest may have. */
-#include <stdalign.h>
 #include <sys/ioctl.h>
 
 #include "cpu/identity.h"
+#include "cpu/vcpu_msrs.h"
 
 #define MAX_ENTRIES	  256
 #define TSC_DEADLINE	  (UINT32_C(1) << 24) /* 1:ECX */
@@ -29,20 +29,6 @@ static int supported(const struct kvm *kvm, struct kvm_cpuid2 **ret)
 	return 0;
 }
 
-/* KVM_GET_MSRS or KVM_SET_MSRS (@request) of one MSR by a system or vCPU descriptor. */
-static bool access_msr(int fd, unsigned long request, struct kvm_msr_entry *entry)
-{
-	const struct kvm_msrs head = {.nmsrs = 1};
-	alignas(struct kvm_msrs) uint8_t msrs[sizeof(head) + sizeof(*entry)];
-
-	memcpy(msrs, &head, sizeof(head));
-	memcpy(msrs + sizeof(head), entry, sizeof(*entry));
-	if (ioctl(fd, request, msrs) != 1)
-		return false;
-	memcpy(entry, msrs + sizeof(head), sizeof(*entry));
-	return true;
-}
-
 /*
  * What this host has of a feature MSR and a vCPU can be given; else 0. The kernels differ: some
  * list ARCH_CAPABILITIES for CPUs whose guests may not have it. @vcpu is a vCPU for trying.
@@ -51,9 +37,9 @@ static uint64_t feature_msr(const struct kvm *kvm, int vcpu, uint32_t index)
 {
 	struct kvm_msr_entry entry = {.index = index};
 
-	if (!access_msr(kvm->sys, KVM_GET_MSRS, &entry))
+	if (vcpu_msr_access(kvm->sys, KVM_GET_MSRS, &entry) < 0)
 		return 0;
-	return access_msr(vcpu, KVM_SET_MSRS, &entry) ? entry.data : 0;
+	return vcpu_msr_access(vcpu, KVM_SET_MSRS, &entry) < 0 ? 0 : entry.data;
 }
 
 static void hide_arch_capabilities(struct kvm_cpuid2 *table)

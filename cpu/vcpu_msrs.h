@@ -27,7 +27,8 @@ struct vcpu_msrs {
 };
 
 /**
- * vcpu_msr_access() - KVM_GET_MSRS or KVM_SET_MSRS (@request) for one MSR of the vCPU @fd
+ * vcpu_msr_access() - KVM_GET_MSRS or KVM_SET_MSRS (@request) for one MSR of @fd: a vCPU; KVM, for
+ * features
  *
  * Return: 0; -EIO for one that KVM does not know or a value that it refuses; negative errno.
  */

@@ -31,22 +31,26 @@ static struct wire_cpu cpu_to_wire(const struct cpu_identity *id)
 	return cpu;
 }
 
-static struct cpu_identity cpu_from_wire(const struct wire_cpu *cpu)
+/* The rules are part of the wire's version: a peer that has another bit made it up. */
+static int cpu_from_wire(const struct wire_cpu *cpu, struct cpu_identity *ret)
 {
 	struct cpu_identity id;
 
 	memcpy(id.word, cpu->word, sizeof(id.word));
 	memcpy(id.msr, cpu->msr, sizeof(id.msr));
-	return id;
+	if (cpu->reserved || !cpu_identity_is_sound(&id))
+		return -EPROTO;
+	*ret = id;
+	return 0;
 }
 
 int agreement_join(struct node *n, unsigned peer, const struct wire_join *join)
 {
 	uint64_t bit = UINT64_C(1) << peer;
+	struct cpu_identity theirs;
 
-	if (n->self != 0 || (n->joined & bit) || join->cpu.reserved)
+	if (n->self != 0 || (n->joined & bit) || cpu_from_wire(&join->cpu, &theirs) < 0)
 		return -EPROTO;
-	const struct cpu_identity theirs = cpu_from_wire(&join->cpu);
 	if (cpu_identity_join(&n->cpu_common, &theirs) < 0)
 		node_stop(n, WIRE_STOP_FAILED, -1,
 			  "%s and %s have CPUs of different vendors: one guest cannot run on both",
@@ -57,13 +61,15 @@ int agreement_join(struct node *n, unsigned peer, const struct wire_join *join)
 
 int agreement_start(struct node *n, unsigned peer, const struct wire_start *start)
 {
+	struct cpu_identity common;
+
 	if (peer != 0 || n->started || start->tsc_khz == 0 || start->tsc_khz > UINT32_MAX ||
-	    start->together > 1 || start->reserved || start->cpu.reserved)
+	    start->together > 1 || start->reserved || cpu_from_wire(&start->cpu, &common) < 0)
 		return -EPROTO;
-	n->cpu_common = cpu_from_wire(&start->cpu);
 	/* A guest must not be promised what this host does not have. */
-	if (!cpu_identity_covers(&n->cpu_own, &n->cpu_common))
+	if (!cpu_identity_covers(&n->cpu_own, &common))
 		return -EPROTO;
+	n->cpu_common = common;
 	n->clock.tsc_khz = start->tsc_khz;
 	n->clock.unix_ns = start->unix_ns;
 	n->together = start->together;

@@ -189,6 +189,7 @@ static void joining_depends_on_no_order(void **state)
 					  bc = joined(&b, &c), ab_c = joined(&ab, &c),
 					  a_bc = joined(&a, &bc), aa = joined(&a, &a);
 
+		assert_true(cpu_identity_is_sound(&a) && cpu_identity_is_sound(&ab_c));
 		assert_memory_equal(&aa, &a, sizeof(a));
 		assert_memory_equal(&ab, &ba, sizeof(ab));
 		assert_memory_equal(&ab_c, &a_bc, sizeof(ab_c));
@@ -218,6 +219,27 @@ static void a_promise_that_a_host_cannot_keep_is_seen(void **state)
 	told.msr[CPU_MSR_DE_CFG] |= 2;
 	own.msr[CPU_MSR_DE_CFG] = 0;
 	assert_false(cpu_identity_covers(&own, &told));
+}
+
+/* As a peer might send them; joined with CPU_EITHER each would reach the guest. */
+static void bits_that_no_rule_has_are_seen(void **state)
+{
+	const struct cpu_identity sound = host("intel-made-up");
+
+	assert_true(cpu_identity_is_sound(&sound));
+	for (unsigned i = 0; i < CPU_IDENTITY_WORDS; i++) {
+		struct cpu_identity id = sound;
+
+		id.word[i] = UINT32_MAX;
+		assert_int_equal(cpu_identity_is_sound(&id), cpu_rules[i].mask == UINT32_MAX);
+	}
+	for (unsigned i = 0; i < CPU_IDENTITY_MSRS; i++) {
+		struct cpu_identity id = sound;
+
+		id.msr[i] = UINT64_MAX;
+		assert_int_equal(cpu_identity_is_sound(&id),
+				 !(cpu_msr_rules[i].both | cpu_msr_rules[i].either));
+	}
 }
 
 static void vendors_do_not_mix(void **state)
@@ -290,6 +312,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(a_host_that_offers_everything_gives_only_what_is_allowed),
 		cmocka_unit_test(joining_depends_on_no_order),
 		cmocka_unit_test(a_promise_that_a_host_cannot_keep_is_seen),
+		cmocka_unit_test(bits_that_no_rule_has_are_seen),
 		cmocka_unit_test(vendors_do_not_mix),
 		cmocka_unit_test(widths_are_the_smaller_ones),
 		cmocka_unit_test(mitigations_that_one_host_needs_are_seen),

@@ -55,7 +55,7 @@ static struct wire_hdr header(uint8_t type, uint32_t len)
 	return (struct wire_hdr){.type = type, .len = len, .from = 1, .epoch = 7};
 }
 
-static void join(struct player *p)
+static void join_as(struct player *p, uint32_t more)
 {
 	struct cpu_identity id;
 	struct wire_join body = {0};
@@ -66,9 +66,17 @@ static void join(struct player *p)
 	assert_int_equal(cpu_identity_read(&kvm, &id), 0);
 	memcpy(body.cpu.word, id.word, sizeof(body.cpu.word));
 	memcpy(body.cpu.msr, id.msr, sizeof(body.cpu.msr));
+	for (unsigned i = 0; i < CPU_IDENTITY_WORDS; i++)
+		if (cpu_rules[i].join == CPU_EITHER)
+			body.cpu.word[i] |= more;
 	body.tsc_khz = kvm.tsc_khz;
 	kvm_close(&kvm);
 	send_raw(p, WIRE_CLASS_CONTROL, header(WIRE_JOIN, sizeof(body)), &body);
+}
+
+static void join(struct player *p)
+{
+	join_as(p, 0);
 }
 
 /* Connects as node 1. */
@@ -180,6 +188,18 @@ static void what_no_node_may_send_ends_the_vm(void **state)
 	}
 }
 
+/* What one host says of its weaknesses all guests see: any feature, if it were believed. */
+static void a_cpu_of_bits_that_no_rule_has_ends_the_vm(void **state)
+{
+	struct cluster *c = CLUSTER_MAKE(2, echo);
+
+	cluster_start(c, 1);
+	struct player p = player_connect(c);
+	join_as(&p, UINT32_MAX);
+	expect_blame(&p);
+	player_leave(&p);
+}
+
 static void events_before_all_are_ready_end_the_vm(void **state)
 {
 	const struct wire_ipi ipi = {.vector = 0x40, .vcpus = 1};
@@ -254,6 +274,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_no_node_may_send_ends_the_vm),
+		cmocka_unit_test(a_cpu_of_bits_that_no_rule_has_ends_the_vm),
 		cmocka_unit_test(events_before_all_are_ready_end_the_vm),
 		cmocka_unit_test(a_stop_with_any_text_is_told),
 		cmocka_unit_test(half_a_message_and_gone_is_a_loss),

@@ -21,6 +21,10 @@ CHANGES = [
     ("the value of a flag", "msg.h", r"WIRE_GRANT_DATA = 2", "WIRE_GRANT_DATA = 8", True),
     ("a rule", "msg.c", r"(\[WIRE_URGE\].*)TURN", r"\1ASKS", True),
     ("a bound elsewhere", "limits.h", r"(#define MAX_NODES\s+)\d+", r"\g<1>65", True),
+    ("a bit of a word of an identity", "identity_rules.c", r"LEAF7_1_EDX \(B\(4\)",
+     "LEAF7_1_EDX (B(3)", True),
+    ("the order of an identity's MSRs", "identity.h", r"(\tCPU_MSR_UCODE_REV,\n)([^\n]*\n)", r"\2\1",
+     True),
     ("a comment", "msg.h", r"/\* WIRE_MAGIC \*/", "/* anything */", False),
     ("white space", "msg.h", r"\tuint32_t magic;", "  uint32_t\n\n magic  ;", False),
 ]
@@ -39,23 +43,25 @@ def main():
     print(f"1..{len(CHANGES) + 1}")
     with tempfile.TemporaryDirectory() as folder:
         wire = pathlib.Path(folder) / "wire"
-        limits = pathlib.Path(folder) / "limits.h"
+        more = [pathlib.Path(folder) / name for name in
+                ("limits.h", "identity.h", "identity_rules.c")]
         shutil.copytree(root / "wire", wire)
-        shutil.copy(root / "base" / "limits.h", limits)
-        before, sources = version(tool, wire, [limits])
+        for path in more:
+            shutil.copy(root / ("base" if path.name == "limits.h" else "cpu") / path.name, path)
+        before, sources = version(tool, wire, more)
         for number, (what, name, old, new, differs) in enumerate(CHANGES, 1):
-            path = limits if name == "limits.h" else wire / name
+            path = next((p for p in more if p.name == name), wire / name)
             text = path.read_text()
             altered, count = re.subn(old, new, text, count=1)
             path.write_text(altered)
-            after, _ = version(tool, wire, [limits])
+            after, _ = version(tool, wire, more)
             path.write_text(text)
             good = count == 1 and (after != before) == differs
             print(f"{'' if good else 'not '}ok {number} - {what}: "
                   f"{'another' if differs else 'the same'} version")
         # A header that is added is hashed without being listed, and watched by the build.
         (wire / "more.h").write_text("struct wire_more { uint32_t word; };\n")
-        after, with_it = version(tool, wire, [limits])
+        after, with_it = version(tool, wire, more)
         good = after != before and set(with_it) - set(sources) == {str(wire / "more.h")}
         print(f"{'' if good else 'not '}ok {len(CHANGES) + 1} - a new header: another version")
 
