@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vmm/moving.h"
 
+#define ERRNO_LAST 4095 /* as Linux has it */
+
 struct part {
 	struct wire_part head;
 	uint8_t bytes[WIRE_PART_MAX];
@@ -89,10 +91,19 @@ void moving_refuse(struct moving *m, struct vcpu *v, int error)
 	place_learn(&m->irq->at[v->index], back);
 }
 
-/* May this vCPU, which has been elsewhere, come here with this generation? */
-static bool may_come(const struct moving *m, uint64_t index, uint32_t generation)
+/*
+ * May node @node have this vCPU? Whoever believed a third one would take the true move of the two
+ * that may for a breach of the protocol.
+ */
+static bool may_have(const struct moving *m, unsigned node, uint64_t index)
 {
-	if (index >= m->irq->topology->vcpus || !m->irq->vcpus[index])
+	return m->anywhere || node == 0 || node == m->irq->topology->node[index];
+}
+
+/* May this vCPU, which is elsewhere, come here from node @from with this generation? */
+static bool may_come(const struct moving *m, unsigned from, uint64_t index, uint32_t generation)
+{
+	if (index >= m->irq->topology->vcpus || !m->irq->vcpus[index] || !may_have(m, from, index))
 		return false;
 	struct where at = newest(m, index);
 	return at.node != m->irq->self && generation > at.generation &&
@@ -113,7 +124,7 @@ int moving_state(struct moving *m, unsigned from, const struct wire_hdr *h, cons
 	struct wire_part head;
 
 	memcpy(&head, payload, sizeof(head));
-	if (!may_come(m, h->addr, head.generation))
+	if (!may_come(m, from, h->addr, head.generation))
 		return -EPROTO;
 	struct arrival *a = &m->arriving[h->addr];
 	if (head.offset != a->len || len > sizeof(*a->image) - a->len ||
@@ -142,7 +153,8 @@ int moving_refused(struct moving *m, unsigned from, const struct wire_hdr *h, co
 	struct wire_place place;
 
 	memcpy(&place, payload, sizeof(place));
-	if (place.error >= 0 || !may_come(m, h->addr, place.generation))
+	if (place.error >= 0 || place.error < -ERRNO_LAST ||
+	    !may_come(m, from, h->addr, place.generation))
 		return -EPROTO;
 	/* Only the move that it was sent away with. */
 	struct where sent = place_get(&m->sent[h->addr]);
@@ -160,7 +172,7 @@ int moving_at(struct moving *m, unsigned from, const struct wire_hdr *h, const v
 
 	memcpy(&place, payload, sizeof(place));
 	if (h->addr >= m->irq->topology->vcpus || place.error ||
-	    place.generation >= PLACE_GENERATION_MAX)
+	    place.generation >= PLACE_GENERATION_MAX || !may_have(m, from, h->addr))
 		return -EPROTO;
 	/* What is here is nowhere else. */
 	struct where at = newest(m, h->addr);

@@ -33,6 +33,7 @@ struct arrival {
 
 struct moving {
 	struct interrupts *irq;
+	bool anywhere; /* else a vCPU is on node 0 or on its own; tests explore what is beyond */
 	struct arrival arriving[MAX_VCPUS];
 	struct place sent[MAX_VCPUS];		  /* where to, at last; generation 0: never */
 	_Atomic unsigned here;			  /* vCPUs that are on this node */

@@ -57,6 +57,7 @@ static void set_up_node(struct world *w, unsigned self, bool everywhere)
 			h->vcpu[i] = new_vcpu(i);
 	interrupts_init(&h->irq, self, &w->topology, h->link, h->vcpu, true);
 	moving_init(&h->moving, &h->irq);
+	h->moving.anywhere = everywhere;
 }
 
 struct world *world_new(bool everywhere)

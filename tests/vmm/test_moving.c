@@ -269,6 +269,7 @@ static void a_wrong_state_is_refused(void **state)
 		{0, 2, 4, 0, 0},	  /* no move */
 		{0, 2, 4, UINT32_MAX, 0}, /* no move could follow */
 		{1, 0, 0, 1, 0},	  /* it is there */
+		{1, 2, 4, 1, 0},	  /* it is on node 0 */
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
@@ -356,7 +357,9 @@ static void a_wrong_place_is_refused(void **state)
 		uint64_t index;
 		struct wire_place place;
 	} wrong[] = {
-		{2, 1, 0, {.generation = 0}},	       /* another node has this generation */
+		{2, 1, 4, {.generation = 0}},	       /* another node has this generation */
+		{2, 1, 3, {.generation = 1000}},       /* neither node 0 nor its own */
+		{2, 1, 0, {.generation = 1}},	       /* neither node 0 nor its own */
 		{2, 0, 4, {.generation = 1}},	       /* it is there */
 		{2, 1, VCPUS, {.generation = 1}},      /* nobody's */
 		{2, 1, UINT64_MAX, {.generation = 1}}, /* nobody's */
@@ -386,6 +389,8 @@ static void a_wrong_refusal_is_refused(void **state)
 		{2, 0, 4, {3, -EIO}},	       /* not the move that it was sent with */
 		{2, 0, 4, {1, -EIO}},	       /* not the move that it was sent with */
 		{2, 0, 4, {2, 0}},	       /* why? */
+		{2, 0, 4, {2, INT32_MIN}},     /* no error */
+		{2, 0, 4, {2, -4096}},	       /* no error */
 		{2, 0, VCPUS, {2, -EIO}},      /* nobody's */
 		{2, 0, UINT64_MAX, {2, -EIO}}, /* nobody's */
 		{2, 1, 4, {2, -EIO}},	       /* never there */
