@@ -271,16 +271,19 @@ void commands_run(struct node *n)
 void commands_read(struct node *n, short events)
 {
 	struct commands *q = &n->commands;
-	ssize_t got = -1;
+	ssize_t got = 0;
 
+	if (!(events & (POLLIN | POLLHUP | POLLERR)))
+		return;
 	if (events & POLLIN)
 		got = read(q->fd, q->line + q->len, COMMAND_LINE_MAX - q->len);
-	else if (events & (POLLHUP | POLLERR))
-		got = 0;
-	if (got == 0) {
-		q->fd = -1;
-		node_quit(n, "whoever started this node has gone");
-	}
-	if (got > 0)
+	if (got > 0) {
 		q->len += (size_t)got;
+		return;
+	}
+	if (got < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	/* Its end, or an error that would come again and again: a terminal that has hung up. */
+	q->fd = -1;
+	node_quit(n, "whoever started this node has gone");
 }

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Nodes from start to end: see tests/vmm/cluster.h. */
+#include <fcntl.h>
+
 #include "tests/vmm/guests.h"
 
 /* ---- guests ---- */
@@ -193,6 +195,18 @@ static void the_end_of_the_stream_ends_the_node(void **state)
 	cluster_destroy(c);
 }
 
+/* Ready for reading, and an error each time: as a terminal that has hung up. */
+static void a_stream_that_cannot_be_read_has_ended(void **state)
+{
+	struct cluster *c = CLUSTER_MAKE(1, echo);
+	_cleanup_close_ int folder = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	assert_true(dup3(folder, c->member[0].port.commands, O_CLOEXEC) >= 0);
+	cluster_start(c, 1);
+	cluster_expect_end(c, 0, "asked", "whoever started this node has gone");
+	cluster_destroy(c);
+}
+
 /* ---- starts that come to nothing ---- */
 
 static void a_node_that_connects_hears_that_its_starter_has_gone(void **state)
@@ -240,6 +254,7 @@ int main(void)
 		cmocka_unit_test(wrong_lines_are_refused_and_harm_nothing),
 		cmocka_unit_test(a_line_that_is_too_long_is_refused_alone),
 		cmocka_unit_test(the_end_of_the_stream_ends_the_node),
+		cmocka_unit_test(a_stream_that_cannot_be_read_has_ended),
 		cmocka_unit_test(a_node_that_connects_hears_that_its_starter_has_gone),
 		cmocka_unit_test(files_are_read_before_anybody_is_waited_for),
 		cmocka_unit_test(a_node_may_be_freed_without_having_run),
