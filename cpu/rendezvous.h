@@ -12,10 +12,11 @@
  * step pending and nobody inside makes it: the last vCPU that comes out, or who asked for it. The
  * one who asks (the main thread) never waits.
  *
- * NO DEADLOCK. A vCPU that waits for a page in KVM_RUN is inside until the page has come; its
- * siblings wait for that long. Nothing that brings the page waits for a vCPU of any node: shards
- * are threads of their own, and a turn in which a node keeps its pages ends by time (dsm/hold.h).
- * At the end of the VM closing the userfaultfd brings the vCPU out.
+ * NO DEADLOCK. A vCPU that waits for a page in KVM_RUN is inside until the page has come (before
+ * Linux 6.2; since then the kick brings it out); its siblings wait for that long. Nothing that
+ * brings the page waits for a vCPU of any node: shards are threads of their own, and a turn in
+ * which a node keeps its pages ends by time (dsm/hold.h). At the end of the VM closing the
+ * userfaultfd brings the vCPU out.
  *
  * Threads: rendezvous_add() and rendezvous_remove() while the member does not run;
  * rendezvous_step() one at a time, the others the member's own.
@@ -38,7 +39,7 @@ struct rendezvous {
 	struct guest_clock *clock;
 	pthread_mutex_t lock; /* of the list and of making the step */
 	struct list members;
-	int64_t ticks;		  /* of the pending step */
+	int64_t ticks;		  /* of the step, from before it is pending */
 	_Atomic uint32_t pending; /* also the futex */
 	_Atomic uint64_t steps;
 };

@@ -82,6 +82,8 @@ int forward_io(struct forward *f, unsigned node, unsigned number, struct vcpu_io
 {
 	uint32_t most = (uint32_t)(WIRE_IO_DATA_MAX / io->size);
 
+	if (number >= MAX_NODE_VCPUS)
+		return -EINVAL;
 	for (uint32_t done = 0; done < io->count;) {
 		struct vcpu_io part = *io;
 		part.count = MIN(io->count - done, most);

@@ -38,7 +38,8 @@ void forward_init(struct forward *f, struct link *links);
 /**
  * forward_io() - carry out @io on @node; called by the thread of this node's vCPU @number
  *
- * Return: 0; -ECANCELED when the VM stops meanwhile.
+ * Return: 0; -ECANCELED when the VM stops meanwhile; -EINVAL for a @number that no vCPU of a node
+ * has.
  */
 int forward_io(struct forward *f, unsigned node, unsigned number, struct vcpu_io *io);
 

@@ -73,7 +73,7 @@ struct node {
 	struct vcpu *vcpu[MAX_VCPUS]; /* by index in the cluster; NULL: never here */
 	unsigned vcpus;		      /* of them, those that are not NULL */
 	pthread_mutex_t idle_lock;    /* of `asleep` and of telling the pager */
-	unsigned asleep;	      /* vCPUs that wait for an interrupt */
+	unsigned asleep; /* vCPUs that wait for an interrupt, are parked or elsewhere */
 
 	/* Main thread: what has been heard. Bit i: of node i. */
 	uint64_t joined, ready, stopped, lost;

@@ -41,13 +41,13 @@ static json_t *exits(const struct node *n)
 	return all;
 }
 
-/* What it took to keep this node's clock with node 0's. */
 /* 0 as long as the clock has no frequency: a node can be asked before it has agreed on one. */
 static json_int_t in_ns(const struct node *n, uint64_t ticks)
 {
 	return n->clock.tsc_khz ? (json_int_t)guest_tsc_to_ns(&n->clock, ticks) : 0;
 }
 
+/* What it took to keep this node's clock with node 0's. */
 static json_t *time_kept(const struct node *n)
 {
 	uint64_t shortest = servo_shortest(&n->sync.servo);

@@ -17,6 +17,7 @@ static int vcpu_io(void *ctx, struct vcpu *v, struct vcpu_io *io)
 {
 	struct node *n = ctx;
 
+	/* No lodger's: these are on node 0. Another's would have no slot, and be refused. */
 	if (n->self != PLATFORM_NODE && platform_where(&n->platform, io) == PLATFORM_DEVICE_NODE)
 		return forward_io(&n->forward, PLATFORM_NODE, v->index - n->topology.first[n->self],
 				  io);
