@@ -232,20 +232,14 @@ int clock_up(struct node *n, struct err *err)
 	return r < 0 ? r : check_tsc(n, ppm, err);
 }
 
-/* Behind the vCPUs: nobody of this node reads it now. */
-int clock_pause(struct node *n)
-{
-	guest_clock_stop(&n->clock);
-	return 0;
-}
-
 int ready_up(struct node *n, struct err *err)
 {
 	if (n->self == 0)
 		return wait_for(n, &n->ready, node_peers(n), "get ready", err);
 	/* Nothing of the guest has run: the clock may jump to what is known by now. */
 	int r = clock_sync_settle(&n->sync, !n->cfg->lab.free_clocks);
-	if (r == 0)
-		control_send(n, 0, (struct wire_hdr){.type = WIRE_READY}, NULL, 0);
-	return r;
+	if (r < 0)
+		return err_set(err, r, "clock: node 0's has not been measured");
+	control_send(n, 0, (struct wire_hdr){.type = WIRE_READY}, NULL, 0);
+	return 0;
 }

@@ -9,7 +9,7 @@ static const struct component components[] = {
 	{"input", "reading the guest", input_up, input_down},
 	{"peers", "connecting", peers_up, peers_down},
 	{"agreement", "agreeing on CPU features", agreement_up},
-	{"clock", "agreeing on time", clock_up, NULL, clock_pause},
+	{"clock", "agreeing on time", clock_up},
 	{"pager", "starting the pager", pager_up, pager_down},
 	{"devices", "building devices", devices_up, devices_down, .save = devices_save,
 	 .load = devices_load},
@@ -22,7 +22,7 @@ static const struct component components[] = {
 int components_up(struct node *n)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(components); i++) {
-		struct err err = {.text = "failed"};
+		struct err err = {0};
 
 		events_phase(&n->ev, "%s", components[i].phase);
 		n->components = (unsigned)i + 1;
@@ -30,7 +30,7 @@ int components_up(struct node *n)
 		if (r < 0) {
 			/* Keeps the first reason, when a stop is why it gave up. */
 			node_stop(n, WIRE_STOP_FAILED, -1, "%s: %s", n->cfg->nodes[n->self].name,
-				  err.text);
+				  err.text[0] ? err.text : strerror(-r));
 			return r;
 		}
 	}
@@ -70,7 +70,7 @@ struct image_head {
 
 static bool is_paused(const struct node *n)
 {
-	return n->phase.last == WIRE_PHASE_PAUSE && !n->phase.now;
+	return n->phase.last == WIRE_PHASE_STAND && !n->phase.now;
 }
 
 int components_save(struct node *n, struct blob *to)

@@ -163,7 +163,6 @@ int peers_up(struct node *n, struct err *err);
 void peers_down(struct node *n);
 int agreement_up(struct node *n, struct err *err);
 int clock_up(struct node *n, struct err *err);
-int clock_pause(struct node *n);
 int pager_up(struct node *n, struct err *err);
 void pager_down(struct node *n);
 int devices_up(struct node *n, struct err *err);

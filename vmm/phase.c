@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vmm/machine.h"
 
+#define PHASE_PATIENCE_S 60
+
 /* Node 0: all nodes carry out @phase. @ticks: of the pause, for TIME. */
 static void begin(struct node *n, enum wire_phase phase, uint64_t ticks)
 {
 	n->phase.now = phase;
 	n->phase.own = false;
 	n->phase.missing = node_peers(n);
+	n->phase.end = clock_now_ns() + PHASE_PATIENCE_S * NSEC_PER_SEC;
 	for (unsigned i = 1; i < n->nodes; i++)
 		control_send(n, i,
 			     (struct wire_hdr){
@@ -24,7 +27,7 @@ void phase_pause(struct node *n, struct command *c)
 		command_failed(c, "the guest does not run");
 	else if (n->phase.now)
 		command_failed(c, "the guest is being paused or resumed");
-	else if (n->phase.last == WIRE_PHASE_PAUSE)
+	else if (n->phase.last == WIRE_PHASE_STAND)
 		command_failed(c, "the guest is paused");
 	else {
 		n->phase.asked = c;
@@ -38,7 +41,7 @@ void phase_resume(struct node *n, struct command *c)
 		command_failed(c, "only the first node can resume the guest");
 	else if (n->phase.now)
 		command_failed(c, "the guest is being paused or resumed");
-	else if (n->phase.last != WIRE_PHASE_PAUSE || node_stopping(n))
+	else if (n->phase.last != WIRE_PHASE_STAND || node_stopping(n))
 		command_failed(c, "the guest is not paused");
 	else {
 		n->phase.asked = c;
@@ -52,8 +55,10 @@ static bool is_next(const struct node *n, enum wire_phase phase)
 	switch (phase) {
 	case WIRE_PHASE_PAUSE:
 		return !n->phase.last || n->phase.last == WIRE_PHASE_RESUME;
-	case WIRE_PHASE_TIME:
+	case WIRE_PHASE_STAND:
 		return n->phase.last == WIRE_PHASE_PAUSE;
+	case WIRE_PHASE_TIME:
+		return n->phase.last == WIRE_PHASE_STAND;
 	case WIRE_PHASE_RESUME:
 		return n->phase.last == WIRE_PHASE_TIME;
 	}
@@ -90,6 +95,9 @@ static bool carry_out(struct node *n)
 	switch (n->phase.now) {
 	case WIRE_PHASE_PAUSE:
 		return components_pause(n) == 0;
+	case WIRE_PHASE_STAND:
+		guest_clock_stop(&n->clock);
+		return true;
 	case WIRE_PHASE_TIME: /* when it began */
 		return true;
 	case WIRE_PHASE_RESUME:
@@ -105,38 +113,63 @@ static void go_on(struct node *n)
 	enum wire_phase ended = n->phase.now;
 
 	n->phase.now = 0;
-	if (ended == WIRE_PHASE_TIME) {
-		begin(n, WIRE_PHASE_RESUME, 0);
+	if (ended == WIRE_PHASE_PAUSE || ended == WIRE_PHASE_TIME) {
+		begin(n, ended == WIRE_PHASE_PAUSE ? WIRE_PHASE_STAND : WIRE_PHASE_RESUME, 0);
 		return;
 	}
-	if (ended == WIRE_PHASE_PAUSE)
+	if (ended == WIRE_PHASE_STAND)
 		n->phase.count++;
 	command_done(TAKE_PTR(n->phase.asked),
 		     json_pack("{s:I}", "pauses", (json_int_t)n->phase.count));
 }
 
-void phase_step(struct node *n)
+/* Return: has it gone on, so that there may be more to do? */
+static bool step(struct node *n)
 {
 	struct phases *p = &n->phase;
 
-	if (!p->now || node_stopping(n))
-		return;
+	if (!p->now)
+		return false;
 	if (!p->own) {
 		if (!carry_out(n))
-			return;
+			return false;
 		p->own = true;
 		p->last = p->now;
-		if (n->self != 0) {
-			/* Nothing of it may be left when the others learn that it ended. */
-			p->now = 0;
-			control_send(n, 0,
-				     (struct wire_hdr){.type = WIRE_PHASE_DONE,
-						       .flags = (uint8_t)p->last},
-				     NULL, 0);
-		}
 	}
-	if (n->self == 0 && !p->missing)
-		go_on(n);
+	if (n->self != 0) {
+		/* Nothing of it may be left when the others learn that it ended. */
+		p->now = 0;
+		control_send(n, 0,
+			     (struct wire_hdr){.type = WIRE_PHASE_DONE, .flags = (uint8_t)p->last},
+			     NULL, 0);
+		return false;
+	}
+	if (p->missing)
+		return false;
+	go_on(n);
+	return true;
+}
+
+/* Node 0: what is under way for too long never ends. */
+static void check_patience(struct node *n)
+{
+	const struct phases *p = &n->phase;
+
+	if (n->self != 0 || !p->now || clock_now_ns() <= p->end)
+		return;
+	unsigned who = p->own ? (unsigned)__builtin_ctzll(p->missing) : 0;
+	node_stop(n, WIRE_STOP_FAILED, -1, "node %s did not %s the guest within %d s",
+		  n->cfg->nodes[who].name,
+		  p->now == WIRE_PHASE_PAUSE || p->now == WIRE_PHASE_STAND ? "pause" : "resume",
+		  PHASE_PATIENCE_S);
+}
+
+void phase_step(struct node *n)
+{
+	while (!node_stopping(n) && step(n))
+		;
+	if (!node_stopping(n))
+		check_patience(n);
 }
 
 void phase_end(struct node *n)

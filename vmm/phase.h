@@ -6,7 +6,8 @@
  * out and says so (WIRE_PHASE_DONE); when all have, comes the next. So no node begins a phase
  * before the last one has ended the one before it.
  *
- *   pause:  PAUSE   every vCPU parks, then the node's clock stands
+ *   pause:  PAUSE   every vCPU parks, which may take one node much longer than another
+ *           STAND   the clocks stand; they differ by what the message takes
  *   resume: TIME    the clocks go on, after a pause of the same length on all nodes
  *           RESUME  the vCPUs run
  *
@@ -15,7 +16,8 @@
  *
  * While the guest stands still its nodes talk as ever: pings go on, a lost node is noticed, a stop
  * or a signal ends the VM in the middle of a phase as at any other time. Interrupts that come wait
- * in the vCPUs' inboxes, pages may travel.
+ * in the vCPUs' inboxes, pages may travel. A phase that some node does not carry out within a
+ * minute ends the VM: it can be neither completed nor undone.
  *
  * Threads: the main thread.
  */
@@ -30,6 +32,7 @@ struct phases {
 	enum wire_phase last; /* that this node carried out; 0: none yet */
 	bool own;	      /* `now` is that one */
 	/* Node 0: */
+	uint64_t end;	       /* ns; by then all must have carried out `now` */
 	uint64_t missing;      /* who has not carried it out. Bit i: node i */
 	struct command *asked; /* who waits for the end of it */
 	uint64_t count;	       /* pauses that were complete */

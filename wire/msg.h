@@ -109,7 +109,8 @@ enum wire_stop {
 };
 
 enum wire_phase {
-	WIRE_PHASE_PAUSE = 1, /* vCPUs park, then the clock stands */
+	WIRE_PHASE_PAUSE = 1, /* vCPUs park */
+	WIRE_PHASE_STAND,     /* the clock stands */
 	WIRE_PHASE_TIME,      /* the clock goes on */
 	WIRE_PHASE_RESUME,    /* vCPUs run */
 };

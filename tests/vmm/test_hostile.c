@@ -254,7 +254,10 @@ static void a_phase_is_confirmed_once_and_as_it_is(void **state)
 	static const struct {
 		unsigned count;
 		enum wire_phase phase;
-	} wrong[] = {{2, WIRE_PHASE_PAUSE}, {1, WIRE_PHASE_TIME}, {1, WIRE_PHASE_RESUME}};
+	} wrong[] = {{2, WIRE_PHASE_PAUSE},
+		     {1, WIRE_PHASE_STAND},
+		     {1, WIRE_PHASE_TIME},
+		     {1, WIRE_PHASE_RESUME}};
 
 	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
 		struct wire_hdr h = header(WIRE_PHASE_DONE, 0);
@@ -270,6 +273,30 @@ static void a_phase_is_confirmed_once_and_as_it_is(void **state)
 	}
 }
 
+/* A node's clock may not stand while another's vCPUs still run: the pauses' lengths would differ.
+ */
+static void clocks_stand_when_all_have_parked(void **state)
+{
+	struct wire_hdr h = header(WIRE_PHASE_DONE, 0);
+	struct player p = player_ready();
+
+	cluster_send_line(p.c, 0, "{\"command\":\"pause\",\"id\":1}\n");
+	await(&p, WIRE_PHASE);
+	assert_int_equal(guest_clock_stood(&p.c->member[0].node->clock), 0);
+	p.heard = 0;
+	h.flags = WIRE_PHASE_PAUSE;
+	send_raw(&p, WIRE_CLASS_CONTROL, h, NULL);
+	await(&p, WIRE_PHASE);
+	h.flags = WIRE_PHASE_STAND;
+	send_raw(&p, WIRE_CLASS_CONTROL, h, NULL);
+	assert_true(json_is_true(json_object_get(cluster_await_event(p.c, 0, "reply"), "ok")));
+	assert_true(guest_clock_stood(&p.c->member[0].node->clock) > 0);
+	mesh_close(&p.mesh);
+	p.mesh = (struct mesh){0};
+	cluster_expect_end(p.c, 0, "failed", "node node1 was lost");
+	player_leave(&p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -280,6 +307,7 @@ int main(void)
 		cmocka_unit_test(half_a_message_and_gone_is_a_loss),
 		cmocka_unit_test(a_peer_that_goes_in_a_phase_ends_the_vm),
 		cmocka_unit_test(a_phase_is_confirmed_once_and_as_it_is),
+		cmocka_unit_test(clocks_stand_when_all_have_parked),
 	};
 
 	return cluster_usable() ? cmocka_run_group_tests(tests, NULL, NULL) : 0;

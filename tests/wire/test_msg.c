@@ -66,7 +66,7 @@ static const struct type_case {
 	{WIRE_PHASE, "PHASE", WIRE_CLASS_CONTROL, 0, 0, false, false, false, 12345, 0,
 	 WIRE_PHASE_PAUSE, 0},
 	{WIRE_PHASE_DONE, "PHASE_DONE", WIRE_CLASS_CONTROL, 0, 0, false, false, false, 0, 1,
-	 WIRE_PHASE_RESUME, 4},
+	 WIRE_PHASE_RESUME, 5},
 };
 
 static enum wire_class class_of(const struct type_case *t)
