@@ -23,12 +23,12 @@ struct sink {
 
 static uint32_t length_of(uint64_t n)
 {
-	return (uint32_t)(sizeof(struct wire_io) + (n * 611) % (WIRE_IO_DATA_MAX + 1));
+	return (uint32_t)(sizeof(struct wire_part) + 1 + (n * 611) % WIRE_PART_MAX);
 }
 
 static struct wire_hdr message(uint16_t from, uint64_t n, uint8_t payload[WIRE_PAYLOAD_MAX])
 {
-	const struct wire_hdr h = {.type = WIRE_IO_REPLY,
+	const struct wire_hdr h = {.type = WIRE_VCPU_STATE,
 				   .len = length_of(n),
 				   .from = from,
 				   .epoch = EPOCH,
