@@ -128,6 +128,9 @@ int guest_clock_reach(struct guest_clock *c, uint64_t stamp)
 
 	if (stamp > start && stamp - start >= c->tsc_khz * GUEST_CLOCK_AHEAD_MS)
 		return -EPROTO;
+	if (now.stands && stamp > now.stands &&
+	    stamp - now.stands >= c->tsc_khz * GUEST_CLOCK_PAUSES_MS)
+		return -EPROTO;
 	while (now.running < stamp || !note_reached(c, &now, stamp)) {
 		_mm_pause();
 		now = take_reading(c);

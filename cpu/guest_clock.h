@@ -20,7 +20,8 @@
  *
  * PAUSES. While all vCPUs of the cluster are stopped, the guest's time stands: guest_clock_stop(),
  * then guest_clock_go() with the same length of pause on every node. Stamps are compared with the
- * clock that runs on underneath, since a peer that stops a little later still sends some.
+ * clock that runs on underneath, since a peer that stops a little later still sends some; but none
+ * is GUEST_CLOCK_PAUSES_MS above where it stands, so that no vCPU waits longer for it afterwards.
  *
  * LIMITS. The host's TSC is assumed to be one clock for all of its CPUs, as Linux and KVM do.
  *
@@ -36,7 +37,8 @@
 #include "base/clock.h"
 #include "irq/lapic.h"
 
-#define GUEST_CLOCK_AHEAD_MS 50
+#define GUEST_CLOCK_AHEAD_MS  50
+#define GUEST_CLOCK_PAUSES_MS 1000 /* nodes stop and go on within so much of each other */
 
 struct guest_clock {
 	uint64_t tsc_khz; /* of the guest */
@@ -121,7 +123,8 @@ void guest_clock_go(struct guest_clock *c, uint64_t ticks);
 /**
  * guest_clock_reach() - wait until the clock is not behind @stamp of a peer; normally no wait
  *
- * Spins. Return: 0; -EPROTO when the stamp is GUEST_CLOCK_AHEAD_MS or more ahead.
+ * Spins. Return: 0; -EPROTO when the stamp is GUEST_CLOCK_AHEAD_MS or more ahead,
+ * or GUEST_CLOCK_PAUSES_MS or more ahead of a clock that stands.
  */
 int guest_clock_reach(struct guest_clock *c, uint64_t stamp);
 

@@ -109,7 +109,7 @@ int clock_sync_shift(struct clock_sync *s, uint64_t ticks)
 {
 	uint64_t stood = guest_clock_stood(s->clock);
 
-	if (!stood || (ticks > stood && ticks - stood >= CLOCK_SYNC_PAUSES_MS * s->clock->tsc_khz))
+	if (!stood || (ticks > stood && ticks - stood >= GUEST_CLOCK_PAUSES_MS * s->clock->tsc_khz))
 		return -EPROTO;
 	s->paused += ticks;
 	guest_clock_go(s->clock, ticks);

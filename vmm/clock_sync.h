@@ -25,9 +25,6 @@
 #include "transport/transport.h"
 #include "vmm/servo.h"
 
-/* Nodes stop, and are told how long it was, within so much of each other. */
-#define CLOCK_SYNC_PAUSES_MS 1000
-
 struct clock_sync {
 	struct guest_clock *clock;
 	struct rendezvous *rendezvous;
@@ -76,7 +73,7 @@ int clock_sync_wait_ms(const struct clock_sync *s);
  *
  * In a phase of its own: after guest_clock_stop() on every node, before any vCPU runs again on any.
  *
- * Return: 0; -EPROTO when this node's pause was shorter by CLOCK_SYNC_PAUSES_MS or more, or when
+ * Return: 0; -EPROTO when this node's pause was shorter by GUEST_CLOCK_PAUSES_MS or more, or when
  * its clock was not stopped.
  */
 int clock_sync_shift(struct clock_sync *s, uint64_t ticks);

@@ -168,6 +168,18 @@ static void a_stamp_during_a_pause_counts_after_it(void **state)
 	assert_true(guest_clock_at(&c, __rdtsc()) >= stamp);
 }
 
+/* However long the pause: a vCPU would wait for it when the clock goes on. */
+static void an_absurd_stamp_during_a_pause_is_a_violation(void **state)
+{
+	struct guest_clock c = {.tsc_khz = KHZ};
+
+	guest_clock_stop(&c);
+	uint64_t stands = guest_clock_tsc(&c);
+	guest_clock_move(&c, (int64_t)TICKS(60000));
+	assert_int_equal(guest_clock_reach(&c, stands + TICKS(GUEST_CLOCK_PAUSES_MS)), -EPROTO);
+	assert_int_equal(guest_clock_reach(&c, stands + TICKS(GUEST_CLOCK_PAUSES_MS) - 1), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -179,6 +191,7 @@ int main(void)
 		cmocka_unit_test(an_absurd_stamp_is_a_violation),
 		cmocka_unit_test(time_stands_while_it_is_stopped),
 		cmocka_unit_test(a_stamp_during_a_pause_counts_after_it),
+		cmocka_unit_test(an_absurd_stamp_during_a_pause_is_a_violation),
 	};
 
 	return cmocka_run_group_tests_name("guest-clock", tests, NULL, NULL);
