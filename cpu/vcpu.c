@@ -221,7 +221,7 @@ static int run_guest(struct vcpu *v)
 	atomic_store(&v->inbox.mode, VCPU_OUTSIDE);
 	v->run->immediate_exit = 0;
 	if (r == -EINTR || r == -EAGAIN) {
-		v->exits[VCPU_EXIT_KICK]++;
+		vcpu_count_exit(v, VCPU_EXIT_KICK);
 		return 0;
 	}
 	return r;

@@ -162,8 +162,8 @@ struct vcpu {
 	struct kvm_regs reset_regs;
 	struct kvm_debugregs reset_debugregs;
 	struct kvm_vcpu_events reset_events;
-	struct vcpu_msrs *msrs;		 /* as they were at first */
-	uint64_t exits[VCPU_EXIT_KINDS]; /* others may read, a count behind */
+	struct vcpu_msrs *msrs;			 /* as they were at first */
+	_Atomic uint64_t exits[VCPU_EXIT_KINDS]; /* others may read, a count behind */
 	pthread_t thread;
 	bool started;
 };

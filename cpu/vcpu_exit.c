@@ -145,26 +145,26 @@ int vcpu_handle_exit(struct vcpu *v)
 {
 	switch (v->run->exit_reason) {
 	case KVM_EXIT_IO:
-		v->exits[VCPU_EXIT_IO]++;
+		vcpu_count_exit(v, VCPU_EXIT_IO);
 		return handle_io(v);
 	case KVM_EXIT_MMIO:
-		v->exits[VCPU_EXIT_MMIO]++;
+		vcpu_count_exit(v, VCPU_EXIT_MMIO);
 		return handle_mmio(v);
 	case KVM_EXIT_X86_RDMSR:
-		v->exits[VCPU_EXIT_MSR]++;
+		vcpu_count_exit(v, VCPU_EXIT_MSR);
 		return handle_msr(v, false);
 	case KVM_EXIT_X86_WRMSR:
-		v->exits[VCPU_EXIT_MSR]++;
+		vcpu_count_exit(v, VCPU_EXIT_MSR);
 		return handle_msr(v, true);
 	case KVM_EXIT_HLT:
-		v->exits[VCPU_EXIT_HALT]++;
+		vcpu_count_exit(v, VCPU_EXIT_HALT);
 		v->state = VCPU_HALTED;
 		return 0;
 	case KVM_EXIT_IRQ_WINDOW_OPEN:
-		v->exits[VCPU_EXIT_WINDOW]++;
+		vcpu_count_exit(v, VCPU_EXIT_WINDOW);
 		return 0;
 	case KVM_EXIT_INTR:
-		v->exits[VCPU_EXIT_KICK]++;
+		vcpu_count_exit(v, VCPU_EXIT_KICK);
 		return 0;
 	case KVM_EXIT_SET_TPR: /* the new CR8 was taken over already */
 		return 0;

@@ -42,6 +42,15 @@ int vcpu_reset_to_sipi(struct vcpu *v, uint8_t vector);
 /** vcpu_init_signal() - INIT: reset the APIC, wait for the SIPI. */
 void vcpu_init_signal(struct vcpu *v);
 
+/** vcpu_count_exit() - one more. Only the vCPU's thread writes, so no locked instruction is needed.
+ */
+static inline void vcpu_count_exit(struct vcpu *v, enum vcpu_exit kind)
+{
+	uint64_t had = atomic_load_explicit(&v->exits[kind], memory_order_relaxed);
+
+	atomic_store_explicit(&v->exits[kind], had + 1, memory_order_relaxed);
+}
+
 /** vcpu_sync_tsc() - give KVM the offset of the clock, if it has changed, and let its step end. */
 int vcpu_sync_tsc(struct vcpu *v);
 
