@@ -10,6 +10,7 @@ is looked for among all processes of the machine: each has the session's path on
 """
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -22,6 +23,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 LAB = [sys.executable, str(ROOT / "lab" / "lab.py")]
 HERE = ROOT / "tests" / "lab"
 VCPU_TESTS = sys.argv[1:]
+# QEMU emulates no scaling of the TSC.
+NOT_EMULATED = {"a_vcpu_starts_with_a_tsc_that_is_scaled"}
 NESTED_CPU = "host,-kvm-asyncpf,-kvm-asyncpf-int,-kvm-steal-time,-kvm-pv-eoi"
 
 
@@ -177,7 +180,9 @@ def tests_of_vcpus_pass_on_a_genuine_kvm(lab):
     for program in VCPU_TESTS:
         result = lab.run(0, shutil.copy(program, lab.work))
         print("".join(f"# {line}\n" for line in result.stderr.decode().splitlines()[-20:]), end="")
-        assert result.returncode == 0 and b"SKIP" not in result.stdout, result.stdout.decode()
+        told = result.stdout.decode()
+        skipped = set(re.findall(r"SKIPPED *\] (\w+)$", told, re.M))
+        assert result.returncode == 0 and skipped <= NOT_EMULATED, told
 
 
 def hosts_reach_each_other(lab):
