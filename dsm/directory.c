@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dsm/directory.h"
-#include "dsm/proto.h"
+#include "dsm/copy.h"
 
 static size_t regions_below(uint64_t gpa_end)
 {

@@ -18,36 +18,7 @@
 #define SSIHV_DSM_PAGER_H
 
 #include "base/err.h"
-#include "base/hist.h"
-#include "dsm/proto.h"
-#include "mem/ram.h"
-#include "transport/transport.h"
-
-#define PAGER_MAX_PENDING 512
-
-struct pager_config {
-	unsigned self, nodes, shards; /* shards: the same on all nodes */
-	uint32_t epoch;
-	uint64_t hold_ns;   /* length of a turn, see dsm/hold.h */
-	uint64_t spin_ns;   /* how long a shard polls for an answer before it sleeps */
-	bool exact;	    /* no prefetch, no recall: one fault, one request */
-	struct ram *ram;    /* stays the caller's, must outlive the pager */
-	struct conn **conn; /* [shard * nodes + peer], pages; stay the caller's */
-	/*
-	 * The guest's clock, for the stamps of messages; NULL: there is none. reach() waits until
-	 * the clock is not behind the stamp of a peer; -EPROTO for one that no sound peer sends.
-	 */
-	uint64_t (*clock)(void *ctx);
-	int (*reach)(void *ctx, uint64_t stamp);
-	/* @culprit: the node to blame, -1 for this host. @text: one line for the user. */
-	void (*fatal)(void *ctx, int culprit, const char *text);
-	void *ctx;
-};
-
-struct pager_stats {
-	struct dsm_stats dsm;
-	struct hist local, remote; /* fault service time, ns: event read -> page usable */
-};
+#include "dsm/pager_config.h"
 
 struct pager;
 
@@ -95,7 +66,6 @@ void pager_yield(struct pager *pager);
  *
  * Return: 0 when @fn has run; -EINVAL for no such shard; -ESHUTDOWN when its thread does not run.
  */
-typedef void (*pager_call_fn)(const struct dsm_proto *proto, void *arg);
 int pager_call(struct pager *pager, unsigned shard, pager_call_fn fn, void *arg);
 
 /**

@@ -62,6 +62,7 @@
 #define SSIHV_DSM_PROTO_H
 
 #include "base/base.h"
+#include "dsm/copy.h"
 #include "wire/msg.h"
 
 enum dsm_action_type {
@@ -211,7 +212,6 @@ unsigned dsm_proto_waiting(const struct dsm_proto *p);
 const struct dsm_stats *dsm_proto_stats(const struct dsm_proto *p);
 
 /* What this node knows of a page; for the simulator's invariants and for GET /pages. */
-enum dsm_copy { DSM_NONE, DSM_SHARED, DSM_OWNED };
 struct dsm_page_info {
 	enum dsm_copy copy; /* this node's copy; DSM_OWNED for an untracked page of its home */
 	bool tracked;	    /* a directory entry exists here (home only) */

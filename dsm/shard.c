@@ -378,7 +378,7 @@ static int shard_init(struct shard *s, struct err *err)
 		return err_set(err, -errno, "pager: %s", strerror(errno));
 	r = dsm_proto_new(&proto, &s->proto);
 	if (r == 0)
-		r = track_init(&s->tracker, proto.gpa_end, s->cfg->shards);
+		r = track_init(&s->tracker, s->cfg, s->index, s->uffd);
 	if (r == 0)
 		r = poll_all(s);
 	if (r < 0)

@@ -27,7 +27,8 @@
 #ifndef SSIHV_DSM_SHARD_H
 #define SSIHV_DSM_SHARD_H
 
-#include "dsm/pager.h"
+#include "base/err.h"
+#include "dsm/pager_config.h"
 
 struct shard;
 

@@ -108,7 +108,7 @@ static int act_give(struct shard *s, const struct dsm_action *a)
 static int act_track(struct shard *s, const struct dsm_action *a)
 {
 	uint64_t hva = shard_hva(s, a->gpa);
-	int r = track_region(s, a->gpa);
+	int r = track_region(&s->tracker, a->gpa);
 
 	/* After the registration only this thread populates, so the snapshot below stays true. */
 	if (r == 0)
@@ -149,7 +149,7 @@ static int act_protect(struct shard *s, const struct dsm_action *a, bool on)
 
 static int act_wake(struct shard *s, const struct dsm_action *a)
 {
-	int r = track_fill(s, a->gpa);
+	int r = track_fill(&s->tracker, a->gpa);
 
 	if (r == 0)
 		r = uffd_wake(s->uffd, shard_hva(s, a->gpa));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What shard.c (the loop), shard_act.c (the core's actions), shard_call.c (questions), shard_fail.c
- * (why it ended) and track.c share; see shard.h. The loop uses the others, none of them the loop.
+ * What shard.c (the loop), shard_act.c (the core's actions), shard_call.c (questions) and
+ * shard_fail.c (why it ended) share; see shard.h. The loop uses the others, none of them the loop.
  */
 #ifndef SSIHV_DSM_SHARD_IMPL_H
 #define SSIHV_DSM_SHARD_IMPL_H
@@ -61,9 +61,7 @@ static inline uint64_t shard_hva(const struct shard *s, uint64_t gpa)
 /* The home of the region at @gpa; -1 when it is no RAM of this shard. */
 static inline int shard_home(const struct shard *s, uint64_t gpa)
 {
-	const struct mem_layout *layout = &s->cfg->ram->layout;
-
-	return granule_shard(layout, s->cfg->shards, gpa) == s->index ? mem_home(layout, gpa) : -1;
+	return granule_home(&s->cfg->ram->layout, s->cfg->shards, s->index, gpa);
 }
 
 /* The core's emit(). */

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <sys/mman.h>
 
-#include "dsm/shard_impl.h"
+#include "dsm/granule.h"
 #include "dsm/uffd.h"
 
 #define MAPPINGS_DEFAULT 65530 /* of Linux, where /proc does not tell */
@@ -44,15 +44,18 @@ static void free_reserve(struct tracker *t)
 	t->reserve = NULL;
 }
 
-int track_init(struct tracker *t, uint64_t gpa_end, unsigned shards)
+int track_init(struct tracker *t, const struct pager_config *cfg, unsigned shard, int uffd)
 {
-	size_t words = (size_t)(gpa_end >> REGION_SHIFT) / 64 + 1;
+	size_t words = (size_t)(mem_end(&cfg->ram->layout) >> REGION_SHIFT) / 64 + 1;
 
+	t->cfg = cfg;
+	t->shard = shard;
+	t->uffd = uffd;
 	t->registered = calloc(words, sizeof(uint64_t));
 	t->gap = calloc(words, sizeof(uint64_t));
 	t->reserve = make_reserve();
 	t->islands = 0;
-	t->islands_max = mappings_max() / PER_ISLAND / shards;
+	t->islands_max = mappings_max() / PER_ISLAND / cfg->shards;
 	return t->registered && t->gap ? 0 : -ENOMEM;
 }
 
@@ -76,54 +79,61 @@ static void set(uint64_t *bits, uint64_t gpa, bool on)
 	*word = on ? *word | bit : *word & ~bit;
 }
 
-/* Is @gpa a region at home here that lies in memory as far from the one at @from as its address? */
-static bool joins(const struct shard *s, uint64_t gpa, uint64_t from)
+static uint64_t hva(const struct tracker *t, uint64_t gpa)
 {
-	return gpa < mem_end(&s->cfg->ram->layout) && shard_home(s, gpa) == (int)s->cfg->self &&
-	       shard_hva(s, gpa) - shard_hva(s, from) == gpa - from;
+	return (uintptr_t)ram_ptr(t->cfg->ram, gpa, PAGE_BYTES);
 }
 
-static bool is_registered(const struct shard *s, uint64_t gpa, uint64_t from)
+/* Is @gpa a region at home here that lies in memory as far from the one at @from as its address? */
+static bool joins(const struct tracker *t, uint64_t gpa, uint64_t from)
 {
-	return joins(s, gpa, from) && has(s->tracker.registered, gpa);
+	const struct mem_layout *layout = &t->cfg->ram->layout;
+
+	return gpa < mem_end(layout) &&
+	       granule_home(layout, t->cfg->shards, t->shard, gpa) == (int)t->cfg->self &&
+	       hva(t, gpa) - hva(t, from) == gpa - from;
+}
+
+static bool is_registered(const struct tracker *t, uint64_t gpa, uint64_t from)
+{
+	return joins(t, gpa, from) && has(t->registered, gpa);
 }
 
 /* Registers [@first, @last], all but @gpa as gaps. */
-static int register_gap(struct shard *s, uint64_t first, uint64_t last, uint64_t gpa)
+static int register_gap(struct tracker *t, uint64_t first, uint64_t last, uint64_t gpa)
 {
-	int r = uffd_register(s->uffd, shard_hva(s, first), last - first + REGION_BYTES);
+	int r = uffd_register(t->uffd, hva(t, first), last - first + REGION_BYTES);
 
 	for (uint64_t at = first; r == 0 && at <= last; at += REGION_BYTES) {
-		set(s->tracker.registered, at, true);
-		set(s->tracker.gap, at, at != gpa);
+		set(t->registered, at, true);
+		set(t->gap, at, at != gpa);
 	}
 	return r;
 }
 
 /* From the nearest registered region on, or without one the whole run of regions. */
-static int join(struct shard *s, uint64_t gpa)
+static int join(struct tracker *t, uint64_t gpa)
 {
 	uint64_t first = gpa, last = gpa;
 	bool below = true, above = true;
 
 	while (below || above) {
-		below = below && joins(s, first - REGION_BYTES, gpa);
-		above = above && joins(s, last + REGION_BYTES, gpa);
-		if (below && has(s->tracker.registered, first - REGION_BYTES))
-			return register_gap(s, first, gpa, gpa);
-		if (above && has(s->tracker.registered, last + REGION_BYTES))
-			return register_gap(s, gpa, last, gpa);
+		below = below && joins(t, first - REGION_BYTES, gpa);
+		above = above && joins(t, last + REGION_BYTES, gpa);
+		if (below && has(t->registered, first - REGION_BYTES))
+			return register_gap(t, first, gpa, gpa);
+		if (above && has(t->registered, last + REGION_BYTES))
+			return register_gap(t, gpa, last, gpa);
 		first -= below ? REGION_BYTES : 0;
 		last += above ? REGION_BYTES : 0;
 	}
-	return register_gap(s, first, last, gpa);
+	return register_gap(t, first, last, gpa);
 }
 
-int track_region(struct shard *s, uint64_t gpa)
+int track_region(struct tracker *t, uint64_t gpa)
 {
-	struct tracker *t = &s->tracker;
-	bool island = !is_registered(s, gpa - REGION_BYTES, gpa) &&
-		      !is_registered(s, gpa + REGION_BYTES, gpa);
+	bool island = !is_registered(t, gpa - REGION_BYTES, gpa) &&
+		      !is_registered(t, gpa + REGION_BYTES, gpa);
 	bool allowed = !island || t->islands < t->islands_max;
 	int r = -ENOMEM;
 
@@ -132,27 +142,27 @@ int track_region(struct shard *s, uint64_t gpa)
 		return 0;
 	}
 	if (allowed)
-		r = register_gap(s, gpa, gpa, gpa);
+		r = register_gap(t, gpa, gpa, gpa);
 	if (r == 0)
 		t->islands += island;
 	if (r != -ENOMEM)
 		return r;
 	if (allowed) /* the kernel has no more: never again */
 		t->islands_max = t->islands;
-	r = join(s, gpa);
+	r = join(t, gpa);
 	if (r == -ENOMEM && t->reserve) {
 		free_reserve(t);
-		r = join(s, gpa);
+		r = join(t, gpa);
 	}
 	return r;
 }
 
-int track_fill(struct shard *s, uint64_t gpa)
+int track_fill(struct tracker *t, uint64_t gpa)
 {
 	int r;
 
-	if (!has(s->tracker.gap, gpa))
+	if (!has(t->gap, gpa))
 		return 0;
-	r = uffd_copy(s->uffd, shard_hva(s, gpa), NULL, false);
+	r = uffd_copy(t->uffd, hva(t, gpa), NULL, false);
 	return r == -EEXIST ? 0 : r;
 }

@@ -16,24 +16,25 @@
 #ifndef SSIHV_DSM_TRACK_H
 #define SSIHV_DSM_TRACK_H
 
-#include "base/base.h"
-
-struct shard;
+#include "dsm/pager_config.h"
 
 struct tracker {
+	const struct pager_config *cfg;
+	unsigned shard;
+	int uffd;		    /* the shard's, that stays the caller's */
 	uint64_t *registered, *gap; /* a bit a region, by its guest-physical address */
 	unsigned islands, islands_max;
 	void *reserve; /* RESERVE_PAGES, each a mapping; NULL once it was needed */
 };
 
-/** track_init() - room for the regions below @gpa_end; one of @shards in this process. -ENOMEM. */
-int track_init(struct tracker *t, uint64_t gpa_end, unsigned shards);
+/** track_init() - for shard @shard; @cfg and @uffd must outlive its use. Return: 0; -ENOMEM. */
+int track_init(struct tracker *t, const struct pager_config *cfg, unsigned shard, int uffd);
 void track_free(struct tracker *t);
 
 /** track_region() - register the region at @gpa, which is at home here. Return: 0; -errno. */
-int track_region(struct shard *s, uint64_t gpa);
+int track_region(struct tracker *t, uint64_t gpa);
 
 /** track_fill() - a page that the core does not track faulted: give it zeros, if it is in a gap. */
-int track_fill(struct shard *s, uint64_t gpa);
+int track_fill(struct tracker *t, uint64_t gpa);
 
 #endif
