@@ -28,9 +28,9 @@ def load():
 class Quiet(Results):
     """Tells only what fails."""
 
-    def case(self, status, title, seconds, reason=""):
+    def case(self, status, title, seconds, reason="", why=()):
         if status == "FAIL":
-            super().case(status, title, seconds, reason)
+            super().case(status, title, seconds, reason, why)
 
 
 def repeat(programs, times, logs):

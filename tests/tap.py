@@ -15,6 +15,11 @@ TAIL = 30           # lines of the log that are shown of a program that failed
 CASE = re.compile(r"(?P<not>not )?ok\b *(?P<number>\d+)?(?: *-)? *(?P<name>[^#]*)"
                   r"(?:# *(?P<directive>SKIP|TODO)\b *(?P<reason>.*))?", re.I)
 PLAN = re.compile(r"1\.\.(?P<count>\d+)(?: *# *SKIP\b *(?P<reason>.*))?", re.I)
+# Programs tell why a case failed before its line, those with cmocka after it.
+REASON_LINES, REASON_LENGTH = 3, 300
+REASON = re.compile(r"#?\s*\w*(Error|Exception|Expired)\b")
+CRASH = re.compile(r"ERROR: |WARNING: ThreadSanitizer|runtime error: |Assertion .* failed|"
+                   r"^\w*(Error|Exception)\b")
 EXECUTIONS = re.compile(r"(?P<count>\d+) executions\b")
 
 
@@ -41,12 +46,13 @@ class Results:
     def __init__(self):
         self.lock = threading.Lock()
         self.passed = 0
-        self.failed = []
+        self.failed = []        # (title, lines that tell why; more may come until the end)
         self.skipped = []
         self.seconds = {}       # of all programs of a class
         self.executions = 0     # that fuzz targets told
 
-    def case(self, status, title, seconds, reason=""):
+    def case(self, status, title, seconds, reason="", why=()):
+        """@reason: of a skip; @why: lines, of a failure."""
         with self.lock:
             if status == "ok":
                 self.passed += 1
@@ -55,7 +61,7 @@ class Results:
             elif status == "skip":
                 self.skipped.append((title, reason))
             else:
-                self.failed.append(title)
+                self.failed.append((title, why))
             print(f"{status:<4}  {title} ({seconds:.2f} s)", flush=True)
 
     def ended(self, program, seconds):
@@ -74,8 +80,10 @@ class Results:
                 print(f"  {title}: {reason or 'no reason was given'}")
         if self.failed:
             print("\nfailed:")
-            for title in self.failed:
+            for title, why in self.failed:
                 print(f"  {title}")
+                for line in why[:REASON_LINES]:
+                    print(f"      {line[:REASON_LENGTH]}")
         print(f"\ntime {times}")
         print("by class", ", ".join(f"{kind} {seconds:.0f}"
                                     for kind, seconds in self.seconds.items()))
@@ -158,6 +166,18 @@ class Watchdog:
             Running.signal(self.process, signal.SIGKILL)
 
 
+def reason_in(lines):
+    """Of what a program told before a case that failed: the error itself, else the last words."""
+    errors = [number for number, line in enumerate(lines) if REASON.match(line)]
+    return lines[errors[-1] if errors else -REASON_LINES:][:REASON_LINES]
+
+
+def crash_in(lines):
+    """Of what a program left that did not end well."""
+    telling = [line.strip() for line in lines if CRASH.search(line)]
+    return telling[:REASON_LINES] or [line for line in lines if line.strip()][-REASON_LINES:]
+
+
 class Tap:
     """Reads one program's TAP and reports its cases."""
 
@@ -166,6 +186,8 @@ class Tap:
         self.planned = None
         self.cases = self.bad = 0
         self.since = time.monotonic()
+        self.told = []      # since the last case
+        self.open = None    # of the last case, if it failed and had told nothing before its line
 
     def line(self, text):
         plan = PLAN.match(text)
@@ -176,6 +198,8 @@ class Tap:
             return
         case = CASE.match(text)
         if not case:
+            if text.strip():
+                (self.told if self.open is None else self.open).append(text.strip())
             return
         self.cases += 1
         now = time.monotonic()
@@ -183,11 +207,14 @@ class Tap:
         status = "skip" if (case["directive"] or "").upper() == "SKIP" else \
             "FAIL" if case["not"] else "ok"
         self.bad += status == "FAIL"
-        self.results.case(status, title.replace("_", " "), now - self.since, case["reason"] or "")
+        why = reason_in(self.told)
+        self.results.case(status, title.replace("_", " "), now - self.since, case["reason"] or "",
+                          why)
+        self.told, self.open = [], why if status == "FAIL" and not why else None
         self.since = now
 
-    def end(self, status, expired):
-        """What the cases do not tell: a crash, cases that are missing."""
+    def end(self, status, expired, errors):
+        """What the cases do not tell: a crash, cases that are missing. @errors: what else it said."""
         wrong = None
         if expired:
             wrong = f"took more than {self.program.timeout:.0f} s"
@@ -201,7 +228,8 @@ class Tap:
             wrong = f"exit status {status} though no case failed"
         if wrong:
             self.results.case("FAIL", f"{self.program.name}: {wrong}",
-                              time.monotonic() - self.since)
+                              time.monotonic() - self.since,
+                              why=crash_in([*self.told, *errors.splitlines()]))
         return wrong is None and not self.bad
 
 
@@ -219,11 +247,12 @@ def run(program, logs, results, running):
                         tap.line(line)
                     status = process.wait()
             errors.seek(0)
-            log.write(errors.read().decode("utf-8", "replace"))
+            stderr = errors.read().decode("utf-8", "replace")
+            log.write(stderr)
     except InterruptedError:
         return
     finally:
         pathlib.Path(f"{path}.err").unlink(missing_ok=True)
     results.ended(program, time.monotonic() - began)
-    if not running.stopping and not tap.end(status, watchdog.expired):
+    if not running.stopping and not tap.end(status, watchdog.expired, stderr):
         results.show([*path.read_text(encoding="utf-8").splitlines()[-TAIL:], f"whole log: {path}"])

@@ -134,9 +134,9 @@ class Tap:
     def case(self, good, name, output=""):
         self.number += 1
         self.failed |= not good
-        print(f"{'ok' if good else 'not ok'} {self.number} - {name}")
         lines = output.splitlines()
-        print("".join(f"# {line.removeprefix('# ')}\n" for line in lines[-60:]), end="", flush=True)
+        print("".join(f"# {line.removeprefix('# ')}\n" for line in lines[-60:]), end="")
+        print(f"{'ok' if good else 'not ok'} {self.number} - {name}", flush=True)
 
 
 def run(program, arguments, timeout=TIMEOUT):
