@@ -5,6 +5,7 @@
  */
 #include <poll.h>
 
+#include "base/clock.h"
 #include "vmm/machine.h"
 
 #define POLL_MAX (2 * MAX_NODES + 3)
@@ -84,7 +85,7 @@ int control_step(struct node *n, int timeout_ms)
 		}
 	}
 	commands_run(n);
-	phase_step(n);
+	phase_step(n, clock_now_ns());
 	if (n->platform_up) {
 		node_console_feed(n);
 		node_console_flush(n);

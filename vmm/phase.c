@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vmm/machine.h"
 
-#define PHASE_PATIENCE_S 60
-
 /* Node 0: all nodes carry out @phase. @ticks: of the pause, for TIME. */
 static void begin(struct node *n, enum wire_phase phase, uint64_t ticks)
 {
 	n->phase.now = phase;
 	n->phase.own = false;
 	n->phase.missing = node_peers(n);
-	n->phase.end = clock_now_ns() + PHASE_PATIENCE_S * NSEC_PER_SEC;
+	n->phase.end = 0;
 	for (unsigned i = 1; i < n->nodes; i++)
 		control_send(n, i,
 			     (struct wire_hdr){
@@ -151,11 +149,15 @@ static bool step(struct node *n)
 }
 
 /* Node 0: what is under way for too long never ends. */
-static void check_patience(struct node *n)
+static void check_patience(struct node *n, uint64_t now)
 {
-	const struct phases *p = &n->phase;
+	struct phases *p = &n->phase;
 
-	if (n->self != 0 || !p->now || clock_now_ns() <= p->end)
+	if (n->self != 0 || !p->now)
+		return;
+	if (!p->end)
+		p->end = now + PHASE_PATIENCE_S * NSEC_PER_SEC;
+	if (now <= p->end)
 		return;
 	unsigned who = p->own ? (unsigned)__builtin_ctzll(p->missing) : 0;
 	node_stop(n, WIRE_STOP_FAILED, -1, "node %s did not %s the guest within %d s",
@@ -164,12 +166,12 @@ static void check_patience(struct node *n)
 		  PHASE_PATIENCE_S);
 }
 
-void phase_step(struct node *n)
+void phase_step(struct node *n, uint64_t now)
 {
 	while (!node_stopping(n) && step(n))
 		;
 	if (!node_stopping(n))
-		check_patience(n);
+		check_patience(n, now);
 }
 
 void phase_end(struct node *n)

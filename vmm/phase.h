@@ -27,12 +27,14 @@
 #include "vmm/commands.h"
 #include "wire/msg.h"
 
+#define PHASE_PATIENCE_S 60
+
 struct phases {
 	enum wire_phase now;  /* under way; 0 for none */
 	enum wire_phase last; /* that this node carried out; 0: none yet */
 	bool own;	      /* `now` is that one */
 	/* Node 0: */
-	uint64_t end;	       /* ns; by then all must have carried out `now` */
+	uint64_t end;	       /* ns; by then all must have carried out `now`; 0: not set yet */
 	uint64_t missing;      /* who has not carried it out. Bit i: node i */
 	struct command *asked; /* who waits for the end of it */
 	uint64_t count;	       /* pauses that were complete */
@@ -48,8 +50,9 @@ int phase_told(struct node *n, unsigned peer, const struct wire_hdr *h);
 /** phase_done() - a WIRE_PHASE_DONE came. Return: 0; -EPROTO. */
 int phase_done(struct node *n, unsigned peer, const struct wire_hdr *h);
 
-/** phase_step() - go on with the phase that is under way. */
-void phase_step(struct node *n);
+/** phase_step() - go on with the phase that is under way, as far as it goes. @now: clock_now_ns().
+ */
+void phase_step(struct node *n, uint64_t now);
 
 /** phase_end() - the node ends: answer whoever waits. */
 void phase_end(struct node *n);

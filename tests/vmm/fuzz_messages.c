@@ -7,6 +7,7 @@
  * Input: a byte of who this is and how far it has come, then steps: a message, or what vCPU threads
  * and the main loop do meanwhile.
  */
+#include "base/clock.h"
 #include "tests/fuzz/fuzz.h"
 #include "vmm/machine.h"
 #include "wire/vcpu.h"
@@ -268,7 +269,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		else if (op < 240)
 			vcpu_acts(w.n, (unsigned)op % VCPUS, (unsigned)fuzz_take(&in, 1));
 		else
-			phase_step(w.n);
+			phase_step(w.n, clock_now_ns());
 		check(w.n);
 	}
 	tear_down(&w);
