@@ -198,6 +198,37 @@ static void tell_meshed(struct bringup *b, uint64_t now)
 	}
 }
 
+/* Is @peer away, and not just about to be connected again? */
+static bool has_gone(const struct bringup *b, unsigned peer)
+{
+	for (unsigned i = 0; i < b->slot_count; i++) {
+		const struct slot *s = &b->slots[i];
+
+		if (s->peer == peer && (s->state == SLOT_DOWN || s->state == SLOT_CONNECTING))
+			return true;
+	}
+	return false;
+}
+
+/* Who has left the bring-up will not connect to the next process of one that has gone. */
+static int check_gone(struct bringup *b)
+{
+	const struct mesh_config *cfg = b->cfg;
+	unsigned left = 0, gone = 0;
+
+	while (left < cfg->nodes && !b->peers[left].left)
+		left++;
+	if (left == cfg->nodes)
+		return 0;
+	while (gone < cfg->nodes && (gone == cfg->self || !has_gone(b, gone)))
+		gone++;
+	if (gone == cfg->nodes)
+		return 0;
+	return err_set(b->err, -ECONNRESET,
+		       "%s has gone, after all nodes had connected and %s had begun",
+		       cfg->name[gone], cfg->name[left]);
+}
+
 /* One round: wait, then handle what is ready. */
 static int step(struct bringup *b, uint64_t deadline)
 {
@@ -224,9 +255,10 @@ static int step(struct bringup *b, uint64_t deadline)
 			stranger_ready(b, &b->strangers[i], now);
 	strangers_expire(b, now);
 	r = b->poll[POLL_LISTEN].revents ? accept_ready(b, now) : 0;
-	if (r == 0)
-		tell_meshed(b, now);
-	return r;
+	if (r < 0)
+		return r;
+	tell_meshed(b, now);
+	return check_gone(b);
 }
 
 static int timed_out(struct bringup *b)

@@ -51,8 +51,9 @@ struct mesh {
  * Not thread-safe for one @cfg; several nodes may run this in threads of one process.
  *
  * Return: 0 with every connection in @ret; negative errno with @err: -ETIMEDOUT names the peers
- * that did not come, -EPROTO what a peer has another version, configuration or epoch of,
- * -ECANCELED, -EMFILE, -ENOMEM, -EINVAL for an address or a configuration out of range.
+ * that did not come, -ECONNRESET one that has gone when others were done, -EPROTO what a peer has
+ * another version, configuration or epoch of, -ECANCELED, -EMFILE, -ENOMEM, -EINVAL for an address
+ * or a configuration out of range.
  */
 int mesh_connect(const struct mesh_config *cfg, struct mesh *ret, struct err *err);
 

@@ -21,7 +21,8 @@
  *   scheduled. It does not come again, so it is not awaited: once all were up and MESHED was said
  *   to and by everybody, an end is an error of its connections. And who was told MESHED and has
  *   sent what waits to be heard on control is not given up for a hang-up: what waits is MESHED, or
- *   words behind it, which only those say who have left.
+ *   words behind it, which only those say who have left. Once somebody has left, who has gone is
+ *   not awaited either: whoever has left would not connect to its next process.
  */
 #ifndef SSIHV_TRANSPORT_SLOTS_H
 #define SSIHV_TRANSPORT_SLOTS_H

@@ -7,8 +7,7 @@
 #include <poll.h>
 #include <stdatomic.h>
 
-#include "tests/transport/cluster.h"
-#include "tests/transport/loopback.h"
+#include "tests/transport/greet.h"
 #include "transport/faulty.h"
 
 /* What goes wrong; all threads. Zero: nothing. */
@@ -17,8 +16,8 @@ static struct {
 	_Atomic unsigned full;	     /* of 100 sends: EAGAIN */
 	_Atomic size_t most;	     /* bytes that one call moves */
 	_Atomic int send_error;
-	_Atomic int accept_error, socket_error;
-	_Atomic unsigned errors; /* of the last two that are left; then all is well */
+	_Atomic int accept_error, socket_error, meshed_error;
+	_Atomic unsigned errors; /* of the last three that are left; then all is well */
 	_Atomic uint64_t random, calls;
 } fate;
 
@@ -101,7 +100,12 @@ ssize_t __wrap_sendmsg(int fd, const struct msghdr *msg, int flags)
 
 ssize_t __wrap_send(int fd, const void *bytes, size_t len, int flags)
 {
-	return interrupted() ? -1 : __real_send(fd, bytes, len, flags);
+	const struct wire_hdr *h = bytes;
+	bool meshed = len == sizeof(*h) && h->type == WIRE_MESHED;
+
+	return interrupted() || (meshed && failed(fate.meshed_error))
+		       ? -1
+		       : __real_send(fd, bytes, len, flags);
 }
 
 ssize_t __wrap_recv(int fd, void *bytes, size_t len, int flags)
@@ -322,6 +326,43 @@ static void a_node_without_files_says_so(void **state)
 	no_more_files(&fate.socket_error, 1, "connections to alpha");
 }
 
+/*
+ * MESHED says that all are connected. When saying it to one peer fails, that one is not, and the
+ * others must not hear it: they would leave, and nobody comes back to them.
+ */
+static void who_cannot_be_told_is_not_connected(void **state)
+{
+	struct wire_hello hello;
+	struct ends zero, two;
+	struct cluster c;
+	char byte;
+
+	cluster_listen(&c, 3); /* node 1; 0 and 2 are played */
+	fate.errors = 1;
+	fate.meshed_error = ECONNRESET;
+	node_start(&c, 1);
+	zero = answer_all(&c, 0, 1);
+	two = dial_all(&c, 2, 1, 2);
+	int again = take_dialler(&c, 0, &hello);
+
+	assert_int_equal(fate.errors, 0);
+	assert_int_equal(slot_number(&hello), WIRE_CLASS_CONTROL);
+	assert_int_equal(recv(two.fd[WIRE_CLASS_CONTROL], &byte, 1, MSG_DONTWAIT), -1);
+	assert_int_equal(errno, EAGAIN);
+	expect_dropped(zero.fd[WIRE_CLASS_CONTROL]);
+	zero.fd[WIRE_CLASS_CONTROL] = again;
+	answer_hello(again, &hello, 1);
+	read_meshed(&zero, 1);
+	read_meshed(&two, 1);
+	say_meshed(&zero, 0);
+	say_meshed(&two, 2);
+	assert_int_equal(node_join(&c, 1), 0);
+	all_is_well();
+	ends_close(&zero);
+	ends_close(&two);
+	cluster_close(&c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -331,6 +372,7 @@ int main(void)
 		cmocka_unit_test(an_accept_that_fails_is_not_the_end),
 		cmocka_unit_test(an_accept_without_memory_is),
 		cmocka_unit_test(a_node_without_files_says_so),
+		cmocka_unit_test(who_cannot_be_told_is_not_connected),
 	};
 
 	return cmocka_run_group_tests_name("errors", tests, NULL, NULL);

@@ -318,6 +318,48 @@ static void a_peer_that_ends_when_all_are_meshed_is_not_awaited(void **state)
 	cluster_close(&c);
 }
 
+/*
+ * All were connected, and one peer that knows so has left and ended. Another one had ended before
+ * without a word, so that it could not be told from one that will be started again: it was awaited
+ * till the deadline. @quiet: that one.
+ */
+static void end_one_after_the_other(unsigned quiet)
+{
+	const struct wire_hdr words[] = {
+		hello_meshed(quiet ? 0 : 2, EPOCH),
+		{.type = WIRE_READY, .from = quiet ? 0 : 2, .epoch = EPOCH},
+	};
+	struct ends zero, two, *first, *last;
+	struct cluster c;
+
+	middle_listen(&c);
+	node_start(&c, 1);
+	zero = answer_all(&c, 0, 1);
+	two = dial_all(&c, 2, 1, 2);
+	read_meshed(&zero, 1);
+	read_meshed(&two, 1);
+	first = quiet ? &two : &zero;
+	last = quiet ? &zero : &two;
+	listener_close(TAKE_PTR(c.node[0].cfg.listener));
+	say_meshed(first, (uint16_t)quiet);
+	/* The others follow, which shows that it has been seen. */
+	close(first->fd[WIRE_CLASS_EVENT]);
+	expect_dropped(first->fd[WIRE_CLASS_CONTROL]);
+	send_all(last->fd[WIRE_CLASS_CONTROL], words, sizeof(words));
+	ends_close(last);
+	assert_int_equal(node_join(&c, 1), -ECONNRESET);
+	assert_non_null(strstr(c.node[1].err.text, quiet ? "gamma has gone" : "alpha has gone"));
+	for (unsigned i = 2; i < SLOTS; i++)
+		close(first->fd[i]);
+	cluster_close(&c);
+}
+
+static void who_has_gone_when_others_have_left_is_not_awaited(void **state)
+{
+	end_one_after_the_other(0);
+	end_one_after_the_other(2);
+}
+
 /* In place of MESHED: it is dropped with all that it had, and the real one still comes. */
 static void a_peer_that_says_something_else_is_dropped(void **state)
 {
@@ -413,6 +455,7 @@ int main(void)
 		cmocka_unit_test(what_follows_the_greeting_is_delivered),
 		cmocka_unit_test(last_words_of_a_peer_that_has_left_are_delivered),
 		cmocka_unit_test(a_peer_that_ends_when_all_are_meshed_is_not_awaited),
+		cmocka_unit_test(who_has_gone_when_others_have_left_is_not_awaited),
 		cmocka_unit_test(a_peer_that_says_something_else_is_dropped),
 		cmocka_unit_test(a_node_that_runs_twice_is_told_in_the_end),
 		cmocka_unit_test(a_death_after_the_bring_up_is_the_first_uses_error),
