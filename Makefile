@@ -50,8 +50,8 @@ demo: build ## boot one guest on two hosts and let it prove that they are one ma
 	@tools/setup.sh lab
 	@tools/demo.py $(SSIHV) $(ARGS)
 
-bench: build ## a remote page fault against a raw TCP request of the same bytes
-	@$(BUILD)/bench/bench_fault $(ARGS)
+bench: build ## what a fault costs, against raw TCP; ARGS="--quick" takes less than a minute
+	@tools/bench.py $(BUILD)/bench/measure $(ARGS)
 
 run-vmm: build ## ssihv run: make run-vmm ARGS="--local 2 --kernel BZIMAGE"
 	$(if $(findstring --lab,$(ARGS)),@tools/setup.sh lab)

@@ -78,7 +78,8 @@ static int on_stamp(void *ctx, uint64_t stamp)
 
 static void connect_all(struct native_node *n)
 {
-	static const char *const name[NATIVE_NODES_MAX] = {"node 0", "node 1", "node 2"};
+	static const char *const name[NATIVE_NODES_MAX] = {"node 0", "node 1", "node 2", "node 3",
+							   "node 4", "node 5", "node 6", "node 7"};
 	const char *address[NATIVE_NODES_MAX];
 	struct err err;
 

@@ -18,7 +18,7 @@
 #include "transport/faulty.h"
 #include "transport/mesh.h"
 
-#define NATIVE_NODES_MAX 3
+#define NATIVE_NODES_MAX 8
 #define NATIVE_WORDS	 4096
 
 /* Ordinary shared memory of all processes: what the test itself agrees on. Zero at the start. */

@@ -1,0 +1,213 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Measures what the distributed memory costs on this machine: a table, and a report for comparing.
+
+Usage: bench.py PROGRAM [--quick] [--only MEASURE] [--report FILE] ...
+
+Each measure is a run of PROGRAM (bench/main.c): processes of its own, pinned, in rounds that take
+turns with a yardstick. What is shown is the median of the rounds. docs/benchmarks.md says what is
+measured and how; tools/bench_compare.py compares two reports.
+"""
+import argparse
+import datetime
+import json
+import os
+import pathlib
+import platform
+import re
+import subprocess
+import sys
+import time
+
+import bench_report
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+SKIP = 77
+TIMEOUT = 400
+POLL_US = 30    # of places that poll
+# Rounds, and faults or pages in each.
+FULL = {"rounds": 11, "count": 1000}
+QUICK = {"rounds": 5, "count": 400}
+
+LATENCY = ("zero", "read", "write", "write-shared-1", "write-shared-3", "upgrade", "pingpong",
+           "pingpong-third")
+PLAN = [*((measure, place) for measure in LATENCY for place in ("each", "one")),
+        ("read", "each-spin")]
+
+
+def first_line(path, default="unknown"):
+    try:
+        return pathlib.Path(path).read_text(encoding="utf-8").splitlines()[0].strip()
+    except (OSError, IndexError):
+        return default
+
+
+def cpu_model():
+    for line in pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+        if line.startswith("model name"):
+            return line.split(":", 1)[1].strip()
+    return "unknown"
+
+
+def host():
+    huge = re.search(r"\[(\w+)\]", first_line("/sys/kernel/mm/transparent_hugepage/enabled"))
+    with open("/proc/cpuinfo", encoding="utf-8") as file:
+        virtual = any(line.startswith("flags") and " hypervisor" in line for line in file)
+    return {
+        "kernel": platform.release(),
+        "cpu": cpu_model(),
+        "cpus": len(os.sched_getaffinity(0)),
+        "virtual": virtual,
+        "memory": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "huge_pages": huge[1] if huge else "unknown",
+        "max_map_count": first_line("/proc/sys/vm/max_map_count"),
+        "load_before": os.getloadavg()[0],
+    }
+
+
+def revision():
+    shown = subprocess.run(["git", "describe", "--always", "--dirty", "--abbrev=12"], cwd=ROOT,
+                           stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+                           check=False)
+    return shown.stdout.strip() or "unknown"
+
+
+class Progress:
+    """What is being measured, on a line that the next one replaces; only on a terminal."""
+
+    def __init__(self, total):
+        self.total, self.done, self.shown = total, 0, sys.stderr.isatty()
+
+    def begin(self, measure, place):
+        self.done += 1
+        self.line(f"[{self.done}/{self.total}] {measure}, {bench_report.PLACES[place]} ...")
+
+    def line(self, text=""):
+        if self.shown:
+            print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+
+
+class Failed(Exception):
+    pass
+
+
+class Skipped(Exception):
+    pass
+
+
+def command(args, measure, place):
+    place, _, polls = place.partition("-")
+    return [args.program, measure, "--place", place, "--spin", str(POLL_US if polls else 0),
+            "--rounds", str(args.rounds), "--count", str(args.count)]
+
+
+def run(args, measure, place):
+    """The figures of one measure in one place."""
+    try:
+        done = subprocess.run(command(args, measure, place), stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True, timeout=TIMEOUT, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise Failed(f"took more than {TIMEOUT} s") from error
+    told = done.stderr.strip() or f"exit status {done.returncode}"
+    if done.returncode == SKIP:
+        raise Skipped(told)
+    if done.returncode:
+        raise Failed(told)
+    return {name: bench_report.summed_up(figure)
+            for name, figure in json.loads(done.stdout).items()}
+
+
+HEAD = (f"{'':<26} {'yardstick, us':>15} | {'fault, us':>23} | {'ratio':>11} | "
+        f"{'CPU, us':>13} | packets\n"
+        f"{'':<26} {'p50':>7} {'p99':>7} | {'p50':>7} {'p99':>7} {'p99.9':>7} | {'p50':>5} "
+        f"{'p99':>5} | {'asker':>6} {'others':>6} |")
+
+
+def number(value, width):
+    """About three digits that say something."""
+    return f"{value:>{width}.{2 if value < 10 else 1 if value < 1000 else 0}f}"
+
+
+def row(result):
+    value = {name: figure["median"] for name, figure in result["figures"].items()}
+
+    def show(width, *names):
+        return " ".join(number(value[name], width) for name in names)
+
+    title = f"{result['measure']}, {bench_report.PLACES[result['place']].removeprefix('a ')}"
+    return (f"{title:<26.26} {show(7, 'raw.p50', 'raw.p99')} | "
+            f"{show(7, 'ours.p50', 'ours.p99', 'ours.p99.9')} | "
+            f"{show(5, 'ratio.p50', 'ratio.p99')} | "
+            f"{show(6, 'ours.cpu_asker', 'ours.cpu_others')} | {show(6, 'ours.packets')}")
+
+
+def measure_all(args, plan, report):
+    """Fills the report; shows each result as it comes. Returns how many failed."""
+    progress, failed = Progress(len(plan)), 0
+    print(HEAD, flush=True)
+    for measure, place in plan:
+        progress.begin(measure, place)
+        try:
+            result = {"measure": measure, "place": place, "figures": run(args, measure, place)}
+        except Skipped as reason:
+            report["skipped"].append({"measure": measure, "place": place, "reason": str(reason)})
+            line = f"{measure}, {bench_report.PLACES[place]}: skipped: {reason}"
+        except Failed as reason:
+            failed += 1
+            line = f"{measure}, {bench_report.PLACES[place]}: FAILED: {reason}"
+        else:
+            report["results"].append(result)
+            line = row(result)
+        progress.line()
+        print(line, flush=True)
+    return failed
+
+
+def arguments():
+    names = sorted({measure for measure, _ in PLAN})
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("program", metavar="PROGRAM")
+    parser.add_argument("--quick", action="store_true", help="less than a minute, less exact")
+    parser.add_argument("--only", action="append", choices=names, metavar="MEASURE",
+                        help="one of " + ", ".join(names) + "; repeatable")
+    parser.add_argument("--place", action="append", choices=bench_report.PLACES,
+                        help="only there; repeatable")
+    parser.add_argument("--rounds", type=int, help=f"of each (default {FULL['rounds']})")
+    parser.add_argument("--count", type=int,
+                        help=f"faults or pages in each round (default {FULL['count']})")
+    parser.add_argument("--report", type=pathlib.Path, metavar="FILE",
+                        help="default: report.json beside the program")
+    args = parser.parse_args()
+    size = QUICK if args.quick else FULL
+    args.rounds = args.rounds or size["rounds"]
+    args.count = args.count or size["count"]
+    args.report = args.report or pathlib.Path(args.program).parent / "report.json"
+    return args
+
+
+def main():
+    args = arguments()
+    plan = [(measure, place) for measure, place in PLAN
+            if (not args.only or measure in args.only) and
+            (not args.place or place in args.place)]
+    began = time.monotonic()
+    report = {"format": bench_report.FORMAT, "revision": revision(),
+              "when": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+              "host": host(), "options": {"rounds": args.rounds, "count": args.count},
+              "results": [], "skipped": []}
+    failed = measure_all(args, plan, report)
+    report["host"]["load_after"] = os.getloadavg()[0]
+    report["seconds"] = round(time.monotonic() - began, 1)
+    report["targets"] = bench_report.judge(report)
+    args.report.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    print("", *bench_report.target_lines(report["targets"]), "",
+          f"{report['seconds']:.0f} s; report in {args.report}", sep="\n")
+    if report["host"]["load_before"] > 0.5:
+        print(f"The machine was busy before (load {report['host']['load_before']:.1f}): what was "
+              "measured says little.")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

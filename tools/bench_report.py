@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The report of `make bench`: what is in it, and what the targets say; for bench.py, bench_compare.py.
+
+A report is a JSON object:
+
+    format      1
+    revision    of the sources, as `git describe` tells it; with "-dirty" they were changed
+    when        of its beginning
+    host        what it ran on, as far as it matters
+    options     what it was asked to do
+    results     a list; each has the name of its `measure`, its `place`, and `figures`: name ->
+                unit, better ("less", "more", "neither"), `rounds` (a value each), their `median`,
+                and the quartiles `low` and `high`, between which half of them lie
+    skipped     a list; each with measure, place and reason
+    targets     a list; each with name, value, bound, and whether it is met; null: not measured
+"""
+import dataclasses
+import json
+import statistics
+
+FORMAT = 1
+PLACES = {"each": "a CPU each", "one": "on one CPU", "each-spin": "a CPU each, polling"}
+
+
+class Unusable(Exception):
+    """This is no report that can be read; the text says why."""
+
+
+def quartiles(values):
+    """Of fewer than four rounds: the least and the most."""
+    if len(values) < 4:
+        return min(values), max(values)
+    low, _, high = statistics.quantiles(values, n=4, method="inclusive")
+    return low, high
+
+
+def summed_up(figure):
+    """A figure of the measuring program, with what its rounds come to."""
+    low, high = quartiles(figure["rounds"])
+    return {**figure, "median": statistics.median(figure["rounds"]), "low": low, "high": high}
+
+
+def load(path):
+    try:
+        with open(path, encoding="utf-8") as file:
+            report = json.load(file)
+    except (OSError, ValueError) as error:
+        raise Unusable(f"{path}: {error}") from error
+    if not isinstance(report, dict) or report.get("format") != FORMAT:
+        raise Unusable(f"{path}: no report of `make bench`, or of another format")
+    return report
+
+
+def medians(report):
+    """(measure, place, figure) -> median"""
+    return {(result["measure"], result["place"], name): figure["median"]
+            for result in report["results"] for name, figure in result["figures"].items()}
+
+
+@dataclasses.dataclass
+class Target:
+    """A bound for one figure, or for its ratio to the same figure of another measure."""
+    name: str
+    measure: str
+    place: str
+    figure: str
+    bound: float
+    least: bool = False     # the figure must not be below the bound, else not above
+    against: str = ""
+
+    def judge(self, values):
+        value = values.get((self.measure, self.place, self.figure))
+        base = values.get((self.against, self.place, self.figure)) if self.against else 1
+        known = value is not None and bool(base)
+        value = value / base if known else None
+        met = (value >= self.bound if self.least else value <= self.bound) if known else None
+        return {"name": f"{self.name}, {PLACES[self.place]}", "value": value, "bound": self.bound,
+                "least": self.least, "met": met}
+
+
+TARGETS = [
+    Target("read fault, p50 to raw", "read", "each", "ratio.p50", 1.3),
+    Target("read fault, p50 to raw", "read", "one", "ratio.p50", 2.0),
+    Target("read fault, p99 to raw", "read", "each", "ratio.p99", 2.0),
+    Target("read fault, p99 to raw", "read", "one", "ratio.p99", 2.0),
+    Target("write, shared by one more node, p50 to raw", "write-shared-1", "each", "ratio.p50",
+           2.2),
+    Target("write, shared by three more nodes, p50 to raw", "write-shared-3", "each", "ratio.p50",
+           2.2),
+]
+
+
+def judge(report):
+    values = medians(report)
+    return [target.judge(values) for target in TARGETS]
+
+
+def target_lines(judged):
+    yield f"{'target':<58} {'bound':>9} {'measured':>9}"
+    for one in judged:
+        value = "-" if one["value"] is None else f"{one['value']:.3g}"
+        verdict = {True: "met", False: "NOT met", None: "not measured"}[one["met"]]
+        bound = ("at least " if one["least"] else "at most ") + f"{one['bound']:g}"
+        yield f"{one['name']:<52} {bound:>15} {value:>9}  {verdict}"
