@@ -89,8 +89,7 @@ int proto_send(struct dsm_proto *p, unsigned to, const struct wire_hdr *h)
 						 .send = {.to = (uint16_t)to, .hdr = *h}});
 }
 
-/* The home of a page, or -1 when no page of this shard begins at @gpa. */
-static int home_of(const struct dsm_proto *p, uint64_t gpa)
+int proto_home(const struct dsm_proto *p, uint64_t gpa)
 {
 	int home;
 
@@ -103,7 +102,7 @@ static int home_of(const struct dsm_proto *p, uint64_t gpa)
 static int dispatch(struct dsm_proto *p, const struct wire_hdr *h, const void *payload,
 		    uint64_t now)
 {
-	int home = home_of(p, h->addr);
+	int home = proto_home(p, h->addr);
 	bool at_home = home == (int)p->cfg.self, from_home = home == h->from;
 
 	if (home < 0)
@@ -120,7 +119,14 @@ static int dispatch(struct dsm_proto *p, const struct wire_hdr *h, const void *p
 		return from_home && h->node != p->cfg.self ? cache_demand(p, h, (unsigned)home, now)
 							   : -EPROTO;
 	case WIRE_URGE:
-		return from_home && h->node != p->cfg.self ? cache_urge(p, h) : -EPROTO;
+		return from_home ? cache_urge(p, h) : -EPROTO;
+	case WIRE_PUT:
+		return at_home && h->node == h->from ? home_put(p, h) : -EPROTO;
+	case WIRE_DROP:
+		return from_home && h->node == p->cfg.self ? cache_demand(p, h, (unsigned)home, now)
+							   : -EPROTO;
+	case WIRE_DROPPED:
+		return at_home && h->node == h->from ? home_dropped(p, h) : -EPROTO;
 	case WIRE_INV_ACK:
 		return h->node == p->cfg.self ? cache_ack(p, h, (unsigned)home, now) : -EPROTO;
 	case WIRE_GRANT:
@@ -216,7 +222,7 @@ static int ask(struct dsm_proto *p, uint64_t page, unsigned home, bool write, bo
 int dsm_proto_fault(struct dsm_proto *p, uint64_t gpa, bool write, uint64_t now)
 {
 	uint64_t page = ALIGN_DOWN(gpa, PAGE_BYTES);
-	int home = home_of(p, page), r;
+	int home = proto_home(p, page), r;
 	struct pending *pend;
 
 	if (p->dead)
@@ -249,7 +255,7 @@ int dsm_proto_fault(struct dsm_proto *p, uint64_t gpa, bool write, uint64_t now)
 int dsm_proto_prefetch(struct dsm_proto *p, uint64_t gpa, bool write, uint64_t now)
 {
 	uint64_t page = ALIGN_DOWN(gpa, PAGE_BYTES);
-	int home = home_of(p, page);
+	int home = proto_home(p, page);
 
 	if (p->dead)
 		return p->dead;
@@ -268,7 +274,7 @@ int dsm_proto_tick(struct dsm_proto *p, uint64_t now)
 	while (!p->dead && (h = hold_ended(&p->hold, now)) != NULL) {
 		struct wire_hdr demand = hold_take(&p->hold, h);
 
-		cache_serve(p, &demand, (unsigned)home_of(p, demand.addr));
+		cache_serve(p, &demand, (unsigned)proto_home(p, demand.addr));
 	}
 	return p->dead;
 }
@@ -301,7 +307,7 @@ const struct dsm_stats *dsm_proto_stats(const struct dsm_proto *p)
 void dsm_proto_page(const struct dsm_proto *p, uint64_t gpa, struct dsm_page_info *ret)
 {
 	uint64_t page = ALIGN_DOWN(gpa, PAGE_BYTES);
-	int home = home_of(p, page);
+	int home = proto_home(p, page);
 	const struct home_entry *e = NULL;
 
 	*ret = (struct dsm_page_info){.copy = DSM_NONE, .owner = -1};

@@ -39,6 +39,12 @@
  * (DSM_TRACK): the driver registers it and says which pages were populated; those that were not
  * are ZERO in the directory and granted for writing without data, also to readers.
  *
+ * GIVING BACK. A node that wants to be rid of a copy offers it (PUT) and keeps it; the home takes
+ * it when nothing else is under way for the page, and forgets the offer otherwise. An owner's page,
+ * or the only copy, it fetches as if a thread of its own wanted to write (a GETM of its own). From
+ * one of several sharers it takes it by a transaction whose requester is that sharer (DROP,
+ * DROPPED): until it has ended nobody is granted the page for writing.
+ *
  * TURNS. A page that was just mapped may be needed together with others that are still under way:
  * a node keeps what it fetched until it has run with all of it for `hold_ns`, unless a node that
  * waits for longer asks (dsm/hold.h has the rules and why they end). Requests and demands carry the
@@ -131,11 +137,12 @@ struct dsm_stats {
 	uint64_t faults_remote; /* waited for another node */
 	uint64_t prefetches;	/* requests for pages that nobody waited for yet */
 	uint64_t zero_grants, data_grants, upgrade_grants; /* received from others */
-	uint64_t invalidations;		     /* copies given up here: INV and FWD_GETM */
-	uint64_t downgrades;		     /* copies made read-only here: FWD_GETS */
-	uint64_t served;		     /* requests of other nodes served as home */
-	uint64_t held;			     /* INV or FWD that waited for the end of a turn */
-	uint64_t queued;		     /* requests that waited behind another at this home */
+	uint64_t invalidations;	  /* copies given up here: INV, DROP and FWD_GETM */
+	uint64_t downgrades;	  /* copies made read-only here: FWD_GETS */
+	uint64_t served;	  /* requests of other nodes served as home */
+	uint64_t offers, returns; /* PUT: sent; those of others that were acted on */
+	uint64_t held;		  /* INV, DROP or FWD that waited for the end of a turn */
+	uint64_t queued;	  /* requests that waited behind another at this home */
 	uint64_t bytes_sent, bytes_received; /* page payload (sent: before a driver's zero check) */
 	uint64_t tracked_regions;	     /* home regions with a directory */
 	uint64_t memory;		     /* bytes of tables by page, for the overhead figure */
@@ -172,6 +179,18 @@ int dsm_proto_fault(struct dsm_proto *p, uint64_t gpa, bool write, uint64_t now)
  * Return: 0, or what emit() returned.
  */
 int dsm_proto_prefetch(struct dsm_proto *p, uint64_t gpa, bool write, uint64_t now);
+
+/**
+ * dsm_proto_put() - offer this node's copy of the page to its home, which is another node
+ *
+ * The copy stays until the home demands it, perhaps at once, perhaps never: then offer it again.
+ * Does nothing when the page is not here, under way, demanded by another node, at home here or no
+ * RAM of this shard. What leaves in answer leaves as any other page does: who remembers pages that
+ * were taken, to fetch them again, should except it.
+ *
+ * Return: 1 when the offer was sent, 0 when nothing was done, or what emit() returned.
+ */
+int dsm_proto_put(struct dsm_proto *p, uint64_t gpa);
 
 /**
  * dsm_proto_message() - a message arrived that has passed wire_check()

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * This node's copies: what it asked for (GRANT, INV_ACK) and what is asked of it (INV, FWD_GETS,
- * FWD_GETM). Copies of pages whose home is here obey the same messages as those of others.
+ * This node's copies: what it asked for (GRANT, INV_ACK) and what is asked of it (INV, DROP,
+ * FWD_GETS, FWD_GETM). Copies of pages whose home is here obey the same messages as those of
+ * others.
  */
 #include "dsm/proto_impl.h"
 
@@ -148,6 +149,12 @@ int cache_ack(struct dsm_proto *p, const struct wire_hdr *h, unsigned home, uint
 	return r < 0 ? r : complete(p, pend, home, now);
 }
 
+/* Does the copy go with @h, and nobody get it? */
+static bool is_last_word(const struct wire_hdr *h)
+{
+	return h->type == WIRE_INV || h->type == WIRE_DROP;
+}
+
 int cache_demand(struct dsm_proto *p, const struct wire_hdr *h, unsigned home, uint64_t now)
 {
 	enum dsm_copy copy = cache_copy(p, h->addr, home);
@@ -157,7 +164,7 @@ int cache_demand(struct dsm_proto *p, const struct wire_hdr *h, unsigned home, u
 	if (pend && pend->granted)
 		return -EPROTO;
 	/* The home asks an owner for its page; it never just invalidates it. */
-	if (copy == DSM_NONE || (h->type == WIRE_INV && copy == DSM_OWNED))
+	if (copy == DSM_NONE || (is_last_word(h) && copy == DSM_OWNED))
 		return -EPROTO;
 	if (home == p->cfg.self && !directory_home(&p->dir, h->addr))
 		return -EPROTO;
@@ -177,15 +184,17 @@ int cache_urge(struct dsm_proto *p, const struct wire_hdr *h)
 	return 0;
 }
 
-static int serve_inv(struct dsm_proto *p, const struct wire_hdr *h, unsigned home)
+/* An invalidation is acknowledged to the writer, the end of an offered copy to the home. */
+static int serve_last_word(struct dsm_proto *p, const struct wire_hdr *h, unsigned home)
 {
-	struct wire_hdr ack = proto_hdr(p, WIRE_INV_ACK, h->addr, h->node);
+	bool offered = h->type == WIRE_DROP;
+	struct wire_hdr ack = proto_hdr(p, offered ? WIRE_DROPPED : WIRE_INV_ACK, h->addr, h->node);
 	int r;
 
 	p->stats.invalidations++;
 	set_copy(p, h->addr, home, DSM_NONE);
 	r = proto_act_on(p, DSM_DROP, h->addr);
-	return r < 0 ? r : proto_send(p, h->node, &ack);
+	return r < 0 ? r : proto_send(p, offered ? home : h->node, &ack);
 }
 
 /*
@@ -211,5 +220,5 @@ static int serve_fwd(struct dsm_proto *p, const struct wire_hdr *h, unsigned hom
 
 int cache_serve(struct dsm_proto *p, const struct wire_hdr *h, unsigned home)
 {
-	return h->type == WIRE_INV ? serve_inv(p, h, home) : serve_fwd(p, h, home);
+	return is_last_word(h) ? serve_last_word(p, h, home) : serve_fwd(p, h, home);
 }

@@ -144,7 +144,7 @@ static int track(struct dsm_proto *p, uint64_t gpa)
 /*
  * @req now waits behind a transaction. If it is of the oldest turn, the demands that were made are
  * as old from now on. The entry does not tell any more who was asked for a copy: all nodes are
- * told, except for the two that certainly were not.
+ * told, except for the two that certainly were not (a requester that gives its copy back was).
  */
 static int urge(struct dsm_proto *p, const struct home_entry *e, uint64_t gpa,
 		const struct request *req)
@@ -155,7 +155,7 @@ static int urge(struct dsm_proto *p, const struct home_entry *e, uint64_t gpa,
 	if (!h.ticket || h.ticket != req->ticket || h.ticket_node != req->node)
 		return 0;
 	for (unsigned to = 0; to < p->cfg.nodes && r == 0; to++)
-		if (to != e->requester && to != req->node)
+		if ((to != e->requester || entry_takes_back(e)) && to != req->node)
 			r = proto_send(p, to, &h);
 	return r;
 }
@@ -184,18 +184,24 @@ int home_request(struct dsm_proto *p, const struct wire_hdr *h)
 	return urge(p, e, h->addr, &req);
 }
 
+int home_next(struct dsm_proto *p, struct home_entry *e, uint64_t gpa)
+{
+	struct request next;
+
+	e->requester = NO_NODE;
+	if (!requests_pop(&p->requests, &e->queue, &next))
+		return 0;
+	return begin(p, e, gpa, &next);
+}
+
 int home_done(struct dsm_proto *p, const struct wire_hdr *h)
 {
 	struct home_entry *e = directory_home(&p->dir, h->addr);
-	struct request next;
 
-	if (!e || e->requester != h->from)
+	if (!e || e->requester != h->from || entry_takes_back(e))
 		return -EPROTO;
 	/* What this transaction wants of the home's own copy is still to be done. */
 	if (hold_demand(&p->hold, h->addr))
 		return -EPROTO;
-	e->requester = NO_NODE;
-	if (!requests_pop(&p->requests, &e->queue, &next))
-		return 0;
-	return begin(p, e, h->addr, &next);
+	return home_next(p, e, h->addr);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Inside of the protocol core: proto.c (entry points, messages to self), proto_home.c (directory
- * and queue) and proto_cache.c (this node's copies: requester, sharer, owner).
+ * and queue), proto_put.c (copies that go back) and proto_cache.c (this node's copies: requester,
+ * sharer, owner).
  *
  * Every handler checks the whole message against the state first and returns -EPROTO; from its
  * first change on it can only fail for good (`dead`). A handler sends at most one message to self,
@@ -35,6 +36,9 @@ struct dsm_proto {
 struct wire_hdr proto_hdr(const struct dsm_proto *p, enum wire_type type, uint64_t gpa,
 			  unsigned node);
 
+/* The home of a page, or -1 when no page of this shard begins at @gpa. */
+int proto_home(const struct dsm_proto *p, uint64_t gpa);
+
 /* To another node by emit(), to self by the slot. Return: 0, or an error that killed the core. */
 int proto_send(struct dsm_proto *p, unsigned to, const struct wire_hdr *h);
 
@@ -56,12 +60,25 @@ static inline uint64_t node_bit(unsigned node)
 int home_request(struct dsm_proto *p, const struct wire_hdr *h);
 int home_done(struct dsm_proto *p, const struct wire_hdr *h);
 
+/* The transaction of the page at @gpa is over. */
+int home_next(struct dsm_proto *p, struct home_entry *e, uint64_t gpa);
+
+/* The page's transaction takes a copy back, and the requester is the node that has offered it. */
+static inline bool entry_takes_back(const struct home_entry *e)
+{
+	return e->requester != NO_NODE && !(e->sharers & node_bit(e->requester));
+}
+
+/* proto_put.c: WIRE_PUT, WIRE_DROPPED. The home of h->addr is this node. */
+int home_put(struct dsm_proto *p, const struct wire_hdr *h);
+int home_dropped(struct dsm_proto *p, const struct wire_hdr *h);
+
 /* proto_cache.c. @home: of h->addr. */
 enum dsm_copy cache_copy(const struct dsm_proto *p, uint64_t gpa, unsigned home);
 int cache_grant(struct dsm_proto *p, const struct wire_hdr *h, unsigned home, const void *payload,
 		uint64_t now);
 int cache_ack(struct dsm_proto *p, const struct wire_hdr *h, unsigned home, uint64_t now);
-/* WIRE_INV, WIRE_FWD_GETS or WIRE_FWD_GETM: now, or when the turn ends (hold.h). */
+/* WIRE_INV, WIRE_DROP, WIRE_FWD_GETS or WIRE_FWD_GETM: now, or when the turn ends (hold.h). */
 int cache_demand(struct dsm_proto *p, const struct wire_hdr *h, unsigned home, uint64_t now);
 /* WIRE_URGE: a hint; one that comes too late, or for another demand, is of no harm. */
 int cache_urge(struct dsm_proto *p, const struct wire_hdr *h);

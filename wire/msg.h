@@ -60,6 +60,10 @@ enum wire_type {
 	WIRE_INV_ACK,  /* sharer -> requester: dropped */
 	WIRE_DONE,     /* requester -> home: the grant is mapped, the page is free for the next */
 	WIRE_URGE, /* home -> all: an older turn waits behind the demand for `node` (as there) */
+	/* A copy goes back to its home; `node` is the node that has it. */
+	WIRE_PUT,     /* sharer or owner -> home: a hint, take my copy when it suits */
+	WIRE_DROP,    /* home -> sharer: a demand, drop the copy that you have offered */
+	WIRE_DROPPED, /* sharer -> home: so it was done, the page is free for the next */
 
 	/*
 	 * WIRE_CLASS_PAGE, home or owner -> requester. flags: WIRE_GRANT_*; acks = number of

@@ -13,6 +13,7 @@ static const struct option_of {
 	{"--pages", .number = offsetof(struct xp_config, pages)},
 	{"--faults", .number = offsetof(struct xp_config, faults)},
 	{"--prefetches", .number = offsetof(struct xp_config, prefetches)},
+	{"--puts", .number = offsetof(struct xp_config, puts)},
 	{"--pending", .number = offsetof(struct xp_config, max_pending)},
 	{"--states", .number = offsetof(struct xp_config, max_states)},
 	{"--apart", .flag = offsetof(struct xp_config, apart)},
@@ -26,7 +27,8 @@ static const struct option_of {
 static int usage(void)
 {
 	fputs("usage: explore [--nodes N] [--pages N] [--faults N] [--prefetches N]\n"
-	      "               [--pending N] [--states N] [--apart] [--fifo] [--turns] [--zeros]\n"
+	      "               [--puts N] [--pending N] [--states N] [--apart] [--fifo] [--turns] "
+	      "[--zeros]\n"
 	      "               [--idle] [--crash]\n",
 	      stderr);
 	return 2;

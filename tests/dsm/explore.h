@@ -10,8 +10,9 @@
  * can be reached, nearest first, so that the way to a failure is as short as one can be.
  *
  * EVENTS. Any message arrives: any at all, or (fifo) the first of any connection. A node faults on
- * a page, asks for one ahead, falls idle, wakes, its turn ends, it acts on the end. The
- * home touches its plain memory. One node may crash: what it sent may arrive or not.
+ * a page, asks for one ahead, offers a copy back (of which one offer may be under way), falls idle,
+ * wakes, its turn ends, it acts on the end. The home touches its plain memory. One node may crash:
+ * what it sent may arrive or not.
  *
  * TIME is one question: is the turn over? That may become true at any moment (EXPIRE) and is acted
  * on at any later one (TICK), so every length of a turn is covered, yielded ones too. Tickets are
@@ -46,14 +47,14 @@
 
 struct xp_config {
 	unsigned nodes, pages;
-	bool apart;		     /* the pages have different homes, else node 0 */
-	bool fifo;		     /* messages between two nodes keep their order */
-	bool turns;		     /* hold pages */
-	bool zeros;		     /* a page that is sent may be all zero */
-	bool idle;		     /* nodes fall idle and wake */
-	bool crash;		     /* one node may crash */
-	unsigned max_pending;	     /* of the cores */
-	unsigned faults, prefetches; /* that each node may make, or XP_UNLIMITED */
+	bool apart;			   /* the pages have different homes, else node 0 */
+	bool fifo;			   /* messages between two nodes keep their order */
+	bool turns;			   /* hold pages */
+	bool zeros;			   /* a page that is sent may be all zero */
+	bool idle;			   /* nodes fall idle and wake */
+	bool crash;			   /* one node may crash */
+	unsigned max_pending;		   /* of the cores */
+	unsigned faults, prefetches, puts; /* that each node may make, or XP_UNLIMITED */
 	unsigned max_states;
 };
 
@@ -80,7 +81,7 @@ enum xp_hold { XP_NO_HOLD, XP_QUIET, XP_LOUD, XP_DUE };
 struct xp_node {
 	struct xp_page page[XP_PAGES];
 	uint8_t ticket, newest, idle, ran, first_ran, over; /* the turn */
-	uint8_t faults, prefetches;			    /* left */
+	uint8_t faults, prefetches, puts;		    /* left */
 	uint8_t crashed;
 };
 
@@ -114,6 +115,7 @@ enum xp_kind {
 	XP_EXPIRE,
 	XP_FAULT,
 	XP_PREFETCH,
+	XP_PUT,
 	XP_TOUCH,
 	XP_IDLE,
 	XP_CRASH,

@@ -15,7 +15,7 @@ import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 CORE = ["directory", "hold", "pagehash", "pending", "proto", "proto_cache", "proto_home",
-        "requests"]
+        "proto_put", "requests"]
 SOURCES = [ROOT / "dsm" / f"{name}.c" for name in CORE] + [ROOT / "wire" / "msg.c"] + [
     ROOT / "tests" / "dsm" / f"explore{part}.c"
     for part in ("", "_check", "_core", "_search", "_step")]
@@ -42,6 +42,15 @@ SEARCHES = [
     ("three nodes, turns, from the start on", False, "--nodes 3 --turns --states 1500000"),
     ("three nodes, two pages of two homes, no turns", True,
      "--nodes 3 --pages 2 --apart --states 5000000"),
+    ("three nodes, copies go back", True, "--nodes 3 --zeros --puts 255 --states 1000000"),
+    ("three nodes, copies go back, one crashes", True,
+     "--nodes 3 --zeros --crash --puts 255 --states 1000000"),
+    ("two nodes, two pages, copies go back, one request at a time", True,
+     "--pages 2 --apart --pending 1 --puts 255 --states 1000000"),
+    ("three nodes, turns, one fault and one offer each", True,
+     "--nodes 3 --turns --faults 1 --puts 1 --states 2000000"),
+    ("three nodes, turns, copies go back, from the start on", False,
+     "--nodes 3 --turns --puts 255 --zeros --states 1000000"),
     ("four nodes, one fault each, turns", True, "--nodes 4 --turns --faults 1 --states 1000000"),
 ]
 LONG = [
@@ -56,6 +65,8 @@ LONG = [
 ]
 MUTANT_SEARCH = "--nodes 3 --turns --faults 3 --prefetches 1 --states 1000000"
 
+PUTS = "--nodes 3 --puts 255 --states 1000000"
+PUTS_TURNS = "--nodes 3 --turns --faults 3 --puts 2 --states 2000000"
 TWO_PAGES = "--pages 2 --turns --faults 3 --states 2000000"
 
 # What is broken, in which file, what is replaced by what; the search, if it is another one.
@@ -67,10 +78,10 @@ MUTANTS = [
      "if (p->pending.count == p->cfg.max_pending)\n\t\treturn 0;",
      "--pages 2 --pending 1"),
     ("a sharer acknowledges but keeps its copy", "proto_cache",
-     "r = proto_act_on(p, DSM_DROP, h->addr);\n\treturn r < 0 ? r : proto_send(p, h->node, &ack);",
-     "r = 0;\n\treturn r < 0 ? r : proto_send(p, h->node, &ack);"),
+     "r = proto_act_on(p, DSM_DROP, h->addr);", "r = 0;"),
     ("a sharer does not acknowledge", "proto_cache",
-     "return r < 0 ? r : proto_send(p, h->node, &ack);", "(void)ack;\n\treturn r;"),
+     "return r < 0 ? r : proto_send(p, offered ? home : h->node, &ack);",
+     "(void)offered;\n\treturn r;"),
     ("an owner stays writable beside a reader", "proto_cache",
      "r = proto_act_on(p, DSM_PROTECT, h->addr);", "r = 0;"),
     ("an owner forgets that it shares", "proto_cache",
@@ -121,6 +132,29 @@ MUTANTS = [
      "bool upgrade = others != e->sharers;", "bool upgrade = e->sharers != 0;"),
     ("a zero page has no owner", "proto_home",
      "set_owner(e, req->node);\n\t\treturn grant(", "return grant("),
+    ("the home strikes out a sharer that still has its copy", "proto_put",
+     "return proto_send(p, h->from, &drop);", "(void)drop;\n\treturn home_next(p, e, h->addr);",
+     PUTS),
+    ("the home does not wait until an offered copy is gone", "proto_put",
+     "return proto_send(p, h->from, &drop);",
+     "e->requester = NO_NODE;\n\treturn proto_send(p, h->from, &drop);", PUTS),
+    ("the home tells an owner to drop its page", "proto_put",
+     "if (e->sharers == node_bit(h->from))",
+     "if (e->owner == NO_NODE && e->sharers == node_bit(h->from))", PUTS),
+    ("the home lets the last copy go", "proto_put",
+     "if (e->sharers == node_bit(h->from))",
+     "if (e->owner != NO_NODE)", PUTS),
+    ("an offer is taken while a transaction is under way", "proto_put",
+     "if (!e || e->requester != NO_NODE ||", "if (!e ||", PUTS),
+    ("an offer of a copy that has left is taken", "proto_put",
+     "pending_find(&p->pending, h->addr) ||\n\t    !(e->sharers & node_bit(h->from)))",
+     "pending_find(&p->pending, h->addr))", PUTS),
+    ("a node that has offered its copy keeps it", "proto_cache",
+     "set_copy(p, h->addr, home, DSM_NONE);\n\tr = proto_act_on(p, DSM_DROP, h->addr);",
+     "r = offered ? 0 : (set_copy(p, h->addr, home, DSM_NONE), proto_act_on(p, DSM_DROP, h->addr));",
+     PUTS),
+    ("the home forgets who waits behind a copy that goes back", "proto_put",
+     "return home_next(p, e, h->addr);", "e->requester = NO_NODE;\n\treturn 0;", PUTS),
     ("a queue loses all behind the first", "requests",
      "if (first == *queue)\n", "if (first)\n"),
 ]

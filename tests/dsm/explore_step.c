@@ -216,6 +216,10 @@ static int happen(struct explorer *x, struct xp_core *c, struct xp_event e)
 		use(&n->prefetches);
 		r = dsm_proto_prefetch(c->proto, xp_gpa(e.at), e.mode & XP_WRITE, xp_now());
 		break;
+	case XP_PUT:
+		use(&n->puts);
+		r = dsm_proto_put(c->proto, xp_gpa(e.at));
+		break;
 	case XP_IDLE:
 		dsm_proto_set_idle(c->proto, !n->idle);
 		break;
@@ -369,6 +373,7 @@ void xp_first(struct explorer *x, struct xp_state *ret)
 
 		n->faults = (uint8_t)x->cfg.faults;
 		n->prefetches = (uint8_t)x->cfg.prefetches;
+		n->puts = (uint8_t)x->cfg.puts;
 		for (unsigned p = 0; p < x->cfg.pages; p++) {
 			if (xp_home(x, p) != i)
 				continue;
@@ -438,6 +443,23 @@ static void add_faults(const struct explorer *x, const struct xp_node *n, unsign
 	}
 }
 
+/* An offer that changes nothing, nor is sent, is no event; a second one would be as the first. */
+static void add_put(const struct explorer *x, const struct xp_state *s, unsigned node,
+		    unsigned page, struct list_of_events *l)
+{
+	const struct xp_node *n = &s->node[node];
+	const struct xp_page *p = &n->page[page];
+
+	if (!n->puts || xp_home(x, page) == node || p->copy == DSM_NONE || p->pending ||
+	    p->hold >= XP_LOUD)
+		return;
+	for (unsigned i = 0; i < s->messages; i++)
+		if (s->message[i].type == WIRE_PUT && s->message[i].from == node &&
+		    s->message[i].page == page)
+			return;
+	add(l, XP_PUT, node, page, 0);
+}
+
 static bool has_demand(const struct explorer *x, const struct xp_node *n, bool due)
 {
 	for (unsigned p = 0; p < x->cfg.pages; p++)
@@ -476,8 +498,10 @@ unsigned xp_events(const struct explorer *x, const struct xp_state *s, struct xp
 		if (s->node[i].crashed)
 			continue;
 		add_turns(x, s, i, &l);
-		for (unsigned p = 0; p < x->cfg.pages; p++)
+		for (unsigned p = 0; p < x->cfg.pages; p++) {
 			add_faults(x, &s->node[i], i, p, &l);
+			add_put(x, s, i, p, &l);
+		}
 		if (x->cfg.crash && !s->crashed)
 			add(&l, XP_CRASH, i, 0, 0);
 	}

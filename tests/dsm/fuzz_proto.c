@@ -106,7 +106,8 @@ static struct wire_hdr some_message(struct fuzz_input *in)
 {
 	static const uint8_t types[] = {WIRE_GETS, WIRE_GETM,	 WIRE_FWD_GETS, WIRE_FWD_GETM,
 					WIRE_INV,  WIRE_INV_ACK, WIRE_DONE,	WIRE_GRANT,
-					WIRE_URGE, WIRE_PING};
+					WIRE_URGE, WIRE_PUT,	 WIRE_DROP,	WIRE_DROPPED,
+					WIRE_PING};
 	struct wire_hdr h = {
 		.type = types[fuzz_take(in, 1) % sizeof(types)],
 		.flags = (uint8_t)fuzz_take(in, 1),
@@ -140,6 +141,8 @@ static struct wire_hdr some_answer(const struct victim *v, struct fuzz_input *in
 		.addr = sent.addr,
 	};
 
+	if (sent.type == WIRE_DROP)
+		h.type = WIRE_DROPPED;
 	if (!asked)
 		return h;
 	h.type = dice < 248 ? WIRE_GRANT : WIRE_INV_ACK;
@@ -192,7 +195,10 @@ static bool step(struct victim *v, struct fuzz_input in)
 		fuzz_check(r == 0 || r == -EPROTO);
 		return r == 0;
 	case 3:
-		if (op & 16)
+		if (op & 32) {
+			r = dsm_proto_put(v->p, some_gpa(fuzz_take(&in, 1)));
+			fuzz_check(r == 0 || r == 1);
+		} else if (op & 16)
 			dsm_proto_yield(v->p);
 		else
 			dsm_proto_set_idle(v->p, op & 8);

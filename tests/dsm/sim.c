@@ -12,7 +12,7 @@ static const char *const break_names[SIM_BREAKS] = {
 	[SIM_BREAK_DROP] = "drop",	   [SIM_BREAK_DONE] = "done",
 	[SIM_BREAK_ACKS] = "acks",	   [SIM_BREAK_WAKE] = "wake",
 	[SIM_BREAK_LOSE] = "lose",	   [SIM_BREAK_STALE] = "stale",
-	[SIM_BREAK_URGE] = "urge",
+	[SIM_BREAK_KEEP] = "keep",	   [SIM_BREAK_URGE] = "urge",
 };
 
 const char *sim_break_name(enum sim_break rule)
@@ -106,6 +106,7 @@ static void choose_shape(struct sim *s)
 	s->duplicate_percent = sim_chance(s, 50) ? 0 : (unsigned)sim_random(s, 50);
 	s->prefetch_percent = sim_chance(s, 40) ? 0 : (unsigned)sim_random(s, 50);
 	s->sleep_percent = sim_chance(s, 40) ? 0 : (unsigned)sim_random(s, 50);
+	s->put_percent = sim_chance(s, 50) ? 0 : (unsigned)sim_random(s, 50);
 	s->delay = 500 + sim_random(s, sim_chance(s, 50) ? 10 * MICROS : 200 * MICROS);
 	s->think = 1 + sim_random(s, sim_chance(s, 50) ? MICROS : 100 * MICROS);
 	s->hold = sim_chance(s, 40) ? 0 : 1 + sim_random(s, 100 * MICROS);
@@ -119,6 +120,8 @@ static void choose_shape(struct sim *s)
 	}
 	if (s->cfg->fail)
 		s->fail_at = 1 + sim_random(s, s->accesses * s->nodes);
+	if (s->cfg->limit)
+		s->limit = 1 + SIM_ALSO + (unsigned)sim_random(s, 2);
 	s->lose_at = s->told_at = UINT64_MAX;
 	if (s->cfg->storm) {
 		s->nodes = 3 + (unsigned)sim_random(s, SIM_FEW - 2);
@@ -138,10 +141,11 @@ static void choose_shape(struct sim *s)
 	snprintf(s->result->shape, sizeof(s->result->shape),
 		 "%u nodes, %u CPUs each, %u pages, %u accesses, max_pending %u, delay %llu ns, "
 		 "hold %llu ns, %u%% writes, %u%% of many pages, %u%% prefetches, %u%% sleep, "
-		 "%u%% yields%s",
+		 "%u%% yields, %u%% offers, limit %u%s",
 		 s->nodes, s->cpus, s->pages, s->accesses, s->max_pending,
 		 (unsigned long long)s->delay, (unsigned long long)s->hold, s->write_percent,
 		 s->many_percent, s->prefetch_percent, s->sleep_percent, s->yield_percent,
+		 s->put_percent, s->limit,
 		 s->lose_at == UINT64_MAX ? "" : ", a connection is lost");
 }
 
@@ -309,6 +313,7 @@ static void collect(struct sim *s)
 		s->result->held += stats->held;
 		s->result->queued += stats->queued;
 		s->result->joined += s->node[i].tally.joined;
+		s->result->returns += stats->returns;
 	}
 }
 

@@ -8,9 +8,10 @@
  * overtake each other; most are quick, some very late. A CPU's access is allowed by the node's
  * simulated mapping of the page, or raises a fault and is tried again when the core's actions wake
  * the CPU. A CPU sleeps now and then; a node of which all do is idle. A fault may make its node ask
- * for another page, too, as a prefetch. Fault events may come twice, late, or out of nowhere, as
- * those of a userfaultfd do. Page contents are values; `golden` has the last value written to each
- * word by anybody.
+ * for another page, too, as a prefetch. A node offers copies back: any at any time, or (`limit`)
+ * what it has had for longest whenever it has more than a few. Fault events may come twice, late,
+ * or out of nowhere, as those of a userfaultfd do. Page contents are values; `golden` has the last
+ * value written to each word by anybody.
  *
  * CHECKED after every event: at most one writer and then no reader over the real mappings; every
  * mapped copy has the golden contents (so every read returns the last write); each action is legal
@@ -42,6 +43,7 @@ enum sim_break {
 	SIM_BREAK_WAKE,	    /* a page is mapped but who waits is not woken */
 	SIM_BREAK_LOSE,	    /* one message vanishes on a working connection */
 	SIM_BREAK_STALE,    /* the home asks nobody to give up a copy when it grants writing */
+	SIM_BREAK_KEEP,	    /* who has offered its copy says that it was dropped, and keeps it */
 	SIM_BREAK_URGE,	    /* the home does not lend the age of a request that waits; storms */
 	SIM_BREAKS,
 };
@@ -53,6 +55,7 @@ struct sim_config {
 	bool fail;	/* an action of some node fails */
 	bool storm;	/* all nodes need the same pages at once, in turns that outlast requests,
 			   and no message overtakes another between the same two nodes */
+	bool limit;	/* each node gives back what exceeds a few pages, the oldest first */
 	FILE *trace;	/* one line an event; NULL for none */
 };
 
@@ -61,7 +64,7 @@ struct sim_result {
 	char shape[192];   /* what kind of run the seed made */
 	bool lost;	   /* a connection was lost, as planned */
 	bool failed;	   /* an action failed, as planned */
-	uint64_t events, accesses, messages, faults, prefetches, held, queued, joined;
+	uint64_t events, accesses, messages, faults, prefetches, held, queued, joined, returns;
 	uint64_t idle;	     /* how often a node fell asleep */
 	uint64_t longest;    /* ns, that an instruction took from its beginning on */
 	unsigned most_tries; /* faults that one instruction took */

@@ -198,6 +198,7 @@ int sim_check_stats(struct sim *s)
 		    expect(n, "upgrade_grants", st->upgrade_grants, t->upgrade_grants) ||
 		    expect(n, "invalidations", st->invalidations, t->drops) ||
 		    expect(n, "downgrades", st->downgrades, t->downgrades) ||
+		    expect(n, "offers", st->offers, t->offers) ||
 		    expect(n, "served", st->served, t->served) ||
 		    expect(n, "bytes_sent", st->bytes_sent, t->sent) ||
 		    expect(n, "bytes_received", st->bytes_received, t->received) ||

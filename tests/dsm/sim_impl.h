@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Inside of the simulator: sim.c (the run), sim_cpu.c (accesses and faults), sim_node.c (what the
- * core's actions do to a node), sim_net.c (messages), sim_check.c (what must be true).
+ * core's actions do to a node), sim_net.c (messages), sim_put.c (copies that go back), sim_check.c
+ * (what must be true).
  */
 #ifndef SSIHV_TESTS_DSM_SIM_IMPL_H
 #define SSIHV_TESTS_DSM_SIM_IMPL_H
@@ -28,6 +29,7 @@ struct sim_page {
 
 struct sim_copy {
 	bool present, writable;
+	uint64_t since; /* which mapping of the run this is */
 	uint64_t word[SIM_WORDS];
 };
 
@@ -48,7 +50,8 @@ struct sim_cpu {
 
 /* What this node did, counted beside the core. */
 struct sim_tally {
-	uint64_t local, remote, joined, prefetches, served, drops, downgrades, sent, received;
+	uint64_t local, remote, joined, prefetches, offers, served, drops, downgrades, sent,
+		received;
 	uint64_t data_grants, zero_grants, upgrade_grants;
 };
 
@@ -88,11 +91,14 @@ struct sim {
 	unsigned nodes, pages, cpus, accesses, max_pending;
 	unsigned write_percent, hot_percent, many_percent, late_percent, duplicate_percent;
 	unsigned prefetch_percent, sleep_percent;
+	unsigned put_percent; /* of the messages that reach a node: it offers a copy, too */
+	unsigned limit; /* copies of other homes' pages that a node keeps; 0: as many as it likes */
 	unsigned
 		yield_percent; /* of the messages that reach a node: another CPU sends interrupts */
 	uint64_t delay, think, hold;
 
 	uint64_t now;
+	uint64_t mappings;
 	uint64_t written; /* values: each write has its own */
 	struct sim_page page[SIM_PAGES];
 	struct sim_node node[SIM_NODES];
@@ -143,6 +149,9 @@ void sim_choose_access(struct sim *s, struct sim_cpu *c);
 int sim_access(struct sim_node *n, struct sim_cpu *c);
 int sim_take_fault(struct sim *s, unsigned index);
 void sim_wake(struct sim_node *n, unsigned page);
+
+/* sim_put.c: offers back what the shape of the run says. Return: 0; -EIO. */
+int sim_give_back(struct sim_node *n);
 
 /* sim_check.c */
 int sim_check_mappings(struct sim *s);

@@ -5,6 +5,7 @@
  *   sim --count N [--seed S]          N schedules from seed S
  *   sim --storm ...                   all nodes need the same pages at once
  *   sim --nodes N ...                 that many
+ *   sim --limit ...                   nodes keep few copies
  *   sim --fail ...                    an action of some node fails
  *   sim --break RULE ...              with a rule of the protocol broken on purpose
  */
@@ -29,7 +30,7 @@ static int find_rule(const char *name, enum sim_break *ret)
 static int usage(void)
 {
 	fputs("usage: sim [--seed S] [--count N] [--break RULE] [--storm] [--nodes N]\n"
-	      "           [--fail] [--verbose]\n",
+	      "           [--fail] [--limit] [--verbose]\n",
 	      stderr);
 	return 2;
 }
@@ -67,11 +68,15 @@ static int run_all(struct sim_config *cfg, uint64_t count)
 
 int main(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{"seed", required_argument, NULL, 's'},	 {"count", required_argument, NULL, 'n'},
-		{"break", required_argument, NULL, 'b'}, {"storm", no_argument, NULL, 'm'},
-		{"nodes", required_argument, NULL, 'k'}, {"fail", no_argument, NULL, 'f'},
-		{"verbose", no_argument, NULL, 'v'},	 {0}};
+	static const struct option options[] = {{"seed", required_argument, NULL, 's'},
+						{"count", required_argument, NULL, 'n'},
+						{"break", required_argument, NULL, 'b'},
+						{"storm", no_argument, NULL, 'm'},
+						{"nodes", required_argument, NULL, 'k'},
+						{"fail", no_argument, NULL, 'f'},
+						{"limit", no_argument, NULL, 'l'},
+						{"verbose", no_argument, NULL, 'v'},
+						{0}};
 	struct sim_config cfg = {.seed = 1};
 	uint64_t count = 1;
 	int c;
@@ -93,6 +98,9 @@ int main(int argc, char **argv)
 			break;
 		case 'f':
 			cfg.fail = true;
+			break;
+		case 'l':
+			cfg.limit = true;
 			break;
 		case 'm':
 			cfg.storm = true;

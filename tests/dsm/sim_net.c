@@ -70,6 +70,12 @@ static bool lie(struct sim_node *n, struct wire_hdr *h, unsigned to, int *r)
 		if (h->type == WIRE_GRANT || h->type == WIRE_FWD_GETM)
 			h->acks = 0;
 		return h->type == WIRE_INV || h->type == WIRE_INV_ACK;
+	case SIM_BREAK_KEEP: /* the DROP is answered on its way */
+		if (h->type != WIRE_DROP)
+			return false;
+		f = forged(h, WIRE_DROPPED, to);
+		*r = post(s, &f, n->id, NULL, sim_delay(s));
+		return true;
 	case SIM_BREAK_URGE:
 		return h->type == WIRE_URGE;
 	case SIM_BREAK_LOSE:
@@ -139,6 +145,8 @@ int sim_deliver(struct sim *s, unsigned index)
 	count(n, &m.hdr);
 	r = dsm_proto_message(n->proto, &m.hdr, m.word, s->now);
 	if (sim_returned(n, r, wire_type_name(m.hdr.type)) < 0)
+		return -EIO;
+	if (sim_give_back(n) < 0)
 		return -EIO;
 	if (sim_chance(s, s->yield_percent)) {
 		sim_trace(s, "node %u: yields", n->id);

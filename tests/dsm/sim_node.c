@@ -14,7 +14,7 @@ static int do_map(struct sim_node *n, unsigned page, const struct dsm_action *a)
 
 	if (c->present)
 		return illegal(n, "MAP", page, "mapped");
-	*c = (struct sim_copy){.present = true, .writable = writable};
+	*c = (struct sim_copy){.present = true, .writable = writable, .since = ++n->sim->mappings};
 	if (a->map.data)
 		memcpy(c->word, a->map.data, sizeof(c->word));
 	if (n->sim->cfg->rule != SIM_BREAK_WAKE)

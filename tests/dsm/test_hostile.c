@@ -108,7 +108,8 @@ static struct wire_hdr any_message(struct victim *v)
 {
 	static const uint8_t types[] = {WIRE_GETS, WIRE_GETM,	 WIRE_FWD_GETS, WIRE_FWD_GETM,
 					WIRE_INV,  WIRE_INV_ACK, WIRE_DONE,	WIRE_GRANT,
-					WIRE_URGE, WIRE_PING};
+					WIRE_URGE, WIRE_PUT,	 WIRE_DROP,	WIRE_DROPPED,
+					WIRE_PING};
 	struct wire_hdr h = {
 		.type = types[draw(v, sizeof(types))],
 		.from = (uint16_t)(draw(v, 50) ? draw(v, NODES) : draw(v, UINT16_MAX)),
@@ -121,10 +122,11 @@ static struct wire_hdr any_message(struct victim *v)
 	};
 
 	/* Mostly what the type wants, so that the message gets past the first check. */
-	if ((h.type == WIRE_GETS || h.type == WIRE_GETM || h.type == WIRE_DONE) && h.from < NODES &&
-	    draw(v, 10))
+	if ((h.type == WIRE_GETS || h.type == WIRE_GETM || h.type == WIRE_DONE ||
+	     h.type == WIRE_PUT || h.type == WIRE_DROPPED) &&
+	    h.from < NODES && draw(v, 10))
 		h.node = (uint8_t)h.from;
-	if ((h.type == WIRE_GRANT || h.type == WIRE_INV_ACK) && draw(v, 10))
+	if ((h.type == WIRE_GRANT || h.type == WIRE_INV_ACK || h.type == WIRE_DROP) && draw(v, 10))
 		h.node = SELF;
 	if (h.type == WIRE_GRANT)
 		h.flags = (uint8_t)(draw(v, 20) ? draw(v, 8) : draw(v, 256));
@@ -148,7 +150,7 @@ static struct wire_hdr any_answer(struct victim *v)
 		h.acks = (uint8_t)(h.type == WIRE_GRANT ? draw(v, NODES) : 0);
 		h.from = (uint16_t)draw(v, NODES);
 	} else {
-		h.type = WIRE_DONE;
+		h.type = sent.type == WIRE_DROP ? WIRE_DROPPED : WIRE_DONE;
 		h.from = sent.node;
 	}
 	return h;
@@ -183,6 +185,11 @@ static bool attack_once(struct victim *v, const void *page)
 		r = dsm_proto_prefetch(v->p, any_gpa(v), draw(v, 2), v->now);
 		assert_true(r == 0 || r == -EPROTO);
 		return r == 0;
+	}
+	if (draw(v, 10) == 0) {
+		r = dsm_proto_put(v->p, any_gpa(v));
+		assert_true(r == 0 || r == 1);
+		return true;
 	}
 	if (draw(v, 20) == 0)
 		dsm_proto_set_idle(v->p, draw(v, 2));

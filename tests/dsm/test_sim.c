@@ -10,6 +10,7 @@
 #define STORMS		1000
 #define BREAK_SCHEDULES 300
 #define FAIL_SCHEDULES	3000
+#define SMALL_SCHEDULES 2000
 #define LARGE_SCHEDULES 10
 
 static uint64_t from_environment(const char *name, uint64_t otherwise)
@@ -40,6 +41,7 @@ static void schedules_keep_every_invariant(void **state)
 		sum.joined += res.joined;
 		sum.prefetches += res.prefetches;
 		sum.idle += res.idle;
+		sum.returns += res.returns;
 		sum.faults += res.faults;
 	}
 	/* The schedules went where the difficulties are. */
@@ -50,6 +52,25 @@ static void schedules_keep_every_invariant(void **state)
 	assert_true(sum.faults > 10 * count);
 	assert_true(sum.prefetches > count);
 	assert_true(sum.idle > count);
+	assert_true(sum.returns > count);
+}
+
+/* Nodes that give back all but a few pages, as those of a host that is too small. */
+static void small_nodes_keep_every_invariant(void **state)
+{
+	uint64_t returns = 0;
+
+	for (uint64_t seed = 1; seed <= SMALL_SCHEDULES; seed++) {
+		struct sim_config cfg = {.seed = seed, .limit = true};
+		struct sim_result res;
+
+		if (sim_run(&cfg, &res) < 0)
+			fail_msg("seed %llu: %s (%s); replay: sim --limit --seed %llu --verbose",
+				 (unsigned long long)seed, res.failure, res.shape,
+				 (unsigned long long)seed);
+		returns += res.returns;
+	}
+	assert_true(returns > SMALL_SCHEDULES);
 }
 
 /* Only turns that go by age help here: see dsm/hold.h. */
@@ -155,6 +176,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(schedules_keep_every_invariant),
 		cmocka_unit_test(instructions_that_need_several_pages_end),
+		cmocka_unit_test(small_nodes_keep_every_invariant),
 		cmocka_unit_test(many_nodes_keep_every_invariant),
 		cmocka_unit_test(an_action_that_fails_ends_its_core),
 		cmocka_unit_test(same_seed_gives_the_same_run),

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Copies that go back to their home: the offer, and what the home makes of it.
+ *
+ * The offer changes nothing at either end, so it needs no answer and crosses with anything: the
+ * home judges it by what the directory says when it arrives. A sharer's bit is cleared when its
+ * transaction begins, as all entries are changed; the requester that is no sharer is the mark of
+ * such a transaction. It lasts until the copy is gone: a message that just said "drop it" could be
+ * on its way still while another node is granted the page, writes, and tells the sharer so by
+ * another page. For the same reason DROPPED carries a stamp: the writer that comes next must not
+ * write before the copy was read last.
+ */
+#include "dsm/proto_impl.h"
+
+int dsm_proto_put(struct dsm_proto *p, uint64_t gpa)
+{
+	uint64_t page = ALIGN_DOWN(gpa, PAGE_BYTES);
+	int home = proto_home(p, page), r;
+	struct wire_hdr h;
+
+	if (p->dead)
+		return p->dead;
+	if (home < 0 || home == (int)p->cfg.self ||
+	    cache_copy(p, page, (unsigned)home) == DSM_NONE || pending_find(&p->pending, page) ||
+	    hold_demand(&p->hold, page))
+		return 0;
+	h = proto_hdr(p, WIRE_PUT, page, p->cfg.self);
+	r = proto_send(p, (unsigned)home, &h);
+	if (r < 0)
+		return r;
+	p->stats.offers++;
+	return 1;
+}
+
+/* As if a thread of this node wanted to write to the page. */
+static int fetch(struct dsm_proto *p, uint64_t gpa)
+{
+	struct wire_hdr h = proto_hdr(p, WIRE_GETM, gpa, p->cfg.self);
+
+	if (!pending_add(&p->pending, gpa, true))
+		return 0; /* no room: it will be offered again */
+	p->stats.returns++;
+	h.ticket = p->hold.ticket;
+	return proto_send(p, p->cfg.self, &h);
+}
+
+int home_put(struct dsm_proto *p, const struct wire_hdr *h)
+{
+	struct home_entry *e = directory_home(&p->dir, h->addr);
+	struct wire_hdr drop;
+
+	if (!e || e->requester != NO_NODE || pending_find(&p->pending, h->addr) ||
+	    !(e->sharers & node_bit(h->from)))
+		return 0;
+	if (e->sharers == node_bit(h->from))
+		return fetch(p, h->addr);
+	e->sharers &= ~node_bit(h->from);
+	e->requester = (uint8_t)h->from;
+	e->ticket = 0;
+	p->stats.returns++;
+	drop = proto_hdr(p, WIRE_DROP, h->addr, h->from);
+	return proto_send(p, h->from, &drop);
+}
+
+int home_dropped(struct dsm_proto *p, const struct wire_hdr *h)
+{
+	struct home_entry *e = directory_home(&p->dir, h->addr);
+
+	if (!e || e->requester != h->from || !entry_takes_back(e))
+		return -EPROTO;
+	return home_next(p, e, h->addr);
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copies that a node offers back: by chance any, and in runs with a limit those that exceed it. */
+#include "tests/dsm/sim_impl.h"
+
+static int offer(struct sim_node *n, unsigned page)
+{
+	struct sim *s = n->sim;
+	int r;
+
+	sim_trace(s, "node %u: offers page %u", n->id, page);
+	r = dsm_proto_put(n->proto, s->page[page].gpa + sim_random(s, PAGE_BYTES));
+	if (r == 1 && (s->page[page].home == n->id || !n->copy[page].present))
+		return sim_fail(s, "node %u offers page %u, which it cannot", n->id, page);
+	n->tally.offers += r == 1;
+	return sim_returned(n, r, "an offer");
+}
+
+/* The page of another home that was mapped first, when there are more than the limit; -1. */
+static int oldest_beyond_limit(const struct sim_node *n)
+{
+	const struct sim *s = n->sim;
+	unsigned count = 0;
+	int oldest = -1;
+
+	for (unsigned i = 0; i < s->pages; i++) {
+		if (s->page[i].home == n->id || !n->copy[i].present)
+			continue;
+		count++;
+		if (oldest < 0 || n->copy[i].since < n->copy[oldest].since)
+			oldest = (int)i;
+	}
+	return s->limit && count > s->limit ? oldest : -1;
+}
+
+int sim_give_back(struct sim_node *n)
+{
+	struct sim *s = n->sim;
+	int page = oldest_beyond_limit(n);
+
+	if (page >= 0)
+		return offer(n, (unsigned)page);
+	if (sim_chance(s, s->put_percent))
+		return offer(n, (unsigned)sim_random(s, s->pages));
+	return 0;
+}
