@@ -3,7 +3,8 @@
  * What all nodes must agree on before the guest starts, both sides of it. Every node tells node 0
  * what its host can do (JOIN); node 0 decides for all (START): the instruction set that every host
  * has, the TSC's frequency, where vCPUs start. Then each measures its clock against node 0's, and
- * says when it is READY.
+ * says when it is READY. Over a network that delays the measurement may end while the guest runs; a
+ * TSC that is too far off ends the VM then.
  *
  * Stages that need peers run the control loop until what they wait for has come, so that a peer's
  * stop, a signal or a lost connection ends them at once.
@@ -14,8 +15,6 @@
 
 #include "base/clock.h"
 #include "vmm/machine.h"
-
-#define CLOCK_PATIENCE_MS 2000 /* to measure the TSC's frequency well enough */
 
 /* ---- what peers say ---- */
 
@@ -196,12 +195,15 @@ static int ping_once(struct node *n, struct err *err)
 }
 
 /* What the hosts' calibration says of their TSCs is off by more than what matters here. */
-static int check_tsc(const struct node *n, double ppm, struct err *err)
+static int check_tsc(struct node *n, struct err *err)
 {
-	double mhz = (double)n->clock.tsc_khz / 1000;
+	double ppm, mhz = (double)n->clock.tsc_khz / 1000;
+	enum servo_verdict verdict = servo_judge(&n->sync.servo, &ppm);
 
-	if (fabs(ppm) <= SERVO_MAX_PPM)
+	n->tsc_holds = verdict == SERVO_HOLDS;
+	if (verdict != SERVO_TOO_FAR)
 		return 0;
+	ppm = -ppm; /* of the TSC, no longer of the offset */
 	return err_set(err, -ENOTSUP,
 		       "this host's TSC runs at %.3f MHz, node 0's at %.3f MHz (measured, %.0f ppm "
 		       "apart); more than %d ppm cannot be held together%s",
@@ -214,8 +216,7 @@ static int check_tsc(const struct node *n, double ppm, struct err *err)
 /* The guest's TSC runs as node 0's; the rest of the difference is measured and followed. */
 int clock_up(struct node *n, struct err *err)
 {
-	uint64_t end = clock_now_ns() + CLOCK_PATIENCE_MS * NSEC_PER_MSEC;
-	double ppm = 0;
+	uint64_t end = clock_now_ns() + SERVO_PATIENCE_MS * NSEC_PER_MSEC;
 	int r = 0;
 
 	if (n->self == 0)
@@ -226,10 +227,21 @@ int clock_up(struct node *n, struct err *err)
 					  n->kvm.tsc_tolerance_ppm, n->kvm.tsc_frac_bits);
 	n->clock.frac_bits = n->kvm.tsc_frac_bits;
 	clock_sync_init(&n->sync, &n->clock, &n->rendezvous, n->kvm.tsc_khz);
-	while (r == 0 && clock_sync_ppm(&n->sync, &ppm) < 0 &&
-	       (clock_now_ns() < end || !servo_is_ready(&n->sync.servo)))
+	while (r == 0 && !(n->tsc_holds && servo_is_steady(&n->sync.servo)) &&
+	       (clock_now_ns() < end || !servo_is_ready(&n->sync.servo))) {
 		r = ping_once(n, err);
-	return r < 0 ? r : check_tsc(n, ppm, err);
+		if (r == 0)
+			r = check_tsc(n, err);
+	}
+	return r;
+}
+
+void clock_check(struct node *n)
+{
+	struct err err;
+
+	if (n->self != 0 && !n->tsc_holds && check_tsc(n, &err) < 0)
+		node_stop(n, WIRE_STOP_FAILED, -1, "%s: %s", n->cfg->nodes[n->self].name, err.text);
 }
 
 int ready_up(struct node *n, struct err *err)

@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vmm/clock_sync.h"
 
-#include <math.h>
-
-#define CERTAIN_PPM 15
-
 void clock_sync_init(struct clock_sync *s, struct guest_clock *clock, struct rendezvous *rendezvous,
 		     uint64_t host_khz)
 {
@@ -63,16 +59,6 @@ int clock_sync_sample(struct clock_sync *s, const struct wire_hdr *h, const void
 	const struct servo_sample sample = {own(s, h->addr), own(s, now), pong.reference};
 	servo_take(&s->servo, &sample);
 	s->samples++;
-	return 0;
-}
-
-int clock_sync_ppm(const struct clock_sync *s, double *ret)
-{
-	double uncertain, ppm = -servo_ppm(&s->servo, &uncertain);
-
-	if (!servo_is_ready(&s->servo) || uncertain > CERTAIN_PPM)
-		return -EAGAIN;
-	*ret = ppm;
 	return 0;
 }
 

@@ -51,13 +51,6 @@ int clock_sync_answer(const struct clock_sync *s, struct conn *to, const struct 
 /** clock_sync_sample() - a pong arrived. Return: 0; -EPROTO for an answer to no ping of ours. */
 int clock_sync_sample(struct clock_sync *s, const struct wire_hdr *h, const void *payload);
 
-/**
- * clock_sync_ppm() - how much faster this host's TSC is than node 0's, as guests see it
- *
- * Return: 0; -EAGAIN while that is not known within 15 ppm.
- */
-int clock_sync_ppm(const struct clock_sync *s, double *ret);
-
 /** clock_sync_settle() - set the clock; nobody has read it yet. @follow: and keep it right. */
 int clock_sync_settle(struct clock_sync *s, bool follow);
 

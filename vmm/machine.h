@@ -56,7 +56,8 @@ struct node {
 	struct kvm kvm;
 	struct guest_clock clock;
 	struct clock_sync sync;
-	struct rendezvous rendezvous;		 /* of the vCPUs, for a step of the clock */
+	bool tsc_holds;		      /* can follow node 0's, as its measured frequency has shown */
+	struct rendezvous rendezvous; /* of the vCPUs, for a step of the clock */
 	struct cpu_identity cpu_own, cpu_common; /* of this host; of all hosts */
 
 	struct listener *listener;
@@ -163,6 +164,7 @@ int peers_up(struct node *n, struct err *err);
 void peers_down(struct node *n);
 int agreement_up(struct node *n, struct err *err);
 int clock_up(struct node *n, struct err *err);
+void clock_check(struct node *n); /* while the guest runs, until its frequency is known */
 int pager_up(struct node *n, struct err *err);
 void pager_down(struct node *n);
 int devices_up(struct node *n, struct err *err);

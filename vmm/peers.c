@@ -192,6 +192,7 @@ void peers_time(struct node *n)
 	n->next_ping = next_ping(n, now);
 	if (!n->run_ns)
 		return;
+	clock_check(n);
 	for (unsigned i = 0; i < n->nodes; i++)
 		if (i != n->self && (i == 0 || n->self == 0))
 			check_silence(n, i, now);

@@ -3,11 +3,12 @@
 
 #include <math.h>
 
-#define SERVO_WANDER 5e-9 /* the frequency's random walk: standard deviation after a second */
-#define HALF_HOUR    1800 /* seconds */
-#define FIRST_ERROR  1e-2 /* how far the given frequencies may be from the true ones */
-#define KNOWN	     1e-6 /* once the frequency is known as well as this, four pings a second do */
-#define JITTER_PART  64	  /* what no excess explains: this part of the shortest round trip */
+#define SERVO_WANDER 5e-9  /* the frequency's random walk: standard deviation after a second */
+#define HALF_HOUR    1800  /* seconds */
+#define FIRST_ERROR  1e-2  /* how far the given frequencies may be from the true ones */
+#define KNOWN	     1e-6  /* once the frequency is known as well as this, four pings a second do */
+#define STEADY	     15e-6 /* as well as this, the guest may start */
+#define JITTER_PART  64	   /* what no excess explains: this part of the shortest round trip */
 
 void servo_init(struct servo *s, uint64_t khz, uint64_t reference_khz)
 {
@@ -16,6 +17,8 @@ void servo_init(struct servo *s, uint64_t khz, uint64_t reference_khz)
 		.shortest = {UINT64_MAX, UINT64_MAX},
 		.frequency = (double)reference_khz / (double)khz - 1,
 		.var_frequency = FIRST_ERROR * FIRST_ERROR,
+		.lowest = -INFINITY,
+		.highest = INFINITY,
 	};
 }
 
@@ -79,6 +82,27 @@ static int64_t offset_of(const struct servo_sample *sample, uint64_t *middle)
 	return (int64_t)(sample->reference - *middle);
 }
 
+/* References are what a peer says: any number. */
+static int64_t difference(int64_t a, int64_t b)
+{
+	return (int64_t)((uint64_t)a - (uint64_t)b);
+}
+
+/* The frequency, on average since the anchor, is what joins both intervals. */
+static void bound(struct servo *s, const struct servo_sample *sample)
+{
+	uint64_t from, to;
+	int64_t before = offset_of(&s->anchor, &from), after = offset_of(sample, &to);
+	double wide =
+		(double)(s->anchor.t1 - s->anchor.t0) / 2 + (double)(sample->t1 - sample->t0) / 2;
+	double time = (double)(int64_t)(to - from), rise = (double)difference(after, before);
+
+	if (sample->t0 <= s->anchor.t1)
+		return;
+	s->lowest = fmax(s->lowest, (rise - wide) / time);
+	s->highest = fmin(s->highest, (rise + wide) / time);
+}
+
 static void follow(struct servo *s, const struct servo_sample *sample)
 {
 	uint64_t shortest = servo_shortest(s), middle;
@@ -90,9 +114,10 @@ static void follow(struct servo *s, const struct servo_sample *sample)
 		predict(s, (double)(middle - s->at));
 		s->at = middle;
 	}
-	double off = (double)(measured - s->whole) - s->phase;
+	double off = (double)difference(measured, s->whole) - s->phase;
 	update(s, copysign(fmax(fabs(off) - excess, 0), off), noise);
 	carry(s);
+	bound(s, sample);
 }
 
 /* Starts the line at the best of the first samples, then works through all of them. */
@@ -104,6 +129,7 @@ static void start(struct servo *s)
 	for (unsigned i = 1; i < SERVO_FIRST; i++)
 		if (s->first[i].t1 - s->first[i].t0 < best->t1 - best->t0)
 			best = &s->first[i];
+	s->anchor = *best;
 	s->whole = offset_of(best, &middle);
 	s->at = s->first[0].t0;
 	s->phase = -s->frequency * (double)(middle - s->at);
@@ -137,6 +163,21 @@ double servo_ppm(const struct servo *s, double *uncertain)
 {
 	*uncertain = sqrt(s->var_frequency) * 1e6;
 	return s->frequency * 1e6;
+}
+
+bool servo_is_steady(const struct servo *s)
+{
+	return servo_is_ready(s) && s->var_frequency <= STEADY * STEADY;
+}
+
+enum servo_verdict servo_judge(const struct servo *s, double *ppm)
+{
+	const double most = SERVO_MAX_PPM * 1e-6;
+
+	*ppm = (s->lowest + s->highest) / 2 * 1e6;
+	if (s->lowest > most || s->highest < -most)
+		return SERVO_TOO_FAR;
+	return s->lowest >= -most && s->highest <= most ? SERVO_HOLDS : SERVO_UNSURE;
 }
 
 uint64_t servo_ping_ms(const struct servo *s)

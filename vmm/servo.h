@@ -19,6 +19,12 @@
  * SERVO_FIRST samples are kept and worked through together, since before them the shortest
  * round trip is not known.
  *
+ * VERDICT. Whether a host can be followed at all is not left to the filter: early in a busy network
+ * the shortest round trip is not known yet, and its line may be off by hundreds of ppm while it
+ * looks certain. But whatever was delayed, each sample holds the truth within half of its own round
+ * trip. Two of them bound the frequency, the tighter the longer apart: a verdict is a proof, and
+ * comes when there is one. A guest may run before that.
+ *
  * FOLLOWING. The clock's offset follows the line by steps of at most a quarter of the shortest one
  * way. A step goes past the line by half of itself when the line moves on that way, so that the
  * clock is half a step ahead, then half a step behind: never more than an eighth of one way from
@@ -35,8 +41,12 @@
 
 #include "base/base.h"
 
-#define SERVO_FIRST   32
-#define SERVO_MAX_PPM 500
+#define SERVO_FIRST	  32
+#define SERVO_MAX_PPM	  500
+#define SERVO_PATIENCE_MS 2000 /* to learn the frequency in before the guest starts */
+
+/* Can the reference be followed? Not when it is further off than SERVO_MAX_PPM. */
+enum servo_verdict { SERVO_UNSURE, SERVO_HOLDS, SERVO_TOO_FAR };
 
 struct servo_sample {
 	uint64_t t0, t1, reference;
@@ -48,6 +58,9 @@ struct servo {
 	struct servo_sample first[SERVO_FIRST];
 	uint64_t shortest[2]; /* round trips: of this half hour, of the one before */
 	uint64_t half_hour;   /* when this one began */
+
+	struct servo_sample anchor; /* the best of the first */
+	double lowest, highest;	    /* what the frequency can be */
 
 	uint64_t at;   /* the line's point: a tick of the own TSC, */
 	int64_t whole; /* and the offset there: this + phase */
@@ -70,6 +83,12 @@ int64_t servo_offset(const struct servo *s, uint64_t at);
 
 /** servo_ppm() - the line's slope; @uncertain: its standard deviation. */
 double servo_ppm(const struct servo *s, double *uncertain);
+
+/** servo_is_steady() - is the slope known within 15 ppm, as far as the filter can tell? */
+bool servo_is_steady(const struct servo *s);
+
+/** servo_judge() - see VERDICT. @ppm: the middle of what the frequency may be; unless unsure. */
+enum servo_verdict servo_judge(const struct servo *s, double *ppm);
 
 /** servo_ping_ms() - how long to wait from one ping to the next: the less is known the shorter. */
 uint64_t servo_ping_ms(const struct servo *s);

@@ -22,7 +22,8 @@ struct host {
 	double burst_us;
 
 	struct servo servo;
-	bool started;
+	bool started, judged, gone;
+	int64_t begins, patience_ends;
 	int64_t applied;
 	uint64_t floor, last;
 	int64_t next_ping, next_pong, next_step; /* INT64_MAX: none is due */
@@ -97,6 +98,7 @@ static int64_t way(struct world *w, struct host *h, int direction, int64_t now)
 {
 	double base = w->cfg->way_us, us = exponential(w, base / 10);
 
+	us += exponential(w, w->cfg->noise_us);
 	if (uniform(w) < 0.05)
 		us += exponential(w, base * 5);
 	if (now >= h->burst_end) {
@@ -171,17 +173,41 @@ static void ping(struct world *w, struct host *h, int64_t now)
 	h->next_pong = back;
 }
 
+/* As the bring-up does (vmm/agreement.c), and then the running node. */
+static void judge(struct world *w, struct host *h, int64_t now)
+{
+	double ppm;
+	enum servo_verdict verdict = servo_judge(&h->servo, &ppm);
+	bool certain = verdict == SERVO_HOLDS && servo_is_steady(&h->servo);
+	bool start = servo_is_ready(&h->servo) && (certain || now > h->patience_ends);
+
+	if (verdict == SERVO_TOO_FAR) {
+		w->result->refused += !h->started;
+		w->result->ended += h->started;
+		h->gone = true;
+	}
+	if (start && !h->started && !h->gone) {
+		h->started = true;
+		h->applied = servo_offset(&h->servo, tsc(h, now));
+		w->result->unsure += verdict == SERVO_UNSURE;
+	}
+	h->judged = h->gone || (h->started && verdict == SERVO_HOLDS);
+	if (h->judged)
+		w->result->known_s =
+			fmax(w->result->known_s, (double)(now - h->begins) / PS_PER_SECOND);
+}
+
 static void pong(struct world *w, struct host *h, int64_t now)
 {
 	servo_take(&h->servo, &h->sample);
 	w->result->samples++;
-	if (!h->started && servo_is_ready(&h->servo)) {
-		h->started = true;
-		h->applied = servo_offset(&h->servo, tsc(h, now));
-	}
+	if (!h->judged)
+		judge(w, h, now);
 	h->next_pong = INT64_MAX;
-	h->next_ping = now + (int64_t)servo_ping_ms(&h->servo) * 1000 * US;
-	if (h->started)
+	h->next_ping = h->gone ? INT64_MAX : now + (int64_t)servo_ping_ms(&h->servo) * 1000 * US;
+	if (h->gone)
+		h->next_step = INT64_MAX;
+	else if (h->started)
 		plan(w, h, now);
 }
 
@@ -203,7 +229,8 @@ static void begin(struct world *w)
 			h->way[direction] = (int64_t)(w->cfg->way_us * (1 + longer) * US);
 		}
 		servo_init(&h->servo, KHZ, KHZ);
-		h->next_ping = (int64_t)(uniform(w) * PS_PER_SECOND);
+		h->next_ping = h->begins = (int64_t)(uniform(w) * PS_PER_SECOND);
+		h->patience_ends = h->begins + SERVO_PATIENCE_MS * 1000 * US;
 		h->next_pong = h->next_step = INT64_MAX;
 		bend(w, h, 0);
 	}
@@ -234,8 +261,10 @@ void world_run(const struct world_config *cfg, struct world_result *ret)
 
 	*ret = (struct world_result){.shortest_us = cfg->way_us};
 	begin(&w);
-	while (now < end) {
+	for (;;) {
 		struct host *h = next(&w, &now);
+		if (now >= end)
+			break;
 		for (; knot <= now; knot += PS_PER_SECOND)
 			for (unsigned i = 0; i < cfg->nodes; i++)
 				bend(&w, &w.host[i], knot);

@@ -27,6 +27,7 @@ struct world_config {
 	double way_us;	   /* shortest way of the fastest direction */
 	double asymmetry;  /* the other direction is up to this part longer, for ever */
 	double bursts;	   /* begin so often an hour, a node */
+	double noise_us;   /* mean of what any message is late besides */
 	bool off;	   /* nobody follows its servo after the first samples */
 };
 
@@ -35,6 +36,9 @@ struct world_result {
 	double worst_step_us;	       /* of any clock */
 	double shortest_us;	       /* way of any two nodes */
 	uint64_t steps, samples, back; /* back: clocks that were seen to go back */
+	unsigned refused, ended;       /* nodes, before and after their start: too far off */
+	unsigned unsure;	       /* nodes that started while that was not known */
+	double known_s;		       /* after how long the last one of these was known */
 };
 
 void world_run(const struct world_config *cfg, struct world_result *ret);

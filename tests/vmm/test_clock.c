@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The servo under crystals that differ and change, over a network that is unfair: no two nodes
- * disagree by as much as the shortest way between them, no clock steps that far or goes back.
+ * disagree by as much as the shortest way between them, no clock steps that far or goes back. And
+ * which hosts are refused: those that are too far off, however late that shows, and no others.
  */
 #include "tests/check.h"
 
+#include <math.h>
 #include <stdio.h>
 
 #include "tests/vmm/crystals.h"
@@ -68,6 +70,52 @@ static void five_hundred_ppm_are_held(void **state)
 	check(world(4, 2, 500));
 }
 
+/* Each message is late by a time that differs: what the frequency is shows late. */
+static struct world_result busy(double ppm, double noise_us, uint64_t seed)
+{
+	struct world_config cfg = world(2, 0.1, ppm);
+	struct world_result got;
+
+	cfg.noise_us = noise_us;
+	cfg.seed = seed;
+	world_run(&cfg, &got);
+	return got;
+}
+
+#define SEEDS 20
+
+/* However busy the network, when the guest starts or later. */
+static void a_crystal_too_far_off_is_always_refused(void **state)
+{
+	static const double ppm[] = {600, 900, 2000}, noise_us[] = {30, 1000, 10000};
+	unsigned refused = 0, ended = 0;
+	double known_s = 0;
+
+	for (uint64_t i = 0; i < ARRAY_SIZE(ppm) * ARRAY_SIZE(noise_us) * SEEDS; i++) {
+		struct world_result got = busy(ppm[i % 3], noise_us[i / 3 % 3], i);
+		assert_int_equal(got.refused + got.ended, 1);
+		refused += got.refused;
+		ended += got.ended;
+		known_s = fmax(known_s, got.known_s);
+	}
+	printf("# %u refused, %u ended when it was known, after %.1f s at most\n", refused, ended,
+	       known_s);
+	assert_true(refused > 0 && ended > 0);
+}
+
+static void a_crystal_within_bounds_never_is(void **state)
+{
+	static const double ppm[] = {0, 100, 480}, noise_us[] = {30, 300, 10000};
+	unsigned unsure = 0;
+
+	for (uint64_t i = 0; i < ARRAY_SIZE(ppm) * ARRAY_SIZE(noise_us) * SEEDS; i++) {
+		struct world_result got = busy(ppm[i % 3], noise_us[i / 3 % 3], i);
+		assert_int_equal(got.refused + got.ended, 0);
+		unsure += got.unsure;
+	}
+	assert_true(unsure > 0);
+}
+
 static void without_a_servo_the_clocks_part(void **state)
 {
 	struct world_config cfg = world(2, 1, 10);
@@ -85,6 +133,8 @@ int main(void)
 		cmocka_unit_test(a_day_with_two_nodes),
 		cmocka_unit_test(a_day_with_more_nodes),
 		cmocka_unit_test(five_hundred_ppm_are_held),
+		cmocka_unit_test(a_crystal_too_far_off_is_always_refused),
+		cmocka_unit_test(a_crystal_within_bounds_never_is),
 		cmocka_unit_test(without_a_servo_the_clocks_part),
 	};
 
