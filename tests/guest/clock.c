@@ -41,7 +41,6 @@ struct party {
 
 struct clock_run {
 	struct barrier barrier;
-	uint64_t deadline;
 	bool raw;
 	_Atomic bool enough;			      /* a party has done its part */
 	_Alignas(PAGE_BYTES) _Atomic uint64_t latest; /* time << PARTY_BITS | party */
@@ -83,7 +82,7 @@ static void clock_worker(struct worker *w)
 
 	for (unsigned i = 0; i < w->n; i++)
 		me->margin[i] = INT64_MAX;
-	barrier_wait(&run->barrier, w->n);
+	uint64_t deadline = barrier_start(w, &run->barrier, BUDGET_SHARE);
 	for (; me->rounds < rounds || me->handovers < HANDOVERS; me->rounds++) {
 		uint64_t seen = atomic_load(&run->latest);
 		uint64_t now = run->raw ? read_tsc() : clock_now_ns() - spoil;
@@ -95,8 +94,10 @@ static void clock_worker(struct worker *w)
 			;
 		if (me->rounds % CLOCK_EVERY)
 			continue;
-		if (clock_now_ns() > run->deadline ||
-		    (me->rounds >= rounds && atomic_load(&run->enough)))
+		bool enough = atomic_load(&run->enough);
+
+		if ((clock_now_ns() > deadline && (me->handovers || enough)) ||
+		    (me->rounds >= rounds && enough))
 			break;
 	}
 	atomic_store(&run->enough, true);
@@ -131,7 +132,6 @@ static struct party run_clock(struct check *c, bool raw, int64_t *offset, int64_
 	unsigned n = c->topo->n_parties;
 
 	run->raw = raw;
-	run->deadline = check_deadline(c, BUDGET_SHARE);
 	run_workers(c, NULL, n, clock_worker, run);
 	for (unsigned i = 0; i < n; i++) {
 		all.rounds += run->party[i].rounds;

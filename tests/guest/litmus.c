@@ -54,7 +54,8 @@ struct litmus_run {
 	struct barrier barrier;
 	const struct litmus_test *test;
 	enum layout layout;
-	uint64_t deadline, rounds, seed;
+	uint64_t rounds, seed;
+	double share; /* of the time budget */
 	struct outcomes outcomes;
 	_Atomic bool stop;
 	_Alignas(PAGE_BYTES) char area[AREA_PAGES * PAGE_BYTES];
@@ -215,7 +216,7 @@ static void spoil(struct litmus_run *run)
 	run->outcomes.lost++;
 }
 
-static void batch_collect(struct worker *w, const struct batch *batch)
+static void batch_collect(struct worker *w, const struct batch *batch, uint64_t deadline)
 {
 	struct litmus_run *run = w->shared;
 
@@ -226,7 +227,7 @@ static void batch_collect(struct worker *w, const struct batch *batch)
 		mixed |= classify(run, batch->order[i]) != first;
 	run->outcomes.mixed += mixed;
 	run->outcomes.batches++;
-	if (run->outcomes.batches == run->rounds || clock_now_ns() > run->deadline)
+	if (run->outcomes.batches == run->rounds || clock_now_ns() > deadline)
 		atomic_store(&run->stop, true);
 }
 
@@ -241,28 +242,28 @@ static uint64_t timed_barrier(struct worker *w, uint64_t longest)
 }
 
 /* How long a batch is to last at least, ns. */
-static uint64_t batch_length(const struct litmus_run *run, uint64_t longest)
+static uint64_t batch_length(uint64_t deadline, uint64_t longest)
 {
 	uint64_t now = clock_now_ns();
 
-	return now < run->deadline ? MIN(CROSSINGS * longest, run->deadline - now) : 0;
+	return now < deadline ? MIN(CROSSINGS * longest, deadline - now) : 0;
 }
 
 static void litmus_worker(struct worker *w)
 {
 	struct litmus_run *run = w->shared;
 	struct batch batch;
-	uint64_t longest = 0;
+	uint64_t longest = 0, deadline = barrier_start(w, &run->barrier, run->share);
 
 	for (uint64_t number = 0; !atomic_load(&run->stop); number++) {
 		batch_plan(run, number, &batch);
 		if (number % w->n == w->index)
 			memset(run->area, 0, sizeof(run->area));
 		longest = timed_barrier(w, longest);
-		batch_execute(w, &batch, batch_length(run, longest));
+		batch_execute(w, &batch, batch_length(deadline, longest));
 		barrier_wait(&run->barrier, w->n);
 		if (!w->index)
-			batch_collect(w, &batch);
+			batch_collect(w, &batch, deadline);
 		barrier_wait(&run->barrier, w->n);
 	}
 }
@@ -292,7 +293,7 @@ static void run_layout(struct check *c, const struct litmus_test *test, enum lay
 		run->layout = layout;
 		run->seed = clock_now_ns();
 		run->rounds = check_rounds(c, MAX(ROUNDS / n, 1U));
-		run->deadline = check_deadline(c, BUDGET_SHARE / LAYOUTS / n);
+		run->share = BUDGET_SHARE / LAYOUTS / n;
 		run_workers(c, test->n_threads == 2 ? pair[i] : NULL, test->n_threads,
 			    litmus_worker, run);
 		if (check_sabotaged(c))

@@ -76,7 +76,7 @@ static void storm_process(struct check *c, struct shared *s, unsigned slot)
 	struct count *mine = &s->count[slot];
 
 	pin_to(c, slot);
-	while (mine->done < check_rounds(c, STORM_ROUNDS) && clock_now_ns() < s->deadline) {
+	while (goes_on(mine->done, check_rounds(c, STORM_ROUNDS), s->deadline)) {
 		unsigned seed = (unsigned)mine->done * PROOF_MAX_CPUS + slot;
 		pid_t pid = fork();
 		int status = -1;
@@ -175,7 +175,7 @@ static void pipe_drive(struct check *c, int in, int out, struct count *mine, uin
 	uint64_t rounds = check_rounds(c, PING_ROUNDS), first = mine->done;
 	uint32_t message[MESSAGE];
 
-	for (uint64_t i = 0; i < rounds && clock_now_ns() < deadline; i++) {
+	for (uint64_t i = 0; goes_on(i, rounds, deadline); i++) {
 		uint64_t start = clock_now_ns(), took;
 
 		fill(message, 2 * i);
@@ -276,7 +276,7 @@ static void futex_worker(struct worker *w)
 	if (w->index)
 		value = futex_await(&s->turn, 0, mine);
 	for (uint64_t i = 0; value != FUTEX_STOP; i++) {
-		bool stop = !w->index && (i == rounds || clock_now_ns() > s->deadline);
+		bool stop = !w->index && !goes_on(i, rounds, s->deadline);
 		uint32_t next = stop ? FUTEX_STOP : value + 1;
 
 		started = clock_now_ns();

@@ -13,7 +13,9 @@
  *
  * A check is bounded twice: by rounds (check_rounds) and by time (check_deadline), both scaled by
  * proof.scale, because one page transfer may cost anything from a microsecond to a millisecond.
- * Totals stay exact whichever bound ends it: the workers count what they did.
+ * Totals stay exact whichever bound ends it: the workers count what they did. The time begins when
+ * all threads of the check are there (barrier_start), since on a slow host starting them may take
+ * longer than all of it; and however little it is, each does its first round (goes_on).
  */
 #ifndef SSIHV_TESTS_GUEST_PROOF_H
 #define SSIHV_TESTS_GUEST_PROOF_H
@@ -106,10 +108,17 @@ void run_workers(struct check *c, const unsigned *slots, unsigned n, void (*fn)(
 		 void *shared);
 void run_everywhere(struct check *c, void (*fn)(struct worker *), void *shared);
 void barrier_wait(struct barrier *b, unsigned n);
+uint64_t barrier_start(struct worker *w, struct barrier *b, double share);
 void pin_to(const struct check *c, unsigned slot);
 uint64_t next_random(uint64_t *state);
 void *map_pages(size_t pages);
 unsigned party_pairs(const struct topology *topo, unsigned pair[PROOF_MAX_NODES][2]);
+
+/* Does a loop that has done @done rounds go on? */
+static inline bool goes_on(uint64_t done, uint64_t rounds, uint64_t deadline)
+{
+	return done < rounds && (!done || clock_now_ns() <= deadline);
+}
 
 static inline void cpu_pause(void)
 {

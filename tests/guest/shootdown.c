@@ -140,7 +140,7 @@ static void main_loop(struct worker *w)
 	uint64_t deadline = check_deadline(w->c, BUDGET_SHARE);
 	uint64_t rounds = check_rounds(w->c, ROUNDS), phase = FIRST_PHASE;
 
-	for (; s->rounds < rounds && clock_now_ns() < deadline; s->rounds++) {
+	for (; goes_on(s->rounds, rounds, deadline); s->rounds++) {
 		wait_for_readers(w, phase);
 		atomic_store(&s->phase, ++phase);
 		revoke_page(w, unmap);

@@ -74,7 +74,7 @@ static void between_processes(struct check *c, const unsigned *pair, double shar
 		_exit(0);
 	}
 	pin_to(c, pair[0]);
-	for (int i = 0; (uint64_t)i < rounds && clock_now_ns() < deadline; i++) {
+	for (int i = 0; goes_on((uint64_t)i, rounds, deadline); i++) {
 		if (sigqueue(pid, SIGRTMIN, (union sigval){.sival_int = i}))
 			tally->wrong++;
 		tally->sent++;
@@ -121,7 +121,7 @@ static void thread_worker(struct worker *w)
 	}
 	while (!atomic_load(&t->thread))
 		cpu_pause();
-	for (uint64_t i = 0; i < rounds && clock_now_ns() < t->deadline && !t->wrong; i++) {
+	for (uint64_t i = 0; goes_on(i, rounds, t->deadline) && !t->wrong; i++) {
 		siginfo_t info = {.si_code = SI_QUEUE, .si_value.sival_ptr = t};
 
 		t->sent++;

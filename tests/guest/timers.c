@@ -104,7 +104,7 @@ static void timers_process(struct check *c, unsigned slot, struct timers *t)
 	sigemptyset(&set);
 	sigaddset(&set, SIGALRM);
 	sigprocmask(SIG_BLOCK, &set, NULL);
-	for (uint64_t i = 0; i < rounds && clock_now_ns() < deadline && !t->dead; i++) {
+	for (uint64_t i = 0; goes_on(i, rounds, deadline) && !t->dead; i++) {
 		uint64_t ns = (1 + i % 5) * NSEC_PER_MSEC;
 
 		use_nanosleep(t, ns);

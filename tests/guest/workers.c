@@ -87,6 +87,13 @@ void barrier_wait(struct barrier *b, unsigned n)
 	}
 }
 
+/* Waits for the other threads. Return: the end of @share of the time budget, which begins now. */
+uint64_t barrier_start(struct worker *w, struct barrier *b, double share)
+{
+	barrier_wait(b, w->n);
+	return check_deadline(w->c, share);
+}
+
 /* xorshift64*: cheap, and every worker has its own. */
 uint64_t next_random(uint64_t *state)
 {
