@@ -59,9 +59,11 @@ static void memory_mappings_run_short(void **state)
 	}
 	cfg.before = mappings_populate;
 	cfg.memory = MAPPINGS_REGIONS * REGION_BYTES;
-	run(cfg);
-	cfg.shards = 3;
-	run(cfg);
+	for (unsigned i = 0; i < 4; i++) {
+		cfg.ctx = &(bool){i & 1};
+		cfg.shards = i & 2 ? 3 : 1;
+		run(cfg);
+	}
 }
 
 static void pages_can_be_asked_for(void **state)
@@ -79,6 +81,8 @@ static void errors_of_the_kernel_end_it_with_a_reason(void **state)
 		{UFFDIO_WRITEPROTECT, ENOMEM, "protecting of page"},
 		{UFFDIO_REGISTER, EINVAL, "tracking of page"},
 		{NATIVE_DONTNEED, EINVAL, "dropping of page"},
+		{NATIVE_TRACK, ENOMEM, "serving of page"},
+		{NATIVE_TOUCH, ENOMEM, "a fault of page"},
 		{UFFDIO_COPY, EAGAIN, NULL},
 		{UFFDIO_WRITEPROTECT, EAGAIN, NULL},
 		{NATIVE_DONTNEED, EAGAIN, NULL},

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The kernel's calls fail on node 1: for good, then it says why, node 0 blames it, and nobody hangs
- * or reads a wrong page; or a few times with EAGAIN, then nobody notices. The linker puts these
- * functions before the C library's (--wrap).
+ * or reads a wrong page, and the same without memory for the directory; or a few times with EAGAIN,
+ * then nobody notices. The linker puts these functions before the C library's (--wrap).
  */
 #include "tests/dsm/native_tests.h"
 
 #include <linux/userfaultfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+
+#include "dsm/directory.h"
 
 #define SUCCEED 20  /* calls of the kind that fails, before one does */
 #define AGAIN	3   /* times that EAGAIN is answered in a row */
@@ -18,6 +20,8 @@ int __real_ioctl(int fd, unsigned long request, void *arg);
 int __wrap_ioctl(int fd, unsigned long request, void *arg);
 int __real_madvise(void *at, size_t len, int advice);
 int __wrap_madvise(void *at, size_t len, int advice);
+void *__real_calloc(size_t count, size_t size);
+void *__wrap_calloc(size_t count, size_t size);
 
 /* Of this process, which is one node; NULL: nothing fails. */
 static _Atomic(const struct native_errors *) failing;
@@ -35,7 +39,9 @@ static bool fails(unsigned long request)
 	errno = e->error;
 	if (e->error == EAGAIN)
 		return n % SUCCEED < AGAIN;
-	return request == UFFDIO_REGISTER || n >= SUCCEED;
+	/* A region's part comes but once. */
+	return request == UFFDIO_REGISTER || request == NATIVE_TRACK || request == NATIVE_TOUCH ||
+	       n >= SUCCEED;
 }
 
 int __wrap_ioctl(int fd, unsigned long request, void *arg)
@@ -47,6 +53,13 @@ int __wrap_madvise(void *at, size_t len, int advice)
 {
 	return advice == MADV_DONTNEED && fails(NATIVE_DONTNEED) ? -1
 								 : __real_madvise(at, len, advice);
+}
+
+void *__wrap_calloc(size_t count, size_t size)
+{
+	unsigned long request = size == sizeof(struct home_entry) ? NATIVE_TRACK : NATIVE_TOUCH;
+
+	return count == REGION_PAGES && fails(request) ? NULL : __real_calloc(count, size);
 }
 
 /*

@@ -37,7 +37,11 @@ unsigned mappings_allowed(void)
 	return most;
 }
 
-/* Neighbouring pages of unlike protection are mappings of their own. */
+/*
+ * Neighbouring pages of unlike protection are mappings of their own. An island takes two, so what
+ * is left ends at none or at one, as .ctx says; from one of both only the reserve of dsm/track.c
+ * helps.
+ */
 static void use_up(struct native_node *n)
 {
 	size_t pages = mappings_allowed(), used = 0;
@@ -50,6 +54,8 @@ static void use_up(struct native_node *n)
 	NATIVE_CHECK(n, errno == ENOMEM && used > MAPPINGS_LEFT * n->cfg->shards, "%zu used", used);
 	for (unsigned i = 0; i < MAPPINGS_LEFT * n->cfg->shards / 2; i++)
 		mprotect(at + (2 * (used - i) - 1) * PAGE_BYTES, PAGE_BYTES, PROT_NONE);
+	if (*(const bool *)n->cfg->ctx)
+		munmap(at + 2 * used * PAGE_BYTES, (pages - 2 * used) * PAGE_BYTES);
 }
 
 /* All regions have word 0 of page 1, and since node 0's turn also of page 2. */

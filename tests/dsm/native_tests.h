@@ -17,10 +17,13 @@ void overhead_body(struct native_node *n);
 #define MAPPINGS_MOST	 100000	 /* where more are allowed, using them up takes too much memory */
 unsigned mappings_allowed(void); /* of a process; UINT_MAX when not known */
 void mappings_populate(struct native_node *n); /* .before of mappings_body() */
-void mappings_body(struct native_node *n);
+void mappings_body(struct native_node *n);     /* .ctx: a bool, to leave one mapping more */
 
 /* native_errors.c */
-#define NATIVE_DONTNEED 1 /* in place of an ioctl's number: madvise(MADV_DONTNEED) */
+/* In place of an ioctl's number: */
+#define NATIVE_DONTNEED 1 /* madvise(MADV_DONTNEED) */
+#define NATIVE_TRACK	2 /* calloc() of a region's table at its home, */
+#define NATIVE_TOUCH	3 /* and elsewhere */
 struct native_errors {	  /* .ctx of errors_body() */
 	unsigned long request;
 	int error;

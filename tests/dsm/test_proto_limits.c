@@ -124,6 +124,65 @@ static void failed_action_ends_the_core(void **state)
 	rig_close(&r);
 }
 
+/* The linker puts this before the C library's (--wrap). */
+static unsigned calloc_fails; /* which call from now on; 0: none */
+
+void *__real_calloc(size_t count, size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+
+void *__wrap_calloc(size_t count, size_t size)
+{
+	return calloc_fails && --calloc_fails == 0 ? NULL : __real_calloc(count, size);
+}
+
+/* Whichever of its parts there is no memory for; the sanitizers see what is left behind. */
+static void a_core_without_memory_is_none(void **state)
+{
+	const struct dsm_proto_config cfg = {.nodes = 2,
+					     .max_pending = PENDING,
+					     .home = rig_home,
+					     .emit = rig_record,
+					     .gpa_end = 2 * REGION_BYTES};
+	struct dsm_proto *p = NULL;
+	unsigned calls = 0;
+
+	for (int r = -ENOMEM; r < 0; calls++) {
+		calloc_fails = calls + 1;
+		r = dsm_proto_new(&cfg, &p);
+		if (r == 0)
+			break;
+		assert_int_equal(r, -ENOMEM);
+		assert_null(p);
+	}
+	assert_true(calls > 1);
+	calloc_fails = 0;
+	dsm_proto_free(p);
+}
+
+/* A table of the directory cannot be made: of a region at home here, of another home's. */
+static void without_memory_for_its_directory_the_core_ends(void **state)
+{
+	for (unsigned home = 0; home < 2; home++) {
+		struct rig r;
+
+		rig_open(&r, 0, 0);
+		calloc_fails = 1;
+		if (home == 0)
+			assert_int_equal(take(&r, WIRE_GETM, 1, 1, PAGE(0, 0)), -ENOMEM);
+		else
+			assert_int_equal(dsm_proto_fault(r.p, PAGE(1, 0), false, 0), -ENOMEM);
+		assert_int_equal(calloc_fails, 0);
+		/* Nothing was asked for or granted, and nothing will be. */
+		if (home == 0)
+			expect_action(&r, DSM_TRACK, PAGE(0, 0));
+		assert_int_equal(dsm_proto_stats(r.p)->memory, 0);
+		assert_int_equal(dsm_proto_stats(r.p)->tracked_regions, 0);
+		assert_int_equal(take(&r, WIRE_GETM, 1, 1, PAGE(0, 0)), -ENOMEM);
+		assert_int_equal(dsm_proto_fault(r.p, PAGE(1, 0), false, 0), -ENOMEM);
+		rig_close(&r);
+	}
+}
+
 static void configuration_is_checked(void **state)
 {
 	struct dsm_proto *p;
@@ -157,6 +216,8 @@ int main(void)
 		cmocka_unit_test(broken_protocol_changes_nothing),
 		cmocka_unit_test(home_does_not_believe_an_early_done),
 		cmocka_unit_test(failed_action_ends_the_core),
+		cmocka_unit_test(a_core_without_memory_is_none),
+		cmocka_unit_test(without_memory_for_its_directory_the_core_ends),
 		cmocka_unit_test(configuration_is_checked),
 	};
 
