@@ -22,6 +22,7 @@
 
 #include "bench/figures.h"
 #include "bench/peer.h"
+#include "tests/dsm/native_usage.h"
 
 enum { ASKER, HOME, THIRD }; /* nodes by what they do */
 
@@ -33,15 +34,15 @@ struct measure {
 	unsigned nodes;
 	unsigned arg;	 /* the measure's own */
 	bool guess;	 /* with prefetch, as in real use; else one fault is one request */
-	bool rates;	 /* counted in pages a second, not timed one by one */
 	unsigned spread; /* pages at home on each node per page of a round; 0: none */
+	bool home_alone; /* with a CPU each, HOME has its to itself, and all others share */
 	void (*setup)(struct bench *b);		 /* adjusts b->memory; may be NULL */
 	void (*populate)(struct native_node *n); /* NULL: HOME writes to all of its pages */
 	void (*run)(struct asker *a);
 };
 
 /* Each table ends with a measure without a name. */
-extern const struct measure latency_measures[];
+extern const struct measure latency_measures[], rate_measures[], scale_measures[], alone_measures[];
 
 /* What a node has used since it started. */
 struct counters {
@@ -58,7 +59,12 @@ struct bench {
 	uint64_t memory;	/* bytes at home on each node */
 
 	struct counters counters[NATIVE_NODES_MAX];
-	uint64_t took_ns[NATIVE_NODES_MAX]; /* each node's last PEER_TOUCH */
+	struct native_usage usage[NATIVE_NODES_MAX]; /* as of each node's last PEER_USAGE */
+	uint64_t took_ns[NATIVE_NODES_MAX];	     /* each node's last PEER_TOUCH */
+	struct {
+		int fd;
+		pid_t pid;
+	} plain; /* node 0's own, see alone.c */
 	struct figures figures;
 };
 
@@ -86,13 +92,18 @@ uint64_t touch(struct native_node *n, const struct touch *t);
 
 /* For node 0; what fails ends the run. */
 void ask_touch(struct asker *a, unsigned node, const struct touch *t);
+void ask_begin(struct asker *a, unsigned node, const struct touch *t);
+void ask_end(struct asker *a, unsigned node);
+void ask_usage(struct asker *a); /* of all nodes: into b->usage */
 void ask_page(struct asker *a);
+void ask_stream(struct asker *a, unsigned pages);
 
 /**
  * phase_begin(), phase_end() - what all nodes have used between them
  *
- * phase_end() adds the figures @side.cpu_asker, .cpu_others (us) and .packets, each per one of
- * @count; the packets are those of the pager's connections, or of the yardstick's.
+ * phase_end() adds the figures @side.cpu_asker, .cpu_home, .cpu_others (all but the asker's; us)
+ * and .packets, each per one of @count; the packets are those of the pager's connections, or of the
+ * yardstick's.
  */
 void phase_begin(struct asker *a);
 void phase_end(struct asker *a, const char *side, unsigned count, bool raw);

@@ -17,14 +17,10 @@
 #include <sys/mman.h>
 
 #include "base/clock.h"
-#include "bench/bench.h"
+#include "bench/latency.h"
 
 #define PINGPONG_PAGES 16
 #define TRACKED_PAGES  (REGION_PAGES - 1) /* of a region, but the one that HOME reads */
-
-struct times {
-	double p50, p99;
-};
 
 static struct times add_times(struct asker *a, const char *side)
 {
@@ -40,7 +36,7 @@ static struct times add_times(struct asker *a, const char *side)
 	return t;
 }
 
-static struct times ask_pages(struct asker *a)
+struct times latency_ask(struct asker *a)
 {
 	phase_begin(a);
 	for (unsigned i = 0; i < a->b->count; i++) {
@@ -74,14 +70,7 @@ static struct times touch_plain(struct asker *a)
 	return add_times(a, "raw");
 }
 
-/* How a measure differs from others. */
-struct shape {
-	struct times (*yardstick)(struct asker *a);
-	void (*prepare)(struct asker *a, uint64_t first); /* before a round; may be NULL */
-	void (*fault)(struct asker *a, uint64_t page);	  /* adds its samples */
-};
-
-static void measure(struct asker *a, const struct shape *shape)
+void latency_measure(struct asker *a, const struct shape *shape)
 {
 	for (unsigned round = 0; round < a->b->rounds; round++) {
 		uint64_t first = (uint64_t)round * a->b->count;
@@ -96,10 +85,12 @@ static void measure(struct asker *a, const struct shape *shape)
 		ours = add_times(a, "ours");
 		figures_add(&a->b->figures, UNIT_RATIO, ours.p50 / raw.p50, "ratio.p50");
 		figures_add(&a->b->figures, UNIT_RATIO, ours.p99 / raw.p99, "ratio.p99");
+		if (shape->after)
+			shape->after(a);
 	}
 }
 
-static void fault(struct asker *a, unsigned home, uint64_t page, bool write)
+void latency_fault(struct asker *a, unsigned home, uint64_t page, bool write)
 {
 	volatile uint64_t *at = bench_page(a->n, home, page);
 	uint64_t start = clock_now_ns();
@@ -113,22 +104,22 @@ static void fault(struct asker *a, unsigned home, uint64_t page, bool write)
 
 static void fault_read(struct asker *a, uint64_t page)
 {
-	fault(a, HOME, page, false);
+	latency_fault(a, HOME, page, false);
 }
 
 static void fault_write(struct asker *a, uint64_t page)
 {
-	fault(a, HOME, page, true);
+	latency_fault(a, HOME, page, true);
 }
 
-static void run_read(struct asker *a)
+void latency_run_read(struct asker *a)
 {
-	measure(a, &(struct shape){ask_pages, NULL, fault_read});
+	latency_measure(a, &(struct shape){latency_ask, NULL, fault_read});
 }
 
 static void run_write(struct asker *a)
 {
-	measure(a, &(struct shape){ask_pages, NULL, fault_write});
+	latency_measure(a, &(struct shape){latency_ask, NULL, fault_write});
 }
 
 static struct touch round_of(const struct asker *a, uint64_t first)
@@ -147,7 +138,7 @@ static void share(struct asker *a, uint64_t first)
 
 static void run_write_shared(struct asker *a)
 {
-	measure(a, &(struct shape){ask_pages, share, fault_write});
+	latency_measure(a, &(struct shape){latency_ask, share, fault_write});
 }
 
 static void read_first(struct asker *a, uint64_t first)
@@ -159,7 +150,7 @@ static void read_first(struct asker *a, uint64_t first)
 
 static void run_upgrade(struct asker *a)
 {
-	measure(a, &(struct shape){ask_pages, read_first, fault_write});
+	latency_measure(a, &(struct shape){latency_ask, read_first, fault_write});
 }
 
 /* The other one of the two: the last node. */
@@ -173,12 +164,12 @@ static void fault_pingpong(struct asker *a, uint64_t page)
 	ask_touch(a, other, &t);
 	samples_add(&a->samples, a->b->took_ns[other]);
 	if (a->samples.count < a->samples.room)
-		fault(a, HOME, page % PINGPONG_PAGES, true);
+		latency_fault(a, HOME, page % PINGPONG_PAGES, true);
 }
 
 static void run_pingpong(struct asker *a)
 {
-	measure(a, &(struct shape){ask_pages, NULL, fault_pingpong});
+	latency_measure(a, &(struct shape){latency_ask, NULL, fault_pingpong});
 }
 
 /* Regions of a round of `zero`. */
@@ -214,17 +205,17 @@ static void fault_zero(struct asker *a, uint64_t page)
 	uint64_t round = page / a->b->count, i = page % a->b->count;
 	uint64_t region = round * zero_regions(a->b) + i / TRACKED_PAGES;
 
-	fault(a, ASKER, region * REGION_PAGES + 1 + i % TRACKED_PAGES, true);
+	latency_fault(a, ASKER, region * REGION_PAGES + 1 + i % TRACKED_PAGES, true);
 }
 
 static void run_zero(struct asker *a)
 {
-	measure(a, &(struct shape){touch_plain, track, fault_zero});
+	latency_measure(a, &(struct shape){touch_plain, track, fault_zero});
 }
 
 const struct measure latency_measures[] = {
 	{"zero", 2, .setup = setup_zero, .populate = populate_nothing, .run = run_zero},
-	{"read", 2, .spread = 1, .run = run_read},
+	{"read", 2, .spread = 1, .run = latency_run_read},
 	{"write", 2, .spread = 1, .run = run_write},
 	{"write-shared-1", 3, .spread = 1, .run = run_write_shared},
 	{"write-shared-3", 5, .spread = 1, .run = run_write_shared},

@@ -12,7 +12,8 @@
 
 #define EXIT_SKIP 77
 
-static const struct measure *const tables[] = {latency_measures};
+static const struct measure *const tables[] = {latency_measures, rate_measures, scale_measures,
+					       alone_measures};
 
 static const struct measure *find(const char *name)
 {
@@ -28,6 +29,17 @@ static void list(void)
 	for (unsigned i = 0; i < ARRAY_SIZE(tables); i++)
 		for (const struct measure *m = tables[i]; m->name; m++)
 			printf("%s %u\n", m->name, m->nodes);
+}
+
+/* Which of @cpus, 2 at least: node 0, or HOME, shares its CPU with no node. */
+static unsigned place_of(unsigned node, unsigned cpus, bool home_alone)
+{
+	if (node <= HOME)
+		return node;
+	if (!home_alone)
+		return 1 + (node - 1) % (cpus - 1);
+	unsigned at = (node - 1) % (cpus - 1);
+	return at == 0 ? 0 : at + 1;
 }
 
 /* Return: 0; -1 for no such place; EXIT_SKIP where there are too few CPUs. */
@@ -48,7 +60,7 @@ static int place_nodes(struct bench *b, const char *place)
 	if (cpus < 1u + each)
 		return EXIT_SKIP;
 	for (unsigned i = 0; i < NATIVE_NODES_MAX; i++)
-		b->cpu[i] = !each || i == 0 ? cpu[0] : cpu[1 + (i - 1) % (cpus - 1)];
+		b->cpu[i] = cpu[each ? place_of(i, cpus, b->measure->home_alone) : 0];
 	return 0;
 }
 
@@ -117,8 +129,8 @@ int main(int argc, char **argv)
 	if (!parse(argc, argv, b, &place))
 		return usage(argv[0]);
 	b->measure = find(argv[optind]);
-	int r = place_nodes(b, place);
-	if (!b->measure || r < 0)
+	int r = b->measure ? place_nodes(b, place) : -1;
+	if (r < 0)
 		return usage(argv[0]);
 	if (r == EXIT_SKIP) {
 		fprintf(stderr, "needs a second CPU\n");

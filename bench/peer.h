@@ -23,6 +23,7 @@ enum peer_op {
 	PEER_PAGE = 1, /* answer with a page */
 	PEER_STREAM,   /* answer with `count` pages, as fast as they go */
 	PEER_COUNT,    /* note what this node has used so far */
+	PEER_USAGE,    /* note what this node has now */
 	PEER_TOUCH,    /* touch pages, see struct touch */
 	PEER_END,
 };

@@ -50,21 +50,48 @@ static void command(struct native_node *n, const struct peer_request *request)
 {
 	if (request->op == PEER_COUNT)
 		count(n);
+	else if (request->op == PEER_USAGE)
+		native_usage(n, &bench_of(n)->usage[n->self]);
 	else if (request->op == PEER_TOUCH)
 		bench_of(n)->took_ns[n->self] = touch(n, &request->touch);
 	else
 		native_die(n, "command %u", request->op);
 }
 
-static void ask(struct asker *a, unsigned node, const struct peer_request *request)
+static void order(struct asker *a, unsigned node, const struct peer_request *request)
 {
 	NATIVE_CHECK(a->n, peer_order(&a->peer[node], request) == 0, "node %u", node);
+}
+
+void ask_end(struct asker *a, unsigned node)
+{
 	NATIVE_CHECK(a->n, peer_await(&a->peer[node]) == 0, "node %u", node);
+}
+
+void ask_begin(struct asker *a, unsigned node, const struct touch *t)
+{
+	order(a, node, &(struct peer_request){.op = PEER_TOUCH, .touch = *t});
 }
 
 void ask_touch(struct asker *a, unsigned node, const struct touch *t)
 {
-	ask(a, node, &(struct peer_request){.op = PEER_TOUCH, .touch = *t});
+	ask_begin(a, node, t);
+	ask_end(a, node);
+}
+
+/* The same of all others. */
+static void ask_others(struct asker *a, enum peer_op op)
+{
+	for (unsigned i = 1; i < a->n->cfg->nodes; i++) {
+		order(a, i, &(struct peer_request){.op = op});
+		ask_end(a, i);
+	}
+}
+
+void ask_usage(struct asker *a)
+{
+	ask_others(a, PEER_USAGE);
+	native_usage(a->n, &a->b->usage[ASKER]);
 }
 
 void ask_page(struct asker *a)
@@ -72,15 +99,14 @@ void ask_page(struct asker *a)
 	NATIVE_CHECK(a->n, peer_page(&a->peer[HOME]) == 0, "the yardstick");
 }
 
-static void count_others(struct asker *a)
+void ask_stream(struct asker *a, unsigned pages)
 {
-	for (unsigned i = 1; i < a->n->cfg->nodes; i++)
-		ask(a, i, &(struct peer_request){.op = PEER_COUNT});
+	NATIVE_CHECK(a->n, peer_stream(&a->peer[HOME], pages) == 0, "the yardstick");
 }
 
 void phase_begin(struct asker *a)
 {
-	count_others(a);
+	ask_others(a, PEER_COUNT);
 	count(a->n);
 	memcpy(a->begin, a->b->counters, sizeof(a->begin));
 }
@@ -91,16 +117,18 @@ void phase_end(struct asker *a, const char *side, unsigned n, bool raw)
 	uint64_t others = 0, packets = 0;
 
 	count(a->n);
-	count_others(a);
+	ask_others(a, PEER_COUNT);
 	for (unsigned i = 0; i < a->n->cfg->nodes; i++) {
 		others += i == ASKER ? 0 : now[i].cpu_ns - then[i].cpu_ns;
 		packets += raw ? now[i].raw_packets - then[i].raw_packets
 			       : now[i].page_packets - then[i].page_packets;
 	}
 	struct figures *f = &a->b->figures;
+	double home = (double)(now[HOME].cpu_ns - then[HOME].cpu_ns);
 	double asker = (double)(now[ASKER].cpu_ns - then[ASKER].cpu_ns);
 
 	figures_add2(f, UNIT_US, asker / 1e3 / n, side, "cpu_asker");
+	figures_add2(f, UNIT_US, home / 1e3 / n, side, "cpu_home");
 	figures_add2(f, UNIT_US, (double)others / 1e3 / n, side, "cpu_others");
 	figures_add2(f, UNIT_PACKETS, (double)packets / n, side, "packets");
 }

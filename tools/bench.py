@@ -20,6 +20,7 @@ import sys
 import time
 
 import bench_report
+from bench_plan import SECTIONS
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SKIP = 77
@@ -28,12 +29,6 @@ POLL_US = 30    # of places that poll
 # Rounds, and faults or pages in each.
 FULL = {"rounds": 11, "count": 1000}
 QUICK = {"rounds": 5, "count": 400}
-
-LATENCY = ("zero", "read", "write", "write-shared-1", "write-shared-3", "upgrade", "pingpong",
-           "pingpong-third")
-PLAN = [*((measure, place) for measure in LATENCY for place in ("each", "one")),
-        ("read", "each-spin")]
-
 
 def first_line(path, default="unknown"):
     try:
@@ -95,16 +90,16 @@ class Skipped(Exception):
     pass
 
 
-def command(args, measure, place):
+def command(args, measure, place, factor):
     place, _, polls = place.partition("-")
     return [args.program, measure, "--place", place, "--spin", str(POLL_US if polls else 0),
-            "--rounds", str(args.rounds), "--count", str(args.count)]
+            "--rounds", str(args.rounds), "--count", str(args.count * factor)]
 
 
-def run(args, measure, place):
+def run(args, measure, place, factor):
     """The figures of one measure in one place."""
     try:
-        done = subprocess.run(command(args, measure, place), stdin=subprocess.DEVNULL,
+        done = subprocess.run(command(args, measure, place, factor), stdin=subprocess.DEVNULL,
                               capture_output=True, text=True, timeout=TIMEOUT, check=False)
     except subprocess.TimeoutExpired as error:
         raise Failed(f"took more than {TIMEOUT} s") from error
@@ -117,54 +112,45 @@ def run(args, measure, place):
             for name, figure in json.loads(done.stdout).items()}
 
 
-HEAD = (f"{'':<26} {'yardstick, us':>15} | {'fault, us':>23} | {'ratio':>11} | "
-        f"{'CPU, us':>13} | packets\n"
-        f"{'':<26} {'p50':>7} {'p99':>7} | {'p50':>7} {'p99':>7} {'p99.9':>7} | {'p50':>5} "
-        f"{'p99':>5} | {'asker':>6} {'others':>6} |")
+def measure_one(args, section, measure, place, report):
+    """Returns the line to show, and whether it failed."""
+    title = f"{measure}, {bench_report.PLACES[place]}"
+    try:
+        figures = run(args, measure, place, section.factor)
+    except Skipped as reason:
+        report["skipped"].append({"measure": measure, "place": place, "reason": str(reason)})
+        return f"{title}: skipped: {reason}", False
+    except Failed as reason:
+        return f"{title}: FAILED: {reason}", True
+    result = {"measure": measure, "place": place, "figures": figures}
+    report["results"].append(result)
+    return section.row(result), False
 
 
-def number(value, width):
-    """About three digits that say something."""
-    return f"{value:>{width}.{2 if value < 10 else 1 if value < 1000 else 0}f}"
-
-
-def row(result):
-    value = {name: figure["median"] for name, figure in result["figures"].items()}
-
-    def show(width, *names):
-        return " ".join(number(value[name], width) for name in names)
-
-    title = f"{result['measure']}, {bench_report.PLACES[result['place']].removeprefix('a ')}"
-    return (f"{title:<26.26} {show(7, 'raw.p50', 'raw.p99')} | "
-            f"{show(7, 'ours.p50', 'ours.p99', 'ours.p99.9')} | "
-            f"{show(5, 'ratio.p50', 'ratio.p99')} | "
-            f"{show(6, 'ours.cpu_asker', 'ours.cpu_others')} | {show(6, 'ours.packets')}")
-
-
-def measure_all(args, plan, report):
+def measure_all(args, report):
     """Fills the report; shows each result as it comes. Returns how many failed."""
-    progress, failed = Progress(len(plan)), 0
-    print(HEAD, flush=True)
-    for measure, place in plan:
-        progress.begin(measure, place)
-        try:
-            result = {"measure": measure, "place": place, "figures": run(args, measure, place)}
-        except Skipped as reason:
-            report["skipped"].append({"measure": measure, "place": place, "reason": str(reason)})
-            line = f"{measure}, {bench_report.PLACES[place]}: skipped: {reason}"
-        except Failed as reason:
-            failed += 1
-            line = f"{measure}, {bench_report.PLACES[place]}: FAILED: {reason}"
-        else:
-            report["results"].append(result)
-            line = row(result)
-        progress.line()
-        print(line, flush=True)
-    return failed
+    plans = [(section, [one for one in section.plan if chosen(args, *one)])
+             for section in SECTIONS]
+    progress, failures, head = Progress(sum(len(plan) for _, plan in plans)), 0, None
+    for section, plan in plans:
+        if plan and section.head != head:
+            print("" if head is None else "\n", section.head, sep="", flush=True)
+            head = section.head
+        for measure, place in plan:
+            progress.begin(measure, place)
+            line, failed = measure_one(args, section, measure, place, report)
+            failures += failed
+            progress.line()
+            print(line, flush=True)
+    return failures
+
+
+def chosen(args, measure, place):
+    return (not args.only or measure in args.only) and (not args.place or place in args.place)
 
 
 def arguments():
-    names = sorted({measure for measure, _ in PLAN})
+    names = list(dict.fromkeys(measure for section in SECTIONS for measure, _ in section.plan))
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("program", metavar="PROGRAM")
@@ -188,15 +174,12 @@ def arguments():
 
 def main():
     args = arguments()
-    plan = [(measure, place) for measure, place in PLAN
-            if (not args.only or measure in args.only) and
-            (not args.place or place in args.place)]
     began = time.monotonic()
     report = {"format": bench_report.FORMAT, "revision": revision(),
               "when": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
               "host": host(), "options": {"rounds": args.rounds, "count": args.count},
               "results": [], "skipped": []}
-    failed = measure_all(args, plan, report)
+    failed = measure_all(args, report)
     report["host"]["load_after"] = os.getloadavg()[0]
     report["seconds"] = round(time.monotonic() - began, 1)
     report["targets"] = bench_report.judge(report)
