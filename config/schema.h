@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The cluster file as libcyaml reads it: every value as the file has it, NULL where a key is
- * missing. Private to config/: cluster.c turns it into struct cluster_config.
+ * missing. Private to config/: load.c turns it into struct cluster_config.
  */
 #ifndef SSIHV_CONFIG_SCHEMA_H
 #define SSIHV_CONFIG_SCHEMA_H

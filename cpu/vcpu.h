@@ -44,9 +44,9 @@
 #include "cpu/kvm.h"
 #include "cpu/pvclock.h"
 #include "cpu/rendezvous.h"
-#include "cpu/vcpu_image.h"
 #include "cpu/vcpu_msrs.h"
 #include "irq/lapic.h"
+#include "wire/vcpu.h"
 
 #define VCPU_KICK_SIGNAL SIGUSR1
 

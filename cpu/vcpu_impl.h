@@ -6,7 +6,7 @@
 #ifndef SSIHV_CPU_VCPU_IMPL_H
 #define SSIHV_CPU_VCPU_IMPL_H
 
-#include "cpu/vcpu_move.h"
+#include "cpu/vcpu.h"
 
 /* ---- cpu/vcpu.c, vcpu_exit.c, vcpu_state.c, vcpu_pause.c ---- */
 
@@ -55,6 +55,12 @@ static inline void vcpu_count_exit(struct vcpu *v, enum vcpu_exit kind)
 int vcpu_sync_tsc(struct vcpu *v);
 
 /* ---- cpu/vcpu_move.c ---- */
+
+/* How long a vCPU of a crowded node runs before it is looked at; any exit is such a look, too. */
+#define VCPU_LOOK_NS (250 * NSEC_PER_USEC)
+
+/* How much later than its timer a sleeping lodger wakes: some ticks become one. */
+#define VCPU_LODGER_LATE_NS (10 * NSEC_PER_MSEC)
 
 /** vcpu_lodger_awake() - @v, if it is a lodger, has woken up or goes to sleep. */
 void vcpu_lodger_awake(struct vcpu *v, bool awake);

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "cpu/vcpu_impl.h"
+#include "cpu/vcpu_move.h"
 
 #include <sys/ioctl.h>
+
+#include "cpu/vcpu_image.h"
+#include "cpu/vcpu_impl.h"
 
 #define USER_LEVEL 3
 

@@ -39,12 +39,6 @@
 /* A kernel's own work on a CPU while it boots is less than this, a load is soon more. */
 #define VCPU_LODGES_NS (500 * NSEC_PER_MSEC)
 
-/* How long a vCPU of a crowded node runs before it is looked at; any exit is such a look, too. */
-#define VCPU_LOOK_NS (250 * NSEC_PER_USEC)
-
-/* How much later than its timer a sleeping lodger wakes: some ticks become one. */
-#define VCPU_LODGER_LATE_NS (10 * NSEC_PER_MSEC)
-
 /** vcpu_arrive() - the image of an awaited vCPU is here; takes @image, which free() releases. */
 void vcpu_arrive(struct vcpu *v, struct wire_vcpu *image);
 

@@ -13,7 +13,7 @@
  *
  * The register space is in lapic_regs.c, the timer in lapic_timer.c. One owner thread, no locks.
  */
-#include "irq/lapic_internal.h"
+#include "irq/lapic_impl.h"
 
 static int highest(const uint32_t vectors[8])
 {

@@ -11,7 +11,7 @@
  * The two registers that differ beyond the table are handled by their view: the ICR (64 bits at
  * once in x2APIC mode, two halves in xAPIC mode) and the ID (shifted to bits 31:24 in xAPIC mode).
  */
-#include "irq/lapic_internal.h"
+#include "irq/lapic_impl.h"
 
 enum access {
 	X_R = 1,  /* readable by MMIO */

@@ -10,7 +10,7 @@
  * A mask does not stop the timer, it only keeps the interrupt from being raised; a masked timer has
  * no deadline, as nobody would notice it.
  */
-#include "irq/lapic_internal.h"
+#include "irq/lapic_impl.h"
 
 static uint32_t mode(const struct lapic *l)
 {

@@ -1,10 +1,15 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Checks that every #include between folders follows the one-way dependency table.
+"""Checks that every #include between folders follows the one-way dependency table, and that inside
+a folder no modules include each other, not by way of others either.
+
+A module is what shares a stem: cpu/vcpu.c, cpu/vcpu.h, and cpu/vcpu_impl.h, which is for the files
+that make up one thing.
 
 Usage: layers.py ROOT.  Prints one line per violation and exits 1, else prints "layers ok".
 The table is the design (docs/architecture.md, "The house"): change both together.
 """
+import graphlib
 import pathlib
 import re
 import sys
@@ -37,24 +42,52 @@ FORBIDDEN = {
 INCLUDE = re.compile(r'^\s*#\s*include\s+["<]([^">]+)[">]')
 
 
+def includes(root, folder):
+    """(path, line number, header) of each #include in the folder; paths and headers from ROOT."""
+    for path in sorted((root / folder).rglob("*.[ch]")):
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            match = INCLUDE.match(line)
+            if match:
+                header = match.group(1)
+                beside = path.parent / header
+                yield (path.relative_to(root), number,
+                       str(beside.relative_to(root)) if beside.exists() else header)
+
+
 def violations(root):
     for folder, allowed in ALLOWED.items():
-        for path in sorted((root / folder).rglob("*.[ch]")):
-            for number, line in enumerate(path.read_text().splitlines(), 1):
-                match = INCLUDE.match(line)
-                if not match:
-                    continue
-                header = match.group(1)
-                first = header.split("/")[0]
-                where = f"{path.relative_to(root)}:{number}"
-                if first in ALLOWED and "/" in header and first != folder and first not in allowed:
-                    yield f"{where}: {folder} may not include {header}"
-                if folder in FORBIDDEN and FORBIDDEN[folder].search(header):
-                    yield f"{where}: {folder} may not see {header}"
+        for path, number, header in includes(root, folder):
+            first = header.split("/")[0]
+            where = f"{path}:{number}"
+            if first in ALLOWED and "/" in header and first != folder and first not in allowed:
+                yield f"{where}: {folder} may not include {header}"
+            if folder in FORBIDDEN and FORBIDDEN[folder].search(header):
+                yield f"{where}: {folder} may not see {header}"
+
+
+def module(path):
+    return str(pathlib.PurePath(path).with_suffix("")).removesuffix("_impl")
+
+
+def circles(root):
+    """At most one a folder: who opens it sees the next."""
+    for folder in ALLOWED:
+        needs = {}
+        for path, number, header in includes(root, folder):
+            if header.startswith(folder + "/") and module(header) != module(path):
+                needs.setdefault(module(path), {}).setdefault(
+                    module(header), f"{path}:{number} includes {header}")
+        try:
+            graphlib.TopologicalSorter(needs).prepare()
+        except graphlib.CycleError as error:
+            loop = error.args[1][::-1]
+            steps = "; ".join(needs[one][other] for one, other in zip(loop, loop[1:]))
+            yield f"{folder}: modules include each other: {steps}"
 
 
 def main():
-    found = list(violations(pathlib.Path(sys.argv[1])))
+    root = pathlib.Path(sys.argv[1])
+    found = [*violations(root), *circles(root)]
     for line in found:
         print(line, file=sys.stderr)
     if found:

@@ -22,6 +22,7 @@
 #include "transport/accept.h"
 #include "transport/address.h"
 #include "transport/dial.h"
+#include "transport/mesh.h"
 
 enum { POLL_LISTEN, POLL_CANCEL, POLL_SLOTS };
 

@@ -18,24 +18,7 @@
 #ifndef SSIHV_TRANSPORT_MESH_H
 #define SSIHV_TRANSPORT_MESH_H
 
-#include "transport/fabric.h"
-
-struct mesh_config {
-	unsigned nodes, self, shards;
-	const char *const *address; /* per node, "host:port" */
-	const char *const *name;    /* per node, for messages to the user */
-	/* Its transport dials, too. Peers may have dialled before. Stays the caller's. */
-	struct listener *listener;
-	uint64_t config_digest;
-	uint32_t epoch;
-	unsigned timeout_ms;
-	int cancel_fd; /* readable: give up with -ECANCELED; -1 for none */
-	/* Called whenever another peer is complete; may be NULL. */
-	void (*progress)(void *ctx, unsigned peer, unsigned complete, unsigned peers);
-	/* Called whenever a hello was refused, with a line why; may be NULL. Same ctx. */
-	void (*refused)(void *ctx, const char *text);
-	void *progress_ctx;
-};
+#include "transport/mesh_config.h"
 
 struct mesh {
 	unsigned nodes, self, shards;

@@ -30,7 +30,7 @@
 #include <netdb.h>
 
 #include "transport/hello.h"
-#include "transport/mesh.h"
+#include "transport/mesh_config.h"
 
 #define STRANGERS_MAX 64
 #define RETRY_NS      (100 * NSEC_PER_MSEC)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What whoever started a node may ask of it. A command is a JSON object, given by node_command() or
- * as a line of the port's stream:
+ * What whoever started a node may ask of it, until it is carried out (vmm/obey.h). A command is a
+ * JSON object, given by node_command() or as a line of the port's stream:
  *
  *   {"input": "ls\r"}                    the user typed; a character is a byte, U+0000 to U+00FF
  *   {"command": "stats", "id": 7}        what the node has counted; as in its "report"
@@ -24,7 +24,7 @@
 
 #include <pthread.h>
 
-#include "vmm/node.h"
+#include "vmm/port.h"
 
 #define COMMAND_LINE_MAX (64 * KIB)
 
@@ -55,17 +55,14 @@ void commands_free(struct commands *c);
 /** commands_add() - see node_command(); the caller wakes the main thread. */
 int commands_add(struct commands *c, json_t *command, node_reply_fn reply, void *ctx);
 
-/** commands_read() - @events of poll(2) on the stream's fd. */
-void commands_read(struct node *n, short events);
+/** commands_next() - take the oldest of those that wait; NULL for none. */
+struct command *commands_next(struct commands *c);
 
-/** commands_run() - carry out what waits. */
-void commands_run(struct node *n);
+/** commands_close() - answer what waits and what still comes: the node has ended. */
+void commands_close(struct commands *c);
 
-/** commands_wanted() - is there room for what the stream brings? */
-bool commands_wanted(const struct node *n);
-
-/** commands_end() - the node ends: answer what waits and what still comes. */
-void commands_end(struct node *n);
+/** command_new() - one that is in no queue; @what: reference is taken. NULL without memory. */
+struct command *command_new(json_t *what, json_t *id, node_reply_fn reply, void *ctx);
 
 /** command_done() - answer with success and the fields of @body (taken, or NULL); frees @c. */
 void command_done(struct command *c, json_t *body);

@@ -7,6 +7,8 @@
 
 #include "base/clock.h"
 #include "vmm/machine.h"
+#include "vmm/obey.h"
+#include "vmm/phase.h"
 
 #define POLL_MAX (2 * MAX_NODES + 3)
 
@@ -27,7 +29,7 @@ static unsigned fill(struct node *n, struct pollfd *fds)
 	unsigned count = 0;
 
 	count = add(fds, count, n->wake, POLLIN);
-	count = add(fds, count, n->commands.fd, commands_wanted(n) ? POLLIN : 0);
+	count = add(fds, count, n->commands.fd, obey_wants(n) ? POLLIN : 0);
 	count = add(fds, count, n->printed_len ? n->port->console : -1, POLLOUT);
 	for (unsigned i = 0; i < n->nodes; i++) {
 		bool alive = i != n->self && !(n->lost >> i & 1);
@@ -75,7 +77,7 @@ int control_step(struct node *n, int timeout_ms)
 		if (fds[0].revents && read(n->wake, &token, sizeof(token)) < 0)
 			token = 0;
 		if (fds[1].revents)
-			commands_read(n, fds[1].revents);
+			obey_read(n, fds[1].revents);
 		for (unsigned i = 0; i < n->nodes; i++) {
 			bool control = fds[3 + 2 * i].revents || here.control >> i & 1;
 			bool event = fds[4 + 2 * i].revents || here.event >> i & 1;
@@ -84,7 +86,7 @@ int control_step(struct node *n, int timeout_ms)
 				peers_serve(n, i, control, event || fds[0].revents);
 		}
 	}
-	commands_run(n);
+	obey_all(n);
 	phase_step(n, clock_now_ns());
 	if (n->platform_up) {
 		node_console_feed(n);

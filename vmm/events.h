@@ -16,7 +16,7 @@
 #ifndef SSIHV_VMM_EVENTS_H
 #define SSIHV_VMM_EVENTS_H
 
-#include "vmm/node.h"
+#include "vmm/port.h"
 
 struct events {
 	const char *node;

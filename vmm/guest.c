@@ -7,6 +7,7 @@
  */
 #include "vmm/cmdline.h"
 #include "vmm/machine.h"
+#include "vmm/node.h"
 #include "vmm/vmm_acpi.h"
 
 static int write_acpi(struct node *n, uint64_t *rsdp, struct err *err)

@@ -1,8 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The state of a node and what the files of vmm/ do for each other. See vmm/node.h. */
+/*
+ * The state of a node and what the files of vmm/ do for each other. See vmm/node.h.
+ *
+ * It is below all that works on a whole node: no header that this one includes belongs to a file
+ * that includes it.
+ */
 #ifndef SSIHV_VMM_MACHINE_H
 #define SSIHV_VMM_MACHINE_H
 
+#include "base/blob.h"
 #include "base/file.h"
 #include "boot/bzimage.h"
 #include "cpu/cpuid.h"
@@ -10,12 +16,9 @@
 #include "transport/mesh.h"
 #include "vmm/clock_sync.h"
 #include "vmm/commands.h"
-#include "vmm/component.h"
 #include "vmm/events.h"
 #include "vmm/forward.h"
 #include "vmm/moving.h"
-#include "vmm/node.h"
-#include "vmm/phase.h"
 #include "vmm/platform.h"
 
 #define TYPED_ENOUGH	 4096  /* above that commands wait until the guest has read */
@@ -29,12 +32,26 @@ struct stop {
 	char text[WIRE_TEXT_MAX + 1];
 };
 
+/* What all nodes do together, see vmm/phase.h. */
+struct phases {
+	enum wire_phase now;  /* under way; 0 for none */
+	enum wire_phase last; /* that this node carried out; 0: none yet */
+	bool own;	      /* `now` is that one */
+	/* Node 0: */
+	uint64_t end;	       /* ns; by then all must have carried out `now`; 0: not set yet */
+	uint64_t missing;      /* who has not carried it out. Bit i: node i */
+	struct command *asked; /* who waits for the end of it */
+	uint64_t count;	       /* pauses that were complete */
+};
+
 /* Node 0: what the guest is made of, from the start until it is in memory. */
 struct guest_input {
 	struct file kernel, initrd;
 	struct bzimage image;
 	char *cmdline;
 };
+
+struct node_options;
 
 struct node {
 	const struct node_options *options;

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "vmm/machine.h"
+#include "vmm/phase.h"
 
 static int on_stop(struct node *n, unsigned peer, const struct wire_hdr *h, const void *payload)
 {

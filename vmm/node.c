@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/node.h"
+
 #include <sys/eventfd.h>
 
+#include "vmm/component.h"
 #include "vmm/machine.h"
 
 static void init_locks(struct node *n)

@@ -18,9 +18,8 @@
 #ifndef SSIHV_VMM_NODE_H
 #define SSIHV_VMM_NODE_H
 
-#include <jansson.h>
-
 #include "config/cluster.h"
+#include "vmm/port.h"
 
 struct node;
 struct transport;
@@ -34,15 +33,6 @@ struct node_options {
 	const char *kernel; /* path */
 	const char *initrd; /* path or NULL */
 	const char *append; /* or NULL */
-};
-
-/* The world around a node; stays the caller's. */
-struct node_port {
-	int commands; /* read: JSON lines, see vmm/commands.h; their end stops the node; or -1 */
-	int console; /* written: what the guest prints. Non-blocking, or a file; -1: nobody reads */
-	/* Something happened (vmm/events.h). Any thread, several at a time. May be NULL. */
-	void (*event)(void *ctx, const json_t *event);
-	void *ctx;
 };
 
 /** node_new() - make a node that does nothing yet; what both point to must outlive it */
@@ -60,9 +50,6 @@ void node_free(struct node *n);
 
 /** node_quit() - whoever runs the node wants it to end; @why is for the user. Any thread. */
 void node_quit(struct node *n, const char *why);
-
-/** Called with the answer to a command, which is borrowed, by the main thread. */
-typedef void (*node_reply_fn)(void *ctx, const json_t *reply);
 
 /**
  * node_command() - ask something of a node that runs (vmm/commands.h); does not wait

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "transport/tcp.h"
 #include "vmm/machine.h"
+#include "vmm/node.h"
 
 #define SILENCE_MS 20000
 #define GOODBYE_MS 2000

@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/phase.h"
+
+#include "vmm/component.h"
 #include "vmm/machine.h"
 
 /* Node 0: all nodes carry out @phase. @ticks: of the pause, for TIME. */

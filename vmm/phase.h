@@ -29,16 +29,7 @@
 
 #define PHASE_PATIENCE_S 60
 
-struct phases {
-	enum wire_phase now;  /* under way; 0 for none */
-	enum wire_phase last; /* that this node carried out; 0: none yet */
-	bool own;	      /* `now` is that one */
-	/* Node 0: */
-	uint64_t end;	       /* ns; by then all must have carried out `now`; 0: not set yet */
-	uint64_t missing;      /* who has not carried it out. Bit i: node i */
-	struct command *asked; /* who waits for the end of it */
-	uint64_t count;	       /* pauses that were complete */
-};
+struct node;
 
 /* Commands of node 0, see vmm/commands.h. They take @c. */
 void phase_pause(struct node *n, struct command *c);

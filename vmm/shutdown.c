@@ -10,7 +10,10 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "vmm/component.h"
 #include "vmm/machine.h"
+#include "vmm/node.h"
+#include "vmm/phase.h"
 
 void node_stop(struct node *n, enum wire_stop reason, int culprit, const char *fmt, ...)
 {
@@ -74,6 +77,6 @@ void node_down(struct node *n)
 	tell_peers(n);
 	components_down(n);
 	phase_end(n);
-	commands_end(n);
+	commands_close(&n->commands);
 	emit_end(n);
 }

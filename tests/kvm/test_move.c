@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <sys/ioctl.h>
 
+#include "cpu/vcpu_image.h"
 #include "tests/kvm/tiny.h"
 
 #define FLAG_GPA 0x9000 /* the guest spins until it is not 0 */

@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 
+#include "cpu/vcpu_image.h"
 #include "tests/kvm/tiny.h"
 
 #define FLAG_GPA 0x9000

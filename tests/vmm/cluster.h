@@ -12,6 +12,7 @@
 #include "tests/check.h"
 
 #include "vmm/machine.h"
+#include "vmm/node.h"
 
 #define CLUSTER_NODES_MAX  3
 #define CLUSTER_PATIENCE_S 60

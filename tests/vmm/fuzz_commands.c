@@ -7,6 +7,9 @@
  */
 #include "tests/fuzz/fuzz.h"
 #include "vmm/machine.h"
+#include "vmm/node.h"
+#include "vmm/obey.h"
+#include "vmm/phase.h"
 
 struct answers {
 	unsigned replies;
@@ -63,14 +66,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		/* The guest reads, now and then. */
 		if (piece & 128)
 			n->typed_len = 0;
-		if (commands_wanted(n))
+		if (obey_wants(n))
 			lines += give(&n->commands, &in, piece & 127);
-		commands_run(n);
+		obey_all(n);
 		fuzz_check(n->typed_len <= sizeof(n->typed));
 		fuzz_check(n->commands.len <= COMMAND_LINE_MAX);
 	}
 	phase_end(n);
-	commands_end(n);
+	commands_close(&n->commands);
 	/* One more for a line that was too long, which is told before it ends. */
 	fuzz_check(answers.replies <= lines + 1);
 	node_free(n);

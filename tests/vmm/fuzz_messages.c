@@ -10,6 +10,8 @@
 #include "base/clock.h"
 #include "tests/fuzz/fuzz.h"
 #include "vmm/machine.h"
+#include "vmm/node.h"
+#include "vmm/phase.h"
 #include "wire/vcpu.h"
 
 #define NODES 3

@@ -2,6 +2,8 @@
 #include "tests/vmm/node_rig.h"
 
 #include "tests/check.h"
+#include "vmm/obey.h"
+#include "vmm/phase.h"
 
 static int keep(struct conn *c, const struct wire_hdr *h, const void *payload)
 {
@@ -79,7 +81,7 @@ void node_rig_close(struct node_rig *rig)
 	struct node *n = rig->n;
 
 	phase_end(n);
-	commands_end(n);
+	commands_close(&n->commands);
 	for (unsigned i = 0; i < n->topology.vcpus; i++)
 		free(TAKE_PTR(n->vcpu[i]));
 	moving_free(&n->moving);
@@ -100,7 +102,7 @@ void node_rig_command(struct node_rig *rig, const char *name)
 {
 	assert_int_equal(node_command(rig->n, json_pack("{s:s}", "command", name), on_answer, rig),
 			 0);
-	commands_run(rig->n);
+	obey_all(rig->n);
 }
 
 int node_rig_hear(struct node_rig *rig, enum wire_class class_, unsigned peer, struct wire_hdr h,

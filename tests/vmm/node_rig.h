@@ -7,6 +7,7 @@
 #define SSIHV_TESTS_VMM_NODE_RIG_H
 
 #include "vmm/machine.h"
+#include "vmm/node.h"
 
 #define RIG_NODES 3
 #define RIG_EPOCH 5

@@ -4,6 +4,7 @@
 #include <x86intrin.h>
 
 #include "tests/vmm/guests.h"
+#include "vmm/component.h"
 
 static bool ok(const json_t *reply)
 {

@@ -2,6 +2,7 @@
 /* The phases of a pause, one node's view of them, step by step and without a clock of its own. */
 #include "tests/check.h"
 #include "tests/vmm/node_rig.h"
+#include "vmm/phase.h"
 
 #define BEGIN	 UINT64_C(1000)
 #define PATIENCE (PHASE_PATIENCE_S * NSEC_PER_SEC)

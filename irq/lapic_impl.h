@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the three files of the local APIC share. Offsets are MMIO offsets / 16 = MSR - 800H. */
-#ifndef SSIHV_IRQ_LAPIC_INTERNAL_H
-#define SSIHV_IRQ_LAPIC_INTERNAL_H
+#ifndef SSIHV_IRQ_LAPIC_IMPL_H
+#define SSIHV_IRQ_LAPIC_IMPL_H
 
 #include "irq/lapic.h"
 
