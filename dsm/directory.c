@@ -60,6 +60,15 @@ int directory_track(struct directory *d, uint64_t gpa, unsigned self, const uint
 	return 0;
 }
 
+void directory_untrack(struct directory *d, uint64_t gpa)
+{
+	struct home_entry **table = &d->region[gpa >> REGION_SHIFT].home;
+
+	free(*table);
+	*table = NULL;
+	d->bytes -= REGION_PAGES * sizeof(**table);
+}
+
 int directory_touch(struct directory *d, uint64_t gpa)
 {
 	uint8_t **table = &d->region[gpa >> REGION_SHIFT].copy;

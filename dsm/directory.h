@@ -51,6 +51,9 @@ uint8_t *directory_copy(const struct directory *d, uint64_t gpa);
  */
 int directory_track(struct directory *d, uint64_t gpa, unsigned self, const uint64_t *populated);
 
+/** directory_untrack() - the region's entries, which exist, are no more. */
+void directory_untrack(struct directory *d, uint64_t gpa);
+
 /** directory_touch() - make the byte table of a region of another home. Return: 0; -ENOMEM. */
 int directory_touch(struct directory *d, uint64_t gpa);
 

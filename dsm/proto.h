@@ -37,7 +37,8 @@
  * was never asked for by another node is OWNED by its home and not tracked: no directory entry
  * exists, no fault is raised. The first request from outside makes the home track the 2 MiB region
  * (DSM_TRACK): the driver registers it and says which pages were populated; those that were not
- * are ZERO in the directory and granted for writing without data, also to readers.
+ * are ZERO in the directory and granted for writing without data, also to readers. When the others
+ * have given back or lost all their copies the driver may make it untracked again (DSM_UNTRACK).
  *
  * GIVING BACK. A node that wants to be rid of a copy offers it (PUT) and keeps it; the home takes
  * it when nothing else is under way for the page, and forgets the offer otherwise. An owner's page,
@@ -93,6 +94,11 @@ enum dsm_action_type {
 	 * pages fault. Fill `populated`, one bit a page: those that have content.
 	 */
 	DSM_TRACK,
+	/*
+	 * Stop tracking the region at `gpa`: nobody else has anything of it, and its pages that
+	 * are mapped here become writable. Wake who waits for any of them.
+	 */
+	DSM_UNTRACK,
 };
 
 struct dsm_action {
@@ -191,6 +197,16 @@ int dsm_proto_prefetch(struct dsm_proto *p, uint64_t gpa, bool write, uint64_t n
  * Return: 1 when the offer was sent, 0 when nothing was done, or what emit() returned.
  */
 int dsm_proto_put(struct dsm_proto *p, uint64_t gpa);
+
+/**
+ * dsm_proto_untrack() - make the 2 MiB region at @gpa plain memory again, as before DSM_TRACK
+ *
+ * Does nothing unless the region is at home here and tracked, no other node has a page of it, and
+ * nothing is under way for any of its pages.
+ *
+ * Return: 1 when it was done, 0 when not, or what emit() returned.
+ */
+int dsm_proto_untrack(struct dsm_proto *p, uint64_t gpa);
 
 /**
  * dsm_proto_message() - a message arrived that has passed wire_check()

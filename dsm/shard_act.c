@@ -160,6 +160,7 @@ static int act_wake(struct shard *s, const struct dsm_action *a)
 int shard_act(void *ctx, const struct dsm_action *a)
 {
 	struct shard *s = ctx;
+	int r;
 
 	switch (a->type) {
 	case DSM_SEND:
@@ -178,6 +179,9 @@ int shard_act(void *ctx, const struct dsm_action *a)
 		return act_wake(s, a);
 	case DSM_TRACK:
 		return act_track(s, a);
+	case DSM_UNTRACK:
+		r = track_forget(&s->tracker, a->gpa);
+		return r < 0 ? shard_fail_here(s, r, "giving up tracking", a->gpa) : 0;
 	}
 	return -EINVAL;
 }

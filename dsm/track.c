@@ -157,6 +157,31 @@ int track_region(struct tracker *t, uint64_t gpa)
 	return r;
 }
 
+int track_forget(struct tracker *t, uint64_t gpa)
+{
+	bool below = is_registered(t, gpa - REGION_BYTES, gpa);
+	bool above = is_registered(t, gpa + REGION_BYTES, gpa);
+	int r = uffd_unprotect(t->uffd, hva(t, gpa), REGION_BYTES);
+
+	if (r < 0)
+		return r;
+	set(t->gap, gpa, true);
+	if (below && above && t->islands >= t->islands_max)
+		return 0;
+	r = uffd_unregister(t->uffd, hva(t, gpa), REGION_BYTES);
+	if (r == -ENOMEM) /* no mapping left: it stays a gap */
+		return 0;
+	if (r < 0)
+		return r;
+	set(t->registered, gpa, false);
+	set(t->gap, gpa, false);
+	if (below && above)
+		t->islands++;
+	else if (!below && !above && t->islands)
+		t->islands--;
+	return 0;
+}
+
 int track_fill(struct tracker *t, uint64_t gpa)
 {
 	int r;

@@ -12,6 +12,10 @@
  * end, but one on the way: `reserve` holds some that are given back then. The regions in between
  * (gaps) are not tracked by the core. Their missing pages fault from then on, and are filled with
  * zeros here (track_fill()), as the kernel would have done by itself.
+ *
+ * A region that the core tracks no more is plain memory again, and becomes a huge page if the
+ * kernel has one. In the middle of registered memory that would cost two mappings: where they are
+ * short it becomes a gap instead.
  */
 #ifndef SSIHV_DSM_TRACK_H
 #define SSIHV_DSM_TRACK_H
@@ -33,6 +37,9 @@ void track_free(struct tracker *t);
 
 /** track_region() - register the region at @gpa, which is at home here. Return: 0; -errno. */
 int track_region(struct tracker *t, uint64_t gpa);
+
+/** track_forget() - the region at @gpa is plain memory again. Return: 0; -errno. */
+int track_forget(struct tracker *t, uint64_t gpa);
 
 /** track_fill() - a page that the core does not track faulted: give it zeros, if it is in a gap. */
 int track_fill(struct tracker *t, uint64_t gpa);

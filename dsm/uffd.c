@@ -9,6 +9,7 @@
 
 #define PAGEMAP_HAS_CONTENT (UINT64_C(3) << 62)
 #define READ_BATCH	    16
+#define COLLAPSE	    25 /* MADV_COLLAPSE, Linux 6.1; glibc 2.36 has no name for it */
 
 static int open_fd(void)
 {
@@ -66,6 +67,18 @@ int uffd_register(int fd, uint64_t hva, uint64_t len)
 	return r;
 }
 
+int uffd_unregister(int fd, uint64_t hva, uint64_t len)
+{
+	struct uffdio_range range = {.start = hva, .len = len};
+	int r = retried_ioctl(fd, UFFDIO_UNREGISTER, &range);
+
+	if (r == 0) { /* advice, both: else the kernel's own thread may do it, or nobody */
+		(void)madvise((void *)hva, len, MADV_HUGEPAGE);
+		(void)madvise((void *)hva, len, COLLAPSE);
+	}
+	return r;
+}
+
 /*
  * UFFDIO_ZEROPAGE would map the shared zero page, which costs the writer that waits a second
  * (copy-on-write) fault inside the kernel; a copy of zeros gives it its own page at once.
@@ -89,6 +102,13 @@ int uffd_protect(int fd, uint64_t hva, bool on)
 		.range = {.start = hva, .len = PAGE_BYTES},
 		.mode = on ? UFFDIO_WRITEPROTECT_MODE_WP : 0,
 	};
+
+	return retried_ioctl(fd, UFFDIO_WRITEPROTECT, &wp);
+}
+
+int uffd_unprotect(int fd, uint64_t hva, uint64_t len)
+{
+	struct uffdio_writeprotect wp = {.range = {.start = hva, .len = len}};
 
 	return retried_ioctl(fd, UFFDIO_WRITEPROTECT, &wp);
 }

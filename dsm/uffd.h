@@ -36,11 +36,21 @@ int uffd_open(int *ret, struct err *err);
  */
 int uffd_register(int fd, uint64_t hva, uint64_t len);
 
+/**
+ * uffd_unregister() - [@hva, @hva + @len) is plain memory again; wakes who waits there
+ *
+ * Huge pages are welcome again, and one that the kernel can make at once is made.
+ */
+int uffd_unregister(int fd, uint64_t hva, uint64_t len);
+
 /** uffd_copy() - put @page (NULL: zeros) at @hva, read-only if @protect, and wake who waits. */
 int uffd_copy(int fd, uint64_t hva, const void *page, bool protect);
 
 /** uffd_protect() - write-protect (@on) the mapped page, or make it writable and wake. */
 int uffd_protect(int fd, uint64_t hva, bool on);
+
+/** uffd_unprotect() - make all that is mapped in [@hva, @hva + @len) writable and wake. */
+int uffd_unprotect(int fd, uint64_t hva, uint64_t len);
 
 /** uffd_wake() - wake who waits for the page at @hva. */
 int uffd_wake(int fd, uint64_t hva);

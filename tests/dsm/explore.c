@@ -21,6 +21,7 @@ static const struct option_of {
 	{"--turns", .flag = offsetof(struct xp_config, turns)},
 	{"--zeros", .flag = offsetof(struct xp_config, zeros)},
 	{"--idle", .flag = offsetof(struct xp_config, idle)},
+	{"--untrack", .flag = offsetof(struct xp_config, untrack)},
 	{"--crash", .flag = offsetof(struct xp_config, crash)},
 };
 
@@ -29,7 +30,7 @@ static int usage(void)
 	fputs("usage: explore [--nodes N] [--pages N] [--faults N] [--prefetches N]\n"
 	      "               [--puts N] [--pending N] [--states N] [--apart] [--fifo] [--turns] "
 	      "[--zeros]\n"
-	      "               [--idle] [--crash]\n",
+	      "               [--idle] [--crash] [--untrack]\n",
 	      stderr);
 	return 2;
 }

@@ -11,7 +11,8 @@
  *
  * EVENTS. Any message arrives: any at all, or (fifo) the first of any connection. A node faults on
  * a page, asks for one ahead, offers a copy back (of which one offer may be under way), falls idle,
- * wakes, its turn ends, it acts on the end. The home touches its plain memory. One node may crash:
+ * wakes, its turn ends, it acts on the end. The home touches its plain memory, stops
+ * tracking it. One node may crash:
  * what it sent may arrive or not.
  *
  * TIME is one question: is the turn over? That may become true at any moment (EXPIRE) and is acted
@@ -53,6 +54,7 @@ struct xp_config {
 	bool zeros;			   /* a page that is sent may be all zero */
 	bool idle;			   /* nodes fall idle and wake */
 	bool crash;			   /* one node may crash */
+	bool untrack;			   /* homes stop tracking what nobody else has */
 	unsigned max_pending;		   /* of the cores */
 	unsigned faults, prefetches, puts; /* that each node may make, or XP_UNLIMITED */
 	unsigned max_states;
@@ -116,6 +118,7 @@ enum xp_kind {
 	XP_FAULT,
 	XP_PREFETCH,
 	XP_PUT,
+	XP_UNTRACK,
 	XP_TOUCH,
 	XP_IDLE,
 	XP_CRASH,
@@ -151,6 +154,8 @@ int xp_fail(struct explorer *x, const char *fmt, ...) _printf_(2, 3);
 /* explore_core.c */
 int xp_core_new(struct explorer *x, unsigned self, dsm_emit_fn emit, struct xp_core *ret);
 void xp_core_free(struct xp_core *c);
+/* A new table for the page's region. Return: 0; -ENOMEM. */
+int xp_core_lend(struct xp_core *c, unsigned page);
 void xp_core_put(struct xp_core *c, const struct xp_node *n);
 void xp_core_get(struct xp_core *c, struct xp_node *n);
 uint64_t xp_now(void);

@@ -15,7 +15,7 @@ import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 CORE = ["directory", "hold", "pagehash", "pending", "proto", "proto_cache", "proto_home",
-        "proto_put", "requests"]
+        "proto_put", "proto_region", "requests"]
 SOURCES = [ROOT / "dsm" / f"{name}.c" for name in CORE] + [ROOT / "wire" / "msg.c"] + [
     ROOT / "tests" / "dsm" / f"explore{part}.c"
     for part in ("", "_check", "_core", "_search", "_step")]
@@ -51,6 +51,10 @@ SEARCHES = [
      "--nodes 3 --turns --faults 1 --puts 1 --states 2000000"),
     ("three nodes, turns, copies go back, from the start on", False,
      "--nodes 3 --turns --puts 255 --zeros --states 1000000"),
+    ("three nodes, copies go back, regions become plain again", True,
+     "--nodes 3 --zeros --puts 255 --untrack --states 1000000"),
+    ("two nodes, turns, regions become plain again", True,
+     "--turns --faults 3 --puts 2 --untrack --states 1000000"),
     ("four nodes, one fault each, turns", True, "--nodes 4 --turns --faults 1 --states 1000000"),
 ]
 LONG = [
@@ -67,6 +71,7 @@ MUTANT_SEARCH = "--nodes 3 --turns --faults 3 --prefetches 1 --states 1000000"
 
 PUTS = "--nodes 3 --puts 255 --states 1000000"
 PUTS_TURNS = "--nodes 3 --turns --faults 3 --puts 2 --states 2000000"
+UNTRACK = "--nodes 3 --puts 255 --untrack --states 1000000"
 TWO_PAGES = "--pages 2 --turns --faults 3 --states 2000000"
 
 # What is broken, in which file, what is replaced by what; the search, if it is another one.
@@ -155,6 +160,11 @@ MUTANTS = [
      PUTS),
     ("the home forgets who waits behind a copy that goes back", "proto_put",
      "return home_next(p, e, h->addr);", "e->requester = NO_NODE;\n\treturn 0;", PUTS),
+    ("a region of which another node has a page becomes plain", "proto_region",
+     "(e->sharers & ~node_bit(p->cfg.self)) ||", "", UNTRACK),
+    ("a region becomes plain while its home waits for a page", "proto_region",
+     "return e->requester != NO_NODE || pending_find(&p->pending, gpa) ||",
+     "(void)e;\n\treturn", UNTRACK),
     ("a queue loses all behind the first", "requests",
      "if (first == *queue)\n", "if (first)\n"),
 ]

@@ -35,6 +35,16 @@ static int home_of(void *ctx, uint64_t gpa)
 	return (int)xp_home(c->x, (unsigned)(gpa >> REGION_SHIFT));
 }
 
+int xp_core_lend(struct xp_core *c, unsigned page)
+{
+	struct home_entry *table = calloc(REGION_PAGES, sizeof(*table));
+
+	for (unsigned i = 0; table && i < REGION_PAGES; i++)
+		table[i].requester = table[i].owner = NO_NODE;
+	c->table[page] = table;
+	return table ? 0 : -ENOMEM;
+}
+
 int xp_core_new(struct explorer *x, unsigned self, dsm_emit_fn emit, struct xp_core *ret)
 {
 	const struct dsm_proto_config cfg = {
@@ -49,11 +59,9 @@ int xp_core_new(struct explorer *x, unsigned self, dsm_emit_fn emit, struct xp_c
 	};
 
 	*ret = (struct xp_core){.x = x, .self = self};
-	for (unsigned i = 0; i < x->cfg.pages; i++) {
-		ret->table[i] = calloc(REGION_PAGES, sizeof(struct home_entry));
-		if (!ret->table[i])
+	for (unsigned i = 0; i < x->cfg.pages; i++)
+		if (xp_core_lend(ret, i) < 0)
 			return -ENOMEM;
-	}
 	return dsm_proto_new(&cfg, &ret->proto);
 }
 

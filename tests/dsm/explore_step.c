@@ -85,6 +85,16 @@ static int track(struct xp_core *c, const struct dsm_action *a)
 	return 0;
 }
 
+static int plain(struct xp_core *c, unsigned page)
+{
+	struct xp_page *p = &c->x->state->node[c->self].page[page];
+
+	if (p->mapped & XP_PRESENT)
+		p->mapped |= XP_WRITABLE;
+	p->waits = 0;
+	return 0;
+}
+
 static int change(struct xp_core *c, unsigned page, const struct dsm_action *a)
 {
 	struct xp_page *p = &c->x->state->node[c->self].page[page];
@@ -123,6 +133,8 @@ int xp_emit(void *ctx, const struct dsm_action *a)
 
 	if (a->type == DSM_TRACK)
 		return track(c, a);
+	if (a->type == DSM_UNTRACK)
+		return plain(c, page);
 	if (page >= x->cfg.pages || a->gpa != xp_gpa(page))
 		return xp_fail(x, "node %u: an action on address %#llx", c->self,
 			       (unsigned long long)a->gpa);
@@ -192,6 +204,17 @@ static void crash(struct xp_state *s, unsigned node)
 	s->messages = kept;
 }
 
+/* The core has freed the table that it was lent. */
+static int untrack(struct explorer *x, struct xp_core *c, unsigned page)
+{
+	int r = dsm_proto_untrack(c->proto, xp_gpa(page));
+
+	if (r == 1)
+		r = xp_core_lend(c, page);
+	return r < 0 ? xp_fail(x, "node %u: untracking page %u: %s", c->self, page, strerror(-r))
+		     : 0;
+}
+
 static void use(uint8_t *budget)
 {
 	if (*budget != XP_UNLIMITED)
@@ -220,6 +243,8 @@ static int happen(struct explorer *x, struct xp_core *c, struct xp_event e)
 		use(&n->puts);
 		r = dsm_proto_put(c->proto, xp_gpa(e.at));
 		break;
+	case XP_UNTRACK:
+		return untrack(x, c, e.at);
 	case XP_IDLE:
 		dsm_proto_set_idle(c->proto, !n->idle);
 		break;
@@ -427,6 +452,8 @@ static void add_faults(const struct explorer *x, const struct xp_node *n, unsign
 {
 	const struct xp_page *p = &n->page[page];
 
+	if (x->cfg.untrack && xp_home(x, page) == node && p->tracked)
+		add(l, XP_UNTRACK, node, page, 0);
 	if (xp_home(x, page) == node && !p->tracked) {
 		if (!(p->mapped & XP_PRESENT))
 			add(l, XP_TOUCH, node, page, 0);

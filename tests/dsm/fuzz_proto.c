@@ -65,6 +65,14 @@ static void on_page(struct victim *v, const struct dsm_action *a)
 	}
 }
 
+static void become_plain(struct victim *v, uint64_t region)
+{
+	fuzz_check(region < REGIONS && v->tracked[region]);
+	v->tracked[region] = false;
+	for (unsigned i = 0; i < PAGES; i++)
+		v->present[region][i] = v->writable[region][i] = false;
+}
+
 static int emit(void *ctx, const struct dsm_action *a)
 {
 	struct victim *v = ctx;
@@ -77,6 +85,8 @@ static int emit(void *ctx, const struct dsm_action *a)
 		v->tracked[region] = true;
 		v->present[region][0] = v->writable[region][0] = true;
 		a->track.populated[0] = 1;
+	} else if (a->type == DSM_UNTRACK) {
+		become_plain(v, a->gpa >> REGION_SHIFT);
 	} else if (a->type != DSM_SEND && a->type != DSM_GIVE) {
 		on_page(v, a);
 	} else {
@@ -195,7 +205,10 @@ static bool step(struct victim *v, struct fuzz_input in)
 		fuzz_check(r == 0 || r == -EPROTO);
 		return r == 0;
 	case 3:
-		if (op & 32) {
+		if (op & 64) {
+			r = dsm_proto_untrack(v->p, some_gpa(fuzz_take(&in, 1)));
+			fuzz_check(r == 0 || r == 1);
+		} else if (op & 32) {
 			r = dsm_proto_put(v->p, some_gpa(fuzz_take(&in, 1)));
 			fuzz_check(r == 0 || r == 1);
 		} else if (op & 16)

@@ -107,6 +107,7 @@ static void choose_shape(struct sim *s)
 	s->prefetch_percent = sim_chance(s, 40) ? 0 : (unsigned)sim_random(s, 50);
 	s->sleep_percent = sim_chance(s, 40) ? 0 : (unsigned)sim_random(s, 50);
 	s->put_percent = sim_chance(s, 50) ? 0 : (unsigned)sim_random(s, 50);
+	s->untrack_percent = sim_chance(s, 50) ? 0 : (unsigned)sim_random(s, 50);
 	s->delay = 500 + sim_random(s, sim_chance(s, 50) ? 10 * MICROS : 200 * MICROS);
 	s->think = 1 + sim_random(s, sim_chance(s, 50) ? MICROS : 100 * MICROS);
 	s->hold = sim_chance(s, 40) ? 0 : 1 + sim_random(s, 100 * MICROS);

@@ -64,7 +64,8 @@ struct sim_result {
 	char shape[192];   /* what kind of run the seed made */
 	bool lost;	   /* a connection was lost, as planned */
 	bool failed;	   /* an action failed, as planned */
-	uint64_t events, accesses, messages, faults, prefetches, held, queued, joined, returns;
+	uint64_t events, accesses, messages, faults, prefetches, held, queued, joined, returns,
+		untracked;
 	uint64_t idle;	     /* how often a node fell asleep */
 	uint64_t longest;    /* ns, that an instruction took from its beginning on */
 	unsigned most_tries; /* faults that one instruction took */

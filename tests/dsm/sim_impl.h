@@ -91,7 +91,8 @@ struct sim {
 	unsigned nodes, pages, cpus, accesses, max_pending;
 	unsigned write_percent, hot_percent, many_percent, late_percent, duplicate_percent;
 	unsigned prefetch_percent, sleep_percent;
-	unsigned put_percent; /* of the messages that reach a node: it offers a copy, too */
+	unsigned put_percent;	  /* of the messages that reach a node: it offers a copy, too */
+	unsigned untrack_percent; /* likewise: it stops tracking a region, if it can */
 	unsigned limit; /* copies of other homes' pages that a node keeps; 0: as many as it likes */
 	unsigned
 		yield_percent; /* of the messages that reach a node: another CPU sends interrupts */

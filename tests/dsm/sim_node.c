@@ -95,6 +95,24 @@ static int do_track(struct sim_node *n, const struct dsm_action *a)
 	return 0;
 }
 
+/* It is plain again: the kernel lets all accesses through. */
+static int do_untrack(struct sim_node *n, const struct dsm_action *a)
+{
+	struct sim *s = n->sim;
+	unsigned region = (unsigned)(a->gpa >> REGION_SHIFT);
+
+	if (a->gpa % REGION_BYTES || region % s->nodes != n->id || !n->tracked[region])
+		return sim_fail(s, "node %u: UNTRACK of region %u", n->id, region);
+	n->tracked[region] = false;
+	for (unsigned i = 0; i < s->pages; i++) {
+		if (sim_region(&s->page[i]) != region)
+			continue;
+		n->copy[i].writable = n->copy[i].present;
+		sim_wake(n, i);
+	}
+	return 0;
+}
+
 static int act(struct sim_node *n, unsigned page, const struct dsm_action *a)
 {
 	switch (a->type) {
@@ -116,6 +134,7 @@ static int act(struct sim_node *n, unsigned page, const struct dsm_action *a)
 		sim_wake(n, page);
 		return 0;
 	case DSM_TRACK:
+	case DSM_UNTRACK:
 		break;
 	}
 	return -EINVAL;
@@ -154,6 +173,8 @@ int sim_emit(void *ctx, const struct dsm_action *a)
 		return n->sim->error;
 	if (a->type == DSM_TRACK)
 		return do_track(n, a);
+	if (a->type == DSM_UNTRACK)
+		return do_untrack(n, a);
 	if (page < 0)
 		return sim_fail(n->sim, "node %u: an action on page %#llx", n->id,
 				(unsigned long long)a->gpa);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Copies that a node offers back: by chance any, and in runs with a limit those that exceed it. */
+/*
+ * Copies that a node offers back: by chance any, and in runs with a limit those that exceed it; and
+ * regions of which a home thinks that nobody else has anything any more.
+ */
 #include "tests/dsm/sim_impl.h"
 
 static int offer(struct sim_node *n, unsigned page)
@@ -32,6 +35,18 @@ static int oldest_beyond_limit(const struct sim_node *n)
 	return s->limit && count > s->limit ? oldest : -1;
 }
 
+static int untrack(struct sim_node *n)
+{
+	struct sim *s = n->sim;
+	unsigned page = (unsigned)sim_random(s, s->pages);
+	int r;
+
+	sim_trace(s, "node %u: would stop tracking page %u", n->id, page);
+	r = dsm_proto_untrack(n->proto, s->page[page].gpa);
+	s->result->untracked += r == 1;
+	return sim_returned(n, r, "untracking");
+}
+
 int sim_give_back(struct sim_node *n)
 {
 	struct sim *s = n->sim;
@@ -39,6 +54,8 @@ int sim_give_back(struct sim_node *n)
 
 	if (page >= 0)
 		return offer(n, (unsigned)page);
+	if (sim_chance(s, s->untrack_percent))
+		return untrack(n);
 	if (sim_chance(s, s->put_percent))
 		return offer(n, (unsigned)sim_random(s, s->pages));
 	return 0;

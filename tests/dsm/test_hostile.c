@@ -72,6 +72,14 @@ static void on_page(struct victim *v, const struct dsm_action *a)
 	}
 }
 
+static void become_plain(struct victim *v, uint64_t region)
+{
+	assert_true(region < REGIONS && v->tracked[region]);
+	v->tracked[region] = false;
+	for (unsigned i = 0; i < PAGES; i++)
+		v->present[region][i] = v->writable[region][i] = false;
+}
+
 static int emit(void *ctx, const struct dsm_action *a)
 {
 	struct victim *v = ctx;
@@ -85,6 +93,8 @@ static int emit(void *ctx, const struct dsm_action *a)
 		v->tracked[region] = true;
 		v->present[region][0] = v->writable[region][0] = true;
 		a->track.populated[0] = 1;
+	} else if (a->type == DSM_UNTRACK) {
+		become_plain(v, a->gpa >> REGION_SHIFT);
 	} else if (a->type != DSM_SEND && a->type != DSM_GIVE) {
 		on_page(v, a);
 	} else {
@@ -188,6 +198,11 @@ static bool attack_once(struct victim *v, const void *page)
 	}
 	if (draw(v, 10) == 0) {
 		r = dsm_proto_put(v->p, any_gpa(v));
+		assert_true(r == 0 || r == 1);
+		return true;
+	}
+	if (draw(v, 10) == 0) {
+		r = dsm_proto_untrack(v->p, any_gpa(v));
 		assert_true(r == 0 || r == 1);
 		return true;
 	}

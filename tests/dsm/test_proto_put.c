@@ -173,6 +173,38 @@ static void home_urges_who_gives_back(void **state)
 	rig_close(&r);
 }
 
+static void region_of_the_home_alone_becomes_plain(void **state)
+{
+	struct dsm_page_info info;
+	struct rig r;
+
+	rig_open(&r, 0, 0);
+	assert_int_equal(dsm_proto_untrack(r.p, PAGE(0, 0)), 0); /* is not tracked */
+	share(&r, 1);
+	assert_int_equal(dsm_proto_untrack(r.p, PAGE(0, 0)), 0);
+	assert_int_equal(dsm_proto_untrack(r.p, PAGE(1, 0)), 0); /* not at home */
+	assert_int_equal(dsm_proto_untrack(r.p, UINT64_MAX), 0);
+	assert_int_equal(take(&r, WIRE_PUT, 1, 1, PAGE(0, 0)), 0);
+	expect_send(&r, WIRE_DROP, 1, 1, PAGE(0, 0));
+	assert_int_equal(dsm_proto_untrack(r.p, PAGE(0, 7)), 0); /* under way */
+	assert_int_equal(take(&r, WIRE_DROPPED, 1, 1, PAGE(0, 0)), 0);
+	assert_int_equal(dsm_proto_untrack(r.p, PAGE(0, 7) + 1), 1);
+	expect_action(&r, DSM_UNTRACK, PAGE(0, 0));
+	dsm_proto_page(r.p, PAGE(0, 0), &info);
+	assert_false(info.tracked);
+	assert_int_equal(dsm_proto_stats(r.p)->tracked_regions, 0);
+	assert_int_equal(dsm_proto_stats(r.p)->memory, 0);
+	/* A hint that was on its way; a thread that waited; and the next request from outside. */
+	assert_int_equal(take(&r, WIRE_PUT, 1, 1, PAGE(0, 0)), 0);
+	assert_int_equal(dsm_proto_fault(r.p, PAGE(0, 0), true, 0), 1);
+	expect_action(&r, DSM_WAKE, PAGE(0, 0));
+	assert_int_equal(take(&r, WIRE_GETS, 1, 1, PAGE(0, 0)), 0);
+	expect_action(&r, DSM_TRACK, PAGE(0, 0));
+	expect_action(&r, DSM_PROTECT, PAGE(0, 0));
+	expect_grant(&r, 1, PAGE(0, 0), WIRE_GRANT_DATA, 0);
+	rig_close(&r);
+}
+
 static void broken_protocol_changes_nothing(void **state)
 {
 	struct rig r;
@@ -204,6 +236,7 @@ int main(void)
 		cmocka_unit_test(what_is_offered),
 		cmocka_unit_test(offered_page_stays_for_its_turn),
 		cmocka_unit_test(home_urges_who_gives_back),
+		cmocka_unit_test(region_of_the_home_alone_becomes_plain),
 		cmocka_unit_test(broken_protocol_changes_nothing),
 	};
 

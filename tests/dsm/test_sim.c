@@ -42,6 +42,7 @@ static void schedules_keep_every_invariant(void **state)
 		sum.prefetches += res.prefetches;
 		sum.idle += res.idle;
 		sum.returns += res.returns;
+		sum.untracked += res.untracked;
 		sum.faults += res.faults;
 	}
 	/* The schedules went where the difficulties are. */
@@ -53,6 +54,7 @@ static void schedules_keep_every_invariant(void **state)
 	assert_true(sum.prefetches > count);
 	assert_true(sum.idle > count);
 	assert_true(sum.returns > count);
+	assert_true(sum.untracked > count / 10);
 }
 
 /* Nodes that give back all but a few pages, as those of a host that is too small. */
