@@ -155,16 +155,16 @@ int lab_hosts_up(struct lab_hosts *lab, const struct cluster_config *cfg,
 	return 0;
 }
 
-void lab_hosts_down(struct lab_hosts *lab)
+int lab_hosts_down(struct lab_hosts *lab, struct err *err)
 {
 	_cleanup_free_ char *dir = text_printf("%s/lab", lab->dir);
 	struct step step = {NULL};
-	struct err err;
 
 	if (!lab->up || !dir)
-		return;
+		return 0;
 	lab->up = false;
 	char *const argv[] = {"python3", (char *)lab->tool, "down", "--dir", dir, NULL};
-	if (run_step(&step, argv, &err))
-		fprintf(stderr, "ssihv: the lab in %s did not end: %s\n", dir, step.last);
+	if (run_step(&step, argv, err))
+		return err_set(err, -EIO, "the lab in %s did not end: %s", dir, step.last);
+	return 0;
 }

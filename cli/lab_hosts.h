@@ -31,7 +31,7 @@ struct lab_hosts {
 int lab_hosts_up(struct lab_hosts *lab, const struct cluster_config *cfg,
 		 const struct lab_watch *watch, struct err *err);
 
-/** lab_hosts_down() - end them, if they were started. */
-void lab_hosts_down(struct lab_hosts *lab);
+/** lab_hosts_down() - end them, if they were started. Return: 0; negative errno. */
+int lab_hosts_down(struct lab_hosts *lab, struct err *err);
 
 #endif

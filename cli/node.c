@@ -79,7 +79,7 @@ static int run_node(const struct node_options *what, struct signals *s)
 	struct err err;
 	const struct node_port port = {
 		.commands = STDIN_FILENO,
-		.console = output_open(&restore),
+		.console = output_open(STDOUT_FILENO, &restore),
 		.event = write_event,
 	};
 
@@ -96,7 +96,7 @@ static int run_node(const struct node_options *what, struct signals *s)
 		}
 		node_free(s->node);
 	}
-	output_close(port.console, restore);
+	output_close(STDOUT_FILENO, port.console, restore);
 	return r;
 }
 

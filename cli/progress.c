@@ -1,19 +1,73 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/progress.h"
 
+#include <poll.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <sys/ioctl.h>
 
 #include "base/clock.h"
+#include "cli/output.h"
+
+#define CLOSE_NS (2 * NSEC_PER_SEC)
+#define LOST_MAX 80 /* bytes of the line that tells it */
 
 static double elapsed(const struct progress *p)
 {
 	return (double)(clock_now_ns() - p->started_ns) / 1e9;
 }
 
+/* ---- what is kept ---- */
+
+bool progress_waits(const struct progress *p)
+{
+	return p->kept_len > 0;
+}
+
+static void tell_lost(struct progress *p)
+{
+	if (!p->lost || p->kept_len + LOST_MAX > sizeof(p->kept))
+		return;
+	p->kept_len +=
+		(size_t)snprintf(p->kept + p->kept_len, LOST_MAX,
+				 "ssihv: %u lines are missing here, nobody read them\n", p->lost);
+	p->lost = 0;
+}
+
+void progress_flush(struct progress *p)
+{
+	ssize_t n = 0;
+
+	while (p->kept_len && (n = write(p->fd, p->kept, p->kept_len)) > 0) {
+		p->kept_len -= (size_t)n;
+		memmove(p->kept, p->kept + n, p->kept_len);
+		tell_lost(p);
+	}
+	/* Nobody is left to tell when standard error is gone. */
+	if (n < 0 && errno != EAGAIN && errno != EINTR)
+		p->kept_len = 0;
+}
+
+/* fopencookie()'s write: all of it or nothing, and always well. */
+static ssize_t keep(void *cookie, const char *data, size_t len)
+{
+	struct progress *p = cookie;
+
+	/* Once a line is lost those behind it are too, until that was told. */
+	if (p->lost || len > sizeof(p->kept) - p->kept_len) {
+		for (size_t i = 0; i < len; i++)
+			p->lost += data[i] == '\n';
+		return (ssize_t)len;
+	}
+	memcpy(p->kept + p->kept_len, data, len);
+	p->kept_len += len;
+	progress_flush(p);
+	return (ssize_t)len;
+}
+
 void progress_open(struct progress *p, bool quiet, bool verbose)
 {
+	static const cookie_io_functions_t functions = {.write = keep};
+
 	*p = (struct progress){
 		.quiet = quiet,
 		.verbose = verbose,
@@ -21,23 +75,45 @@ void progress_open(struct progress *p, bool quiet, bool verbose)
 		.shared = isatty(2) && isatty(1),
 		.started_ns = clock_now_ns(),
 	};
+	p->fd = output_open(STDERR_FILENO, &p->restore);
+	p->file = fopencookie(p, "w", functions) ?: stderr;
 }
+
+void progress_close(struct progress *p)
+{
+	uint64_t end = clock_now_ns() + CLOSE_NS, now;
+
+	fflush(p->file);
+	while (progress_waits(p) && (now = clock_now_ns()) < end) {
+		struct pollfd fd = {.fd = p->fd, .events = POLLOUT};
+
+		poll(&fd, 1, (int)((end - now) / NSEC_PER_MSEC) + 1);
+		progress_flush(p);
+	}
+	if (p->file != stderr)
+		fclose(p->file);
+	output_close(STDERR_FILENO, p->fd, p->restore);
+}
+
+/* ---- what is said ---- */
 
 void progress_clear(struct progress *p)
 {
 	if (p->drawn)
-		fputs("\r\033[K", stderr);
+		fputs("\r\033[K", p->file);
 	else if (p->mid_line)
-		fputc('\n', stderr);
+		fputc('\n', p->file);
 	p->drawn = p->mid_line = false;
+	fflush(p->file);
 }
 
 static _printf_(2, 0) void say(struct progress *p, const char *fmt, va_list args)
 {
 	progress_clear(p);
-	fprintf(stderr, "[%6.1f] ", elapsed(p));
-	vfprintf(stderr, fmt, args);
-	fputc('\n', stderr);
+	fprintf(p->file, "[%6.1f] ", elapsed(p));
+	vfprintf(p->file, fmt, args);
+	fputc('\n', p->file);
+	fflush(p->file);
 }
 
 void progress_step(struct progress *p, const char *fmt, ...)
@@ -68,8 +144,9 @@ void progress_answer(struct progress *p, const char *fmt, ...)
 
 	va_start(args, fmt);
 	progress_clear(p);
-	vfprintf(stderr, fmt, args);
-	fputc('\n', stderr);
+	vfprintf(p->file, fmt, args);
+	fputc('\n', p->file);
+	fflush(p->file);
 	va_end(args);
 }
 
@@ -90,7 +167,8 @@ void progress_draw(struct progress *p, const char *text)
 		line[size.ws_col - 1] = '\0';
 	if (p->drawn && strcmp(line, p->line) == 0)
 		return;
-	fprintf(stderr, "\r\033[K%s", line);
+	fprintf(p->file, "\r\033[K%s", line);
+	fflush(p->file);
 	strcpy(p->line, line);
 	p->drawn = true;
 }

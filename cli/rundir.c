@@ -118,7 +118,7 @@ static int copy_all_logs(const struct rundir *dir, const char *to)
 	return r ?: copy_logs(lab, lab_to);
 }
 
-void rundir_end(struct rundir *dir, const char *keep, bool stays)
+void rundir_end(struct rundir *dir, const char *keep, bool stays, FILE *say)
 {
 	if (!dir->path[0])
 		return;
@@ -126,13 +126,13 @@ void rundir_end(struct rundir *dir, const char *keep, bool stays)
 		int r = copy_all_logs(dir, keep);
 
 		if (r < 0)
-			fprintf(stderr, "ssihv: logs could not be copied to %s: %s\n", keep,
+			fprintf(say, "ssihv: logs could not be copied to %s: %s\n", keep,
 				strerror(-r));
 		stays = r < 0;
 	}
 	nftw(dir->path, stays ? remove_unless_log : remove_one, 8, FTW_DEPTH | FTW_PHYS);
 	if (stays)
-		fprintf(stderr, "ssihv: the logs are in %s\n", dir->path);
+		fprintf(say, "ssihv: the logs are in %s\n", dir->path);
 	else if (keep)
-		fprintf(stderr, "ssihv: the logs are in %s\n", keep);
+		fprintf(say, "ssihv: the logs are in %s\n", keep);
 }

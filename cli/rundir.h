@@ -7,6 +7,8 @@
 #ifndef SSIHV_CLI_RUNDIR_H
 #define SSIHV_CLI_RUNDIR_H
 
+#include <stdio.h>
+
 #include "config/cluster.h"
 
 struct rundir {
@@ -23,7 +25,8 @@ int rundir_make(struct rundir *dir, struct cluster_config *cfg, char **program, 
 /**
  * rundir_end() - copy the logs to @keep, if it is not NULL, and remove the directory
  * @stays: without @keep: leave the logs where they are; a line tells where
+ * @say:   for that line
  */
-void rundir_end(struct rundir *dir, const char *keep, bool stays);
+void rundir_end(struct rundir *dir, const char *keep, bool stays, FILE *say);
 
 #endif

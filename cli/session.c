@@ -221,7 +221,8 @@ static void loop_once(struct session *s)
 	struct pollfd p[] = {{s->signal_fd, POLLIN},
 			     {can_type ? 0 : -1, POLLIN},
 			     {s->terminal.pending_len ? s->terminal.out : -1, POLLOUT},
-			     {cluster_run_fd(s->run), POLLIN}};
+			     {cluster_run_fd(s->run), POLLIN},
+			     {progress_waits(&s->progress) ? s->progress.fd : -1, POLLOUT}};
 
 	poll(p, ARRAY_SIZE(p), wait_ms(s));
 	if (p[0].revents)
@@ -232,6 +233,8 @@ static void loop_once(struct session *s)
 		terminal_write(&s->terminal);
 		cluster_run_hold(s->run, s->terminal.pending_len > 0);
 	}
+	if (p[4].revents)
+		progress_flush(&s->progress);
 	check_time(s);
 	cluster_run_step(s->run);
 	draw(s);
@@ -382,8 +385,8 @@ static int exit_status(enum cluster_result result)
 	}
 }
 
-/* The report in all the forms that were asked for. */
-static int tell(struct session *s)
+/* The report in all the forms that were asked for; in *@json, if that is to be printed. */
+static int tell(struct session *s, json_t **json)
 {
 	const struct report_source from = {s->cfg, s->run, &s->proof, s->progress.started_ns};
 	json_t *report = report_make(&from);
@@ -391,39 +394,60 @@ static int tell(struct session *s)
 	struct err err;
 
 	if (s->opts->report && report_save(report, s->opts->report, &err) < 0) {
-		failure(&err);
+		progress_answer(&s->progress, "ssihv: %s", err.text);
 		status = status ?: STATUS_FAILED;
 	}
-	if (s->opts->json) {
-		json_dumpf(report, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9));
-		putchar('\n');
-		fflush(stdout);
-	} else if (!s->opts->quiet && cluster_run_running_ns(s->run)) {
-		report_table(report, stderr);
-	}
+	if (s->opts->json)
+		*json = json_incref(report);
+	else if (!s->opts->quiet && cluster_run_running_ns(s->run))
+		report_table(report, s->progress.file);
 	json_decref(report);
 	return status;
+}
+
+/* Whoever is to read it may take his time: nothing else is left to be done, and Ctrl-C ends us. */
+static void print(struct session *s, json_t *report)
+{
+	struct signalfd_siginfo info;
+	sigset_t set;
+
+	if (!report)
+		return;
+	while (read(s->signal_fd, &info, sizeof(info)) == sizeof(info))
+		; /* those were for the run */
+	signals_that_end(&set);
+	sigprocmask(SIG_UNBLOCK, &set, NULL);
+	json_dumpf(report, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9));
+	putchar('\n');
+	fflush(stdout);
+	json_decref(report);
 }
 
 int session_run(struct cluster_config *cfg, const struct run_options *opts)
 {
 	struct session s = {.opts = opts, .cfg = cfg, .signal_fd = -1};
 	enum cluster_result result = CLUSTER_GOES_ON;
+	json_t *json = NULL;
 	struct err err;
 	int status;
 
 	progress_open(&s.progress, opts->quiet, opts->verbose);
 	if (prepare(&s, &err) < 0) {
-		status = failure(&err);
+		progress_answer(&s.progress, "ssihv: %s", err.text);
+		status = STATUS_FAILED;
 	} else {
 		carry_out(&s);
-		lab_hosts_down(&s.lab);
-		status = tell(&s);
+		if (lab_hosts_down(&s.lab, &err) < 0)
+			progress_answer(&s.progress, "ssihv: %s", err.text);
+		status = tell(&s, &json);
 		result = cluster_run_result(s.run);
 	}
 	cluster_run_free(s.run);
 	rundir_end(&s.dir, opts->keep_logs,
-		   s.logs_matter && result != CLUSTER_POWEROFF && result != CLUSTER_INTERRUPTED);
+		   s.logs_matter && result != CLUSTER_POWEROFF && result != CLUSTER_INTERRUPTED,
+		   s.progress.file);
+	progress_close(&s.progress);
+	print(&s, json);
 	proof_free(&s.proof);
 	free(s.program);
 	closep(&s.signal_fd);

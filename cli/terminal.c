@@ -27,7 +27,7 @@ void terminal_open(struct terminal *t)
 {
 	struct stat st;
 
-	t->out = output_open(&t->restore_out);
+	t->out = output_open(STDOUT_FILENO, &t->restore_out);
 	t->stdout_gone = t->out < 0;
 	if (isatty(0))
 		raw_mode(t);
@@ -41,7 +41,7 @@ void terminal_close(struct terminal *t)
 	if (t->raw)
 		tcsetattr(0, TCSANOW, &t->before);
 	t->raw = false;
-	output_close(t->out, t->restore_out);
+	output_close(STDOUT_FILENO, t->out, t->restore_out);
 }
 
 void terminal_print(struct terminal *t, const char *data, size_t len)

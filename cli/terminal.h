@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The guest's console on our standard input and output. Output goes out as it comes, a few KiB
- * ahead of whoever reads it at most: a reader that stalls holds up the guest's console and nothing
- * else. Input is taken from a pipe, or from a terminal in raw mode whose foreground job we are;
- * else nothing is touched. On a terminal Ctrl-A and a key are for us, Ctrl-A Ctrl-A is a Ctrl-A.
+ * ahead of whoever reads it at most: for a reader that stalls the first node keeps as much as
+ * CONSOLE_OUTPUT_MAX (vmm/platform.h) and drops the rest. The guest's UART never waits. Input is
+ * taken from a pipe, or from a terminal in raw mode whose foreground job we are; else nothing is
+ * touched. On a terminal Ctrl-A and a key are for us, Ctrl-A Ctrl-A is a Ctrl-A.
  *
  * INVARIANT. The terminal is restored however the run ends by itself or by the signals that end it
  * (signals.h). Others, SIGKILL and SIGQUIT among them, leave it raw: the shell's `reset` helps.

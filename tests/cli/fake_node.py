@@ -112,6 +112,10 @@ def perform(word, args):
     elif key == "refuse":
         command = json.loads(os.read(0, 4096))
         event(name, "reply", id=command["id"], ok=False, text="it is moving")
+    elif key == "warnings":
+        for number in range(int(value)):
+            event(name, "log", level="warning", text=f"warning {number}")
+        (PLACE / "warned").write_text(str(os.getpid()), encoding="ascii")
     elif key == "files":
         with open(args.kernel, "rb") as kernel, open(args.cluster, encoding="ascii"):
             os.write(1, b"kernel=" + kernel.read(8) + b"\n")

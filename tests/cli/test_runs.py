@@ -261,6 +261,76 @@ def test_a_terminal_that_nobody_reads_does_not_hold_a_run(w):
     w.assert_nothing_runs()
 
 
+def full_pipe():
+    """A pipe that takes no more. Return: its ends, what is in it."""
+    reader, writer = os.pipe()
+    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+    own = os.open(f"/proc/self/fd/{writer}", os.O_WRONLY | os.O_NONBLOCK)
+    os.write(own, b"x" * 4095 + b"\n")
+    os.close(own)
+    return reader, writer
+
+
+def test_messages_that_nobody_reads_do_not_hold_a_run(w):
+    # The first line of -v stood still in write(2), and with it signals, time limit and nodes.
+    for plan, arguments, status in (("run stop=poweroff:off", (), 0),
+                                    ("run wait", ("--timeout", 1), 124),
+                                    ("run stop=failed:x", ("--keep-logs", w.path / "kept"), 1)):
+        reader, writer = full_pipe()
+        with w.start(plan, "-v", *arguments, node1="peers", stderr=writer,
+                     stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as run:
+            assert run.wait(timeout=60) == status, plan
+        assert os.get_blocking(writer), "the pipe's flags are its user's"
+        os.close(writer)
+        os.close(reader)
+        w.assert_nothing_runs()
+
+
+def test_messages_wait_for_a_reader_who_is_slow(w):
+    reader, writer = full_pipe()
+    with w.start("run wait", "-v", node1="peers", stderr=writer, stdin=subprocess.DEVNULL,
+                 stdout=subprocess.DEVNULL) as run:
+        os.close(writer)
+        w.pid("node0")
+        with os.fdopen(reader, "rb") as stream:
+            read_until(stream, "x\n", "node0: connecting", "node0: running")
+            run.send_signal(signal.SIGINT)
+            read_until(stream, "ended by Ctrl-C\n")
+        assert run.wait(timeout=60) == 130
+
+
+def test_messages_that_are_lost_are_told(w):
+    reader, writer = full_pipe()
+    with w.start("warnings=10000 wait", node1="peers", stderr=writer, stdin=subprocess.DEVNULL,
+                 stdout=subprocess.DEVNULL) as run:
+        os.close(writer)
+        w.pid("warned")
+        with os.fdopen(reader, "rb") as stream:
+            run.send_signal(signal.SIGINT)
+            seen = read_until(stream, " lines are missing here, nobody read them\n")
+            text = seen + stream.read().decode()
+        assert run.wait(timeout=60) == 130
+    assert "warning 0\n" in text and text.count(": warning ") < 10000, text[-1000:]
+
+
+def test_ctrl_c_ends_a_wait_for_who_reads_the_report(w):
+    with w.start("run fill wait", "-o", "json", "-v", node1="wait", stdout=subprocess.PIPE,
+                 stderr=subprocess.PIPE, stdin=subprocess.DEVNULL) as run:
+        read_until(run.stderr, "node0: console is full")
+        run.send_signal(signal.SIGINT)
+        read_until(run.stderr, "ended by Ctrl-C")
+        # All is over but the report, for which there is no room.
+        status = pathlib.Path(f"/proc/{run.pid}/status")
+        end = time.monotonic() + 30
+        while int(re.search(r"SigBlk:\s*(\w+)", status.read_text(encoding="ascii"))[1], 16) & 2:
+            assert time.monotonic() < end, "SIGINT stays blocked"
+            time.sleep(0.02)
+        w.assert_nothing_runs()
+        run.send_signal(signal.SIGINT)
+        assert run.wait(timeout=60) == -signal.SIGINT
+    w.assert_no_directory()
+
+
 def test_a_run_without_standard_streams(w):
     argv, env = w.fake("run print=hello stop=poweroff:off", "-q", node1="peers")
     done = subprocess.run(["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *w.command(*argv)],
