@@ -27,4 +27,7 @@
 #define MAX_NODE_MEMORY (UINT64_C(4) << 40)
 #define MAX_MEMORY	(GPA_LIMIT - (UINT64_C(1) << 30))
 
+/* A node's limit leaves at least so much for copies of other nodes' memory. */
+#define MIN_NODE_COPIES (UINT64_C(16) << 20)
+
 #endif

@@ -89,17 +89,22 @@ static int run_step(struct step *s, char *const *argv, struct err *err)
 /* MiB and CPUs of each host. */
 static void size_hosts(const struct cluster_config *cfg, uint64_t *mib, unsigned *cpus)
 {
-	uint64_t guest = 0;
+	uint64_t guest = 0, most = 0;
 	unsigned vcpus = 1;
 
 	for (unsigned i = 0; i < cfg->nodes_count; i++) {
 		guest += cfg->nodes[i].memory / MIB;
 		vcpus = MAX(vcpus, cfg->nodes[i].vcpus);
 	}
+	for (unsigned i = 0; i < cfg->nodes_count; i++)
+		most = MAX(most, cfg->nodes[i].limit ? cfg->nodes[i].limit / MIB : guest);
 	*mib = cfg->lab.host_memory / MIB;
-	/* A host may come to hold a copy of every page; the directory; its own kernel, programs. */
+	/*
+	 * A host may come to hold a copy of every page, unless its node has a limit; the directory;
+	 * its own kernel, programs.
+	 */
 	if (!*mib)
-		*mib = guest * 9 / 8 + 320;
+		*mib = MIN(most, guest) * 9 / 8 + 320;
 	/* One vCPU waits while its shard works; several want a CPU for the shard besides. */
 	*cpus = vcpus > 1 ? MIN(vcpus + 1, 16u) : 1;
 }

@@ -23,6 +23,7 @@ enum {
 	OPT_APPEND,
 	OPT_MEMORY,
 	OPT_VCPUS,
+	OPT_LIMIT,
 	OPT_REPORT,
 	OPT_TIMEOUT,
 	OPT_SLOW,
@@ -43,6 +44,7 @@ static const struct option_spec options[] = {
 	[OPT_APPEND] = {"append", 0, "STRING", "its command line"},
 	[OPT_MEMORY] = {"memory-per-node", 0, "SIZE", "such as 512M (the default)"},
 	[OPT_VCPUS] = {"vcpus-per-node", 0, "K", "1 to 64 (default 1)"},
+	[OPT_LIMIT] = {"limit-per-node", 0, "SIZE", "guest memory that may be on a host"},
 	[OPT_REPORT] = {"report", 0, "FILE.json", "write the report of the run"},
 	[OPT_TIMEOUT] = {"timeout", 0, "S", "end the run after S seconds, with status 124"},
 	[OPT_SLOW] = {"slow", 0, "F", "the lab's hosts run F times slower (1 to 12)"},
@@ -94,10 +96,11 @@ static int check_usage(const char *const given[OPT_COUNT], struct run_options *o
 
 	if (sources != 1)
 		return usage_error("run wants exactly one of --lab N, --local N, --cluster FILE");
-	if (given[OPT_CLUSTER] && (given[OPT_MEMORY] || given[OPT_VCPUS]))
-		return usage_error("run: with --cluster the file tells memory and vCPUs; remove "
-				   "--%s",
-				   options[given[OPT_MEMORY] ? OPT_MEMORY : OPT_VCPUS].name);
+	for (int i = OPT_MEMORY; i <= OPT_LIMIT; i++)
+		if (given[OPT_CLUSTER] && given[i])
+			return usage_error("run: with --cluster the file tells memory and vCPUs; "
+					   "remove --%s",
+					   options[i].name);
 	if (given[OPT_LOCAL] && given[OPT_SLOW])
 		return usage_error("run: --slow is for the lab, not for --local");
 	if (given[OPT_OUTPUT] && strcmp(given[OPT_OUTPUT], "json"))
@@ -126,8 +129,10 @@ static int make_config(const char *const given[OPT_COUNT], struct cluster_config
 {
 	const bool lab = given[OPT_LAB];
 	const char *count = lab ? given[OPT_LAB] : given[OPT_LOCAL];
-	uint64_t memory = 512 * MIB;
+	_cleanup_(cluster_freep) struct cluster_config *cfg = NULL;
+	uint64_t memory = 512 * MIB, limit = 0;
 	unsigned nodes, vcpus = 1;
+	int r;
 
 	if (number(count, MAX_NODES, &nodes) < 0)
 		return err_set(err, -EINVAL, "--%s %s: give 1 to %d nodes", lab ? "lab" : "local",
@@ -138,7 +143,17 @@ static int make_config(const char *const given[OPT_COUNT], struct cluster_config
 	if (given[OPT_VCPUS] && number(given[OPT_VCPUS], MAX_NODE_VCPUS, &vcpus) < 0)
 		return err_set(err, -EINVAL, "--vcpus-per-node %s: give 1 to %d", given[OPT_VCPUS],
 			       MAX_NODE_VCPUS);
-	return cluster_default(lab ? CLUSTER_LAB : CLUSTER_LOCAL, nodes, memory, vcpus, ret, err);
+	if (given[OPT_LIMIT] && size_parse(given[OPT_LIMIT], &limit) < 0)
+		return err_set(err, -EINVAL, "--limit-per-node %s: give a size like 512M or 4G",
+			       given[OPT_LIMIT]);
+	r = cluster_default(lab ? CLUSTER_LAB : CLUSTER_LOCAL, nodes, memory, vcpus, &cfg, err);
+	for (unsigned i = 0; r == 0 && i < nodes; i++)
+		cfg->nodes[i].limit = limit;
+	if (r == 0)
+		r = cluster_check(cfg, "command line", err);
+	if (r == 0)
+		*ret = TAKE_PTR(cfg);
+	return r;
 }
 
 static int override(char **where, const char *value, bool is_path)

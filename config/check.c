@@ -42,6 +42,33 @@ static int check_memory(const struct cluster_node *n, const char *at, struct err
 	return 0;
 }
 
+static int check_limit(const struct cluster_node *n, const char *at, struct err *err)
+{
+	char limit[32], least[32];
+
+	if (!n->limit || n->limit >= n->memory + MIN_NODE_COPIES)
+		return 0;
+	return err_set(err, -EINVAL,
+		       "%s.limit: %s is too little: its own memory and room for copies are %s", at,
+		       size_format(n->limit, limit, sizeof(limit)),
+		       size_format(n->memory + MIN_NODE_COPIES, least, sizeof(least)));
+}
+
+/* The first node has the devices, and the guest boots there. */
+static int check_vcpus(const struct cluster_node *n, const char *at, bool first, struct err *err)
+{
+	if (n->vcpus > MAX_NODE_VCPUS)
+		return err_set(err, -EINVAL, "%s.vcpus: %u is out of range; give 0 to %d", at,
+			       n->vcpus, MAX_NODE_VCPUS);
+	if (first && !n->vcpus)
+		return err_set(
+			err, -EINVAL,
+			"%s.vcpus: 0: the guest boots on the first node; give it one, or put "
+			"another node first",
+			at);
+	return 0;
+}
+
 static int check_address(const struct cluster_config *cfg, const struct cluster_node *n,
 			 const char *at, struct err *err)
 {
@@ -73,12 +100,9 @@ static int check_node(const struct cluster_config *cfg, unsigned i, const char *
 		return err_set(err, -EINVAL,
 			       "%s.name: '%s': use letters, digits, '-', '_' and '.' only", at,
 			       n->name);
-	r = check_memory(n, at, err);
+	r = check_memory(n, at, err) ?: check_limit(n, at, err) ?: check_vcpus(n, at, i == 0, err);
 	if (r < 0)
 		return r;
-	if (n->vcpus < 1 || n->vcpus > MAX_NODE_VCPUS)
-		return err_set(err, -EINVAL, "%s.vcpus: %u is out of range; give 1 to %d", at,
-			       n->vcpus, MAX_NODE_VCPUS);
 	if (n->cpus_count && n->cpus_count != n->vcpus)
 		return err_set(err, -EINVAL,
 			       "%s.cpus: %u CPUs for %u vCPUs; list one for every vCPU, or none",

@@ -27,7 +27,8 @@ struct cluster_node {
 			    */
 	char ssh[128];	   /* "user@host" to start the node there; "" for this machine */
 	uint64_t memory;   /* bytes; a multiple of REGION_BYTES */
-	unsigned vcpus;
+	uint64_t limit;	   /* bytes of guest memory that may be on its host; 0: the node decides */
+	unsigned vcpus;	   /* 0: it gives memory only; not on the first node */
 	unsigned cpus_count;	       /* 0: not pinned; else vcpus */
 	unsigned cpus[MAX_NODE_VCPUS]; /* host CPU of each vCPU */
 };

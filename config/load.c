@@ -100,6 +100,7 @@ static int take_node(const char *origin, unsigned index, const struct file_node 
 		     struct cluster_node *node, struct err *err)
 {
 	char key[32];
+	int r;
 
 	/* The schema bounds the lengths. */
 	strcpy(node->name, in->name);
@@ -110,7 +111,11 @@ static int take_node(const char *origin, unsigned index, const struct file_node 
 	if (in->cpus_count)
 		memcpy(node->cpus, in->cpus, in->cpus_count * sizeof(node->cpus[0]));
 	snprintf(key, sizeof(key), "nodes[%u].memory", index);
-	return take_size(origin, key, in->memory, &node->memory, err);
+	r = take_size(origin, key, in->memory, &node->memory, err);
+	if (r < 0 || !in->limit)
+		return r;
+	snprintf(key, sizeof(key), "nodes[%u].limit", index);
+	return take_size(origin, key, in->limit, &node->limit, err);
 }
 
 static void distances_freep(struct file_distances **d)

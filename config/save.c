@@ -45,6 +45,8 @@ static void put_node(FILE *f, const struct cluster_node *n, enum scope scope)
 	fprintf(f, "    vcpus: %u\n", n->vcpus);
 	if (scope == SHARED)
 		return;
+	if (n->limit)
+		fprintf(f, "    limit: \"%llu\"\n", (unsigned long long)n->limit);
 	put_key(f, "    ssh", n->ssh);
 	if (n->cpus_count) {
 		fputs("    cpus: [", f);

@@ -45,6 +45,7 @@ static const cyaml_schema_field_t node_fields[] = {
 	CYAML_FIELD_STRING_PTR("address", OPTIONAL, struct file_node, address, 1, 127),
 	CYAML_FIELD_STRING_PTR("memory", 0, struct file_node, memory, 1, 32),
 	CYAML_FIELD_UINT_PTR("vcpus", 0, struct file_node, vcpus),
+	CYAML_FIELD_STRING_PTR("limit", OPTIONAL, struct file_node, limit, 1, 32),
 	CYAML_FIELD_STRING_PTR("ssh", OPTIONAL, struct file_node, ssh, 1, 127),
 	CYAML_FIELD_SEQUENCE("cpus", CYAML_FLAG_POINTER | OPTIONAL, struct file_node, cpus,
 			     &number_entry, 1, MAX_NODE_VCPUS),

@@ -12,6 +12,7 @@
 struct file_node {
 	char *name, *address, *memory, *ssh;
 	unsigned *vcpus;
+	char *limit;
 	unsigned *cpus;
 	unsigned cpus_count;
 };

@@ -3,8 +3,10 @@
 
 #include <sys/mman.h>
 
-#define SMALL_SHARE 10 /* the small queue has a tenth of the limit */
-#define SLACK_SHARE 16 /* above all but a sixteenth of the limit pages are offered, ... */
+#define SMALL_SHARE 10		 /* the small queue has a tenth of the limit */
+#define SLACK_SHARE 16		 /* above all but a sixteenth of the limit pages are offered, ... */
+#define SLACK_MIN   UINT64_C(64) /* ... or this many */
+static_assert(EVICT_LIMIT_MIN > 2 * SLACK_MIN, "something is left");
 
 /* A page's byte. */
 #define IN_SMALL 0x01 /* in one of the queues: it is here */
@@ -85,8 +87,8 @@ int evict_new(uint64_t gpa_end, uint64_t limit, struct evict **ret)
 	if (!e)
 		return -ENOMEM;
 	e->limit = limit;
-	e->high = limit - limit / SLACK_SHARE;
-	e->low = e->high - limit / SLACK_SHARE;
+	e->high = limit - MAX(limit / SLACK_SHARE, SLACK_MIN);
+	e->low = e->high - MAX(limit / SLACK_SHARE, SLACK_MIN);
 	e->pages = gpa_end / PAGE_BYTES;
 	e->state = reserve(e->pages);
 	e->links = reserve(links_bytes(e));

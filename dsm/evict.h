@@ -34,7 +34,7 @@
 #include "base/base.h"
 
 /* Pages: what the instructions of some CPUs need at once, many times over. */
-#define EVICT_LIMIT_MIN 256
+#define EVICT_LIMIT_MIN UINT64_C(256)
 #define EVICT_RETRY_NS	(5 * NSEC_PER_MSEC)
 
 struct evict;

@@ -4,6 +4,7 @@
 #define SSIHV_DSM_PAGER_CONFIG_H
 
 #include "base/hist.h"
+#include "dsm/evict.h"
 #include "dsm/proto.h"
 #include "mem/ram.h"
 #include "transport/transport.h"
@@ -16,6 +17,7 @@ struct pager_config {
 	uint64_t hold_ns;   /* length of a turn, see dsm/hold.h */
 	uint64_t spin_ns;   /* how long a shard polls for an answer before it sleeps */
 	bool exact;	    /* no prefetch, no recall: one fault, one request */
+	uint64_t copies;    /* bytes of other homes' pages that may be here; 0: any number */
 	struct ram *ram;    /* stays the caller's, must outlive the pager */
 	struct conn **conn; /* [shard * nodes + peer], pages; stay the caller's */
 	/*
@@ -31,6 +33,7 @@ struct pager_config {
 
 struct pager_stats {
 	struct dsm_stats dsm;
+	struct evict_stats evict;  /* where there is a limit */
 	struct hist local, remote; /* fault service time, ns: event read -> page usable */
 };
 

@@ -32,7 +32,8 @@ static int on_message(void *ctx, struct conn *c, const struct wire_hdr *h, const
 
 static bool room_for_faults(const struct shard *s)
 {
-	return dsm_proto_waiting(s->proto) + FAULT_BATCH <= PAGER_MAX_PENDING;
+	return dsm_proto_waiting(s->proto) + FAULT_BATCH <= PAGER_MAX_PENDING &&
+	       shard_has_room(s, FAULT_BATCH);
 }
 
 /* Asks for pages that nobody waits for yet, as far as there is room. */
@@ -40,8 +41,12 @@ static int ask_also(struct shard *s, const struct prefetch_page *page, unsigned 
 {
 	int r = 0;
 
-	for (unsigned i = 0; r >= 0 && i < n && room_for_faults(s); i++)
+	/* Near the limit guesses are given up before faults have to wait. */
+	for (unsigned i = 0; r >= 0 && i < n && room_for_faults(s); i++) {
+		if (!shard_has_room(s, 2 * FAULT_BATCH))
+			break;
 		r = dsm_proto_prefetch(s->proto, page[i].gpa, page[i].write, s->now);
+	}
 	return r;
 }
 
@@ -176,6 +181,8 @@ static int armed(const struct shard *s, struct epoll_event *ev)
 static int wait_events(struct shard *s, struct epoll_event *ev)
 {
 	uint64_t deadline = dsm_proto_deadline(s->proto);
+	if (s->evict)
+		deadline = MIN(deadline, evict_deadline(s->evict));
 	uint64_t spin_end = dsm_proto_waiting(s->proto) ? s->now + s->cfg->spin_ns : 0;
 	int n = 0, here = s->arms ? armed(s, ev) : 0;
 
@@ -261,6 +268,8 @@ static int serve(struct shard *s)
 	if (r < 0)
 		return shard_fail_host(s, r, "ending a turn");
 	r = shard_flush(s, s->posted);
+	if (r == 0 && s->evict)
+		r = shard_offer(s); /* what was asked of this node has been answered */
 	if (r < 0)
 		return r;
 	r = update_interest(s);
@@ -378,6 +387,8 @@ static int shard_init(struct shard *s, struct err *err)
 		return err_set(err, -errno, "pager: %s", strerror(errno));
 	r = dsm_proto_new(&proto, &s->proto);
 	if (r == 0)
+		r = shard_evict_init(s);
+	if (r == 0)
 		r = track_init(&s->tracker, s->cfg, s->index, s->uffd);
 	if (r == 0)
 		r = poll_all(s);
@@ -453,6 +464,7 @@ void shard_free(struct shard *s)
 	shard_stop(s);
 	shard_release(s);
 	dsm_proto_free(s->proto);
+	evict_free(s->evict);
 	track_free(&s->tracker);
 	closep(&s->pagemap);
 	closep(&s->epoll);
@@ -479,6 +491,7 @@ void shard_stats(const struct shard *s, struct pager_stats *sum)
 {
 	union {
 		struct hist hist;
+		uint64_t copies[sizeof(struct evict_stats) / sizeof(uint64_t)];
 		uint64_t counter[sizeof(struct dsm_stats) / sizeof(uint64_t)];
 	} now;
 	uint64_t *to = (uint64_t *)&sum->dsm;
@@ -488,6 +501,11 @@ void shard_stats(const struct shard *s, struct pager_stats *sum)
 	snapshot(now.counter, dsm_proto_stats(s->proto), sizeof(now.counter));
 	for (unsigned i = 0; i < ARRAY_SIZE(now.counter); i++)
 		to[i] += now.counter[i];
+	to = (uint64_t *)&sum->evict;
+	if (s->evict)
+		snapshot(now.copies, evict_stats(s->evict), sizeof(now.copies));
+	for (unsigned i = 0; s->evict && i < ARRAY_SIZE(now.copies); i++)
+		to[i] += now.copies[i];
 	snapshot(&now.hist, &s->local, sizeof(now.hist));
 	hist_merge(&sum->local, &now.hist);
 	snapshot(&now.hist, &s->remote, sizeof(now.hist));

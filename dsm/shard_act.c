@@ -94,6 +94,8 @@ static int act_drop(struct shard *s, const struct dsm_action *a)
 	int r = uffd_drop(shard_hva(s, a->gpa));
 
 	recall_lost(&s->recall, a->gpa);
+	if (s->evict)
+		evict_left(s->evict, a->gpa);
 	return r < 0 ? shard_fail_here(s, r, "dropping", a->gpa) : 0;
 }
 
@@ -133,6 +135,7 @@ static int act_map(struct shard *s, const struct dsm_action *a)
 	int r = uffd_copy(s->uffd, shard_hva(s, a->gpa), a->map.data, !a->map.writable);
 
 	record(s, a->gpa, a->map.writable);
+	shard_copy_came(s, a->gpa);
 	return r < 0 ? shard_fail_here(s, r, "mapping", a->gpa) : 0;
 }
 
@@ -144,6 +147,8 @@ static int act_protect(struct shard *s, const struct dsm_action *a, bool on)
 		recall_lost(&s->recall, a->gpa);
 	else
 		record(s, a->gpa, true);
+	if (s->evict && !on)
+		evict_used(s->evict, a->gpa);
 	return r < 0 ? shard_fail_here(s, r, on ? "protecting" : "unprotecting", a->gpa) : 0;
 }
 

@@ -29,6 +29,7 @@ struct shard {
 	struct timing timing;
 	struct prefetch prefetch;
 	struct recall recall;
+	struct evict *evict; /* NULL: copies are kept for ever */
 	struct tracker tracker;
 	struct hist local, remote;
 	uint64_t aside[PAGE_BYTES / sizeof(uint64_t)]; /* the page that is being sent */
@@ -74,6 +75,15 @@ int shard_act(void *ctx, const struct dsm_action *a);
 void shard_calls_open(struct shard *s);
 void shard_calls_make(struct shard *s);
 void shard_calls_close(struct shard *s);
+
+/*
+ * shard_evict.c. has_room(): may what is under way come, and @spare more pages? copy_came(): a page
+ * was mapped. offer(): offers some copies to their homes, if it is time; as shard_flush().
+ */
+int shard_evict_init(struct shard *s);
+bool shard_has_room(const struct shard *s, unsigned spare);
+void shard_copy_came(struct shard *s, uint64_t gpa);
+int shard_offer(struct shard *s);
 
 /* Sends what was posted for @peers. Return: 0; negative errno, whose reason was noted. */
 int shard_flush(struct shard *s, uint64_t peers);

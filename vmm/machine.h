@@ -18,6 +18,7 @@
 #include "vmm/commands.h"
 #include "vmm/events.h"
 #include "vmm/forward.h"
+#include "vmm/limit.h"
 #include "vmm/moving.h"
 #include "vmm/platform.h"
 
@@ -81,6 +82,7 @@ struct node {
 	struct mesh mesh;
 	struct link link[MAX_NODES];
 	struct pager *pager;
+	struct limit limit; /* of the guest's memory on this host */
 
 	struct interrupts irq;
 	struct forward forward;

@@ -62,6 +62,16 @@ static json_t *time_kept(const struct node *n)
 			 in_ns(n, atomic_load(&n->clock.waited)));
 }
 
+/* Copies of other nodes' pages, and what the limit did to them. */
+static json_t *copies(const struct node *n, const struct pager_stats *stats)
+{
+	return json_pack("{s:I, s:I, s:I, s:I, s:I}", "limit", (json_int_t)n->limit.copies, "bytes",
+			 (json_int_t)(stats->evict.resident * PAGE_BYTES), "offered",
+			 (json_int_t)stats->evict.offered, "evicted",
+			 (json_int_t)stats->evict.evicted, "refaulted",
+			 (json_int_t)stats->evict.refaulted);
+}
+
 json_t *node_report(struct node *n)
 {
 	_cleanup_free_ struct pager_stats *stats = calloc(1, sizeof(*stats));
@@ -72,7 +82,7 @@ json_t *node_report(struct node *n)
 	if (n->pager)
 		pager_stats(n->pager, stats);
 	return json_pack(
-		"{s:s, s:I, s:I, s:I, s:I, s:f, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:I, s:o}",
+		"{s:s, s:I, s:I, s:I, s:I, s:f, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:I, s:o, s:o}",
 		"name", n->cfg->nodes[n->self].name, "vcpus",
 		(json_int_t)n->cfg->nodes[n->self].vcpus, "vcpus_left",
 		(json_int_t)atomic_load(&n->moving.left), "vcpus_arrived",
@@ -82,5 +92,6 @@ json_t *node_report(struct node *n)
 		(json_int_t)stats->dsm.faults_remote, "prefetches",
 		(json_int_t)stats->dsm.prefetches, "local", latency(&stats->local), "remote",
 		latency(&stats->remote), "dsm", counters(&stats->dsm), "exits", exits(n),
-		"ipis_sent", (json_int_t)atomic_load(&n->irq.sent_remote), "clock", time_kept(n));
+		"ipis_sent", (json_int_t)atomic_load(&n->irq.sent_remote), "clock", time_kept(n),
+		"copies", copies(n, stats));
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a node takes from its host: memory, KVM, the pager. */
 #include "base/clock.h"
+#include "base/size.h"
+#include "vmm/host_memory.h"
 #include "vmm/machine.h"
 
 int memory_up(struct node *n, struct err *err)
@@ -66,8 +68,25 @@ static int clock_reach(void *ctx, uint64_t stamp)
 	return guest_clock_reach(&n->clock, stamp);
 }
 
+/* Before the guest's memory is touched: what it will take of this host is free still. */
+static void choose_limit(struct node *n)
+{
+	uint64_t free;
+	char size[32];
+
+	if (host_memory_free("", &free) < 0)
+		free = UINT64_MAX;
+	limit_choose(n->cfg, n->self, free, &n->limit);
+	if (n->limit.tight)
+		events_log(&n->ev, "warning",
+			   "this host has %s free, which is little for this node: give it less "
+			   "memory, or set nodes[%u].limit",
+			   size_format(free, size, sizeof(size)), n->self);
+}
+
 int pager_up(struct node *n, struct err *err)
 {
+	choose_limit(n);
 	const struct pager_config cfg = {
 		.self = n->self,
 		.nodes = n->nodes,
@@ -75,6 +94,7 @@ int pager_up(struct node *n, struct err *err)
 		.epoch = n->epoch,
 		.hold_ns = n->cfg->pager.hold_us * NSEC_PER_USEC,
 		.spin_ns = n->cfg->pager.spin_us * NSEC_PER_USEC,
+		.copies = n->limit.copies,
 		.ram = n->ram,
 		.conn = n->mesh.page,
 		.clock = n->cfg->lab.free_clocks < 2 ? clock_now : NULL,

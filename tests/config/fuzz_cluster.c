@@ -63,7 +63,8 @@ static void check_taken(const struct cluster_config *cfg)
 
 		check_text(n->name, sizeof(n->name));
 		fuzz_check(cluster_find(cfg, n->name) == (int)i);
-		fuzz_check(n->vcpus >= 1 && n->vcpus <= MAX_NODE_VCPUS);
+		fuzz_check(n->vcpus <= MAX_NODE_VCPUS && (i || n->vcpus));
+		fuzz_check(!n->limit || n->limit >= n->memory + MIN_NODE_COPIES);
 		fuzz_check(n->memory % REGION_BYTES == 0 && n->memory);
 		fuzz_check(cfg->distance[i][i] == 10);
 	}

@@ -88,6 +88,24 @@ static void missing_keys_have_defaults(void **state)
 	cluster_free(cfg);
 }
 
+static void a_node_may_give_memory_only_and_have_a_limit(void **state)
+{
+	struct cluster_config *cfg =
+		accept(LOCAL "  - {name: a, memory: 64M, vcpus: 2, limit: 80M}\n"
+			     "  - {name: b, memory: 1G, vcpus: 0}\n");
+	uint64_t one, other;
+
+	assert_int_equal(cfg->nodes[0].limit, 80 * MIB);
+	assert_int_equal(cfg->nodes[1].limit, 0);
+	assert_int_equal(cfg->nodes[1].vcpus, 0);
+	/* A host's own affair: nodes need not agree on it. */
+	assert_int_equal(cluster_digest(cfg, &one), 0);
+	cfg->nodes[0].limit += MIB;
+	assert_int_equal(cluster_digest(cfg, &other), 0);
+	assert_true(one == other);
+	cluster_free(cfg);
+}
+
 static void zero_is_not_missing(void **state)
 {
 	struct cluster_config *cfg =
@@ -118,6 +136,7 @@ static void what_is_saved_loads_the_same(void **state)
 	char path[32];
 
 	assert_int_equal(cluster_load(example, &cfg, &err), 0);
+	cfg->nodes[1].limit = cfg->nodes[1].memory + MIN_NODE_COPIES;
 	free(cfg->append);
 	cfg->append = strdup("quote=\" back=\\ tab=\t colon: # \303\244");
 	write_file(path, "", 0);
@@ -184,7 +203,9 @@ static const struct {
 	{LOCAL NODE("a") "pager: {wings: 2}\n", "pager: Unexpected key: wings"},
 	{LOCAL "  - {name: a, memory: 64M, vcpus: two}\n", ":4: nodes[0].vcpus"},
 	{LOCAL "  - {name: a, memory: 64M, vcpus: -1}\n", "nodes[0].vcpus"},
-	{LOCAL NODE("b") "  - {name: a, memory: 64M, vcpus: 0}\n", "nodes[1].vcpus: 0"},
+	{LOCAL "  - {name: a, memory: 64M, vcpus: 0}\n", "nodes[0].vcpus: 0"},
+	{LOCAL "  - {name: a, memory: 64M, vcpus: 1, limit: 79M}\n", "nodes[0].limit: 79 MiB"},
+	{LOCAL "  - {name: a, memory: 64M, vcpus: 1, limit: much}\n", "nodes[0].limit: 'much'"},
 	{LOCAL "  - {name: a, memory: 64M, vcpus: 65}\n", "nodes[0].vcpus: 65"},
 	{LOCAL "  - {name: a, memory: 64M}\n", "vcpus"},
 	{LOCAL "  - {name: a, vcpus: 1}\n", "memory"},
@@ -350,6 +371,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_example_loads),
 		cmocka_unit_test(missing_keys_have_defaults),
+		cmocka_unit_test(a_node_may_give_memory_only_and_have_a_limit),
 		cmocka_unit_test(zero_is_not_missing),
 		cmocka_unit_test(distances_may_be_asymmetric),
 		cmocka_unit_test(what_is_saved_loads_the_same),

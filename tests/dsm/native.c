@@ -133,6 +133,22 @@ static void nobody_learns_of_a_time_before_it_has_come(void **state)
 	run(cfg);
 }
 
+/* Half of what is swept, a twentieth, and so little that the faults of four threads hardly fit. */
+static void copies_are_bounded_and_nothing_is_lost(void **state)
+{
+	struct native_config cfg = cluster(2, 1, limit_body);
+
+	cfg.memory = 40 * MIB;
+	cfg.copies = 20 * MIB;
+	run(cfg);
+	cfg.copies = 2 * MIB;
+	run(cfg);
+	cfg = cluster(3, 3, limit_body);
+	cfg.memory = 16 * MIB;
+	cfg.copies = 3 * MIB;
+	run(cfg);
+}
+
 static void without_hold_window_or_spin(void **state)
 {
 	struct native_config cfg = cluster(3, 1, mixed_body);
@@ -195,6 +211,7 @@ int main(void)
 		cmocka_unit_test(fenced_stores_are_seen),
 		cmocka_unit_test(readers_never_go_back),
 		cmocka_unit_test(nobody_learns_of_a_time_before_it_has_come),
+		cmocka_unit_test(copies_are_bounded_and_nothing_is_lost),
 		cmocka_unit_test(without_hold_window_or_spin),
 		cmocka_unit_test(a_killed_node_is_named_and_nobody_hangs),
 		cmocka_unit_test(over_a_faulty_network),

@@ -109,6 +109,7 @@ static void start_pager(struct native_node *n)
 		.hold_ns = n->cfg->hold_ns,
 		.spin_ns = n->cfg->spin_ns,
 		.exact = n->cfg->exact,
+		.copies = n->cfg->copies,
 		.ram = n->ram,
 		.conn = n->mesh.page,
 		.clock = n->cfg->skew_ns ? on_clock : NULL,

@@ -31,6 +31,9 @@ struct native_errors {	  /* .ctx of errors_body() */
 };
 void errors_body(struct native_node *n);
 
+/* native_limit.c */
+void limit_body(struct native_node *n);
+
 /* native_pages.c */
 void pages_body(struct native_node *n);
 

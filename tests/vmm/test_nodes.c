@@ -22,6 +22,13 @@ GUEST_CODE(two, GUEST_GATE GUEST_START_OTHER "sti\n 1: hlt\n jmp 1b\n"
 GUEST_CODE(off_from_afar, GUEST_START_OTHER "1: hlt\n jmp 1b\n"
 					    ".code16\n 20: " GUEST_OFF "21: .code64\n");
 
+/* Writes to each page of the second node's 64 MiB, looks at all of them twice, tells of it. */
+GUEST_CODE(sweep, "mov $0x4000000, %edi\n 1: mov %rdi, (%rdi)\n add $4096, %rdi\n"
+		  "cmp $0x8000000, %edi\n jb 1b\n mov $2, %ecx\n"
+		  "2: mov $0x4000000, %edi\n 3: cmp %rdi, (%rdi)\n jne 4f\n add $4096, %rdi\n"
+		  "cmp $0x8000000, %edi\n jb 3b\n dec %ecx\n jnz 2b\n" GUEST_PUT("k") GUEST_OFF
+	   "4: " GUEST_PUT("!") GUEST_OFF);
+
 /* ---- a guest's life ---- */
 
 static void a_guest_boots_prints_and_powers_off(void **state)
@@ -48,6 +55,28 @@ static void three_nodes_end_with_one_reason(void **state)
 	cluster_join(c);
 	for (unsigned i = 0; i < 3; i++)
 		assert_int_equal(c->member[i].result, 0);
+	cluster_destroy(c);
+}
+
+/* The host of the only vCPU may have a quarter of what the other node gives. */
+static void a_node_gives_memory_only_and_the_other_has_a_limit(void **state)
+{
+	struct cluster *c = CLUSTER_MAKE(2, sweep);
+	const json_t *report, *copies;
+
+	c->cfg->nodes[0].limit = c->cfg->nodes[0].memory + MIN_NODE_COPIES;
+	c->cfg->nodes[1].vcpus = 0;
+	cluster_start(c, 3);
+	cluster_await_text(c, "k");
+	cluster_expect_end(c, 1, "poweroff", "the guest powered off");
+	cluster_join(c);
+	report = json_object_get(cluster_await_event(c, 0, "report"), "report");
+	copies = json_object_get(report, "copies");
+	assert_int_equal(json_integer_value(json_object_get(copies, "limit")), MIN_NODE_COPIES);
+	assert_true(json_integer_value(json_object_get(copies, "bytes")) <=
+		    (json_int_t)MIN_NODE_COPIES);
+	/* 16384 pages three times, and no more than 4096 at once. */
+	assert_true(json_integer_value(json_object_get(copies, "evicted")) > 3 * 12000);
 	cluster_destroy(c);
 }
 
@@ -244,6 +273,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_guest_boots_prints_and_powers_off),
 		cmocka_unit_test(three_nodes_end_with_one_reason),
+		cmocka_unit_test(a_node_gives_memory_only_and_the_other_has_a_limit),
 		cmocka_unit_test(a_reset_ends_all),
 		cmocka_unit_test(nodes_interrupt_each_other),
 		cmocka_unit_test(a_power_off_is_taken_from_any_node),
