@@ -32,6 +32,8 @@ class Program:
     parallel: bool      # may share the machine with others
     kind: str           # one of the classes of tests/run
     directory: str
+    pure: bool = False              # its result depends on nothing but its input
+    shares_memory: bool = False     # among threads
 
     def chosen(self, only, skip):
         def matches(names):
