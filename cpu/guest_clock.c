@@ -103,6 +103,7 @@ void guest_clock_go(struct guest_clock *c, uint64_t ticks)
 	uint64_t stands = atomic_load(&c->stands);
 	if (stands) {
 		atomic_store(&c->floor, MAX(stands, atomic_load(&c->reached)));
+		atomic_store(&c->resumed, stands + c->tsc_khz * GUEST_CLOCK_PAUSES_MS);
 		atomic_store(&c->stands, 0);
 		atomic_fetch_sub(&c->offset, (int64_t)ticks);
 	}
@@ -121,17 +122,35 @@ static bool note_reached(struct guest_clock *c, const struct reading *now, uint6
 	return atomic_load(&c->version) == now->version;
 }
 
-int guest_clock_reach(struct guest_clock *c, uint64_t stamp)
+void guest_clock_end(struct guest_clock *c)
+{
+	atomic_store(&c->ended, true);
+}
+
+/* Is a stamp sound that is @wait ticks ahead of the clock, which does not stand? */
+static bool may_be_ahead(struct guest_clock *c, unsigned peer, uint64_t stamp, uint64_t wait)
+{
+	uint64_t host = guest_clock_scale(c->ratio, c->frac_bits, __rdtsc());
+
+	if (stamp < atomic_load(&c->resumed))
+		return true;
+	return wait < c->tsc_khz * GUEST_CLOCK_AHEAD_MS &&
+	       (c->free || patience_take(&c->patience[peer], host, wait, c->tsc_khz));
+}
+
+int guest_clock_reach(struct guest_clock *c, unsigned peer, uint64_t stamp)
 {
 	struct reading now = take_reading(c);
 	uint64_t start = now.running;
 
-	if (stamp > start && stamp - start >= c->tsc_khz * GUEST_CLOCK_AHEAD_MS)
+	if (stamp > start && !may_be_ahead(c, peer, stamp, stamp - start))
 		return -EPROTO;
 	if (now.stands && stamp > now.stands &&
 	    stamp - now.stands >= c->tsc_khz * GUEST_CLOCK_PAUSES_MS)
 		return -EPROTO;
 	while (now.running < stamp || !note_reached(c, &now, stamp)) {
+		if (atomic_load(&c->ended))
+			return -ECANCELED;
 		_mm_pause();
 		now = take_reading(c);
 	}
@@ -140,10 +159,4 @@ int guest_clock_reach(struct guest_clock *c, uint64_t stamp)
 		atomic_fetch_add_explicit(&c->waited, stamp - start, memory_order_relaxed);
 	}
 	return 0;
-}
-
-void guest_clock_pass_floor(const struct guest_clock *c)
-{
-	while (guest_clock_at(c, guest_clock_host_tsc()) < atomic_load(&c->floor))
-		_mm_pause();
 }

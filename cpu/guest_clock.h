@@ -15,13 +15,16 @@
  * STAMPS. Who sends what another vCPU can learn from adds its guest TSC; who receives it waits in
  * guest_clock_reach() until its own is not behind (wire/msg.h). So causality does not hang on how
  * well the clocks agree. The wait is bounded: sound peers are microseconds ahead, none is by
- * GUEST_CLOCK_AHEAD_MS, and one that claims to be has broken the protocol. One that claims less can
- * hold up for so long per message the thread that takes its messages.
+ * GUEST_CLOCK_AHEAD_MS, and one that claims to be has broken the protocol. So has one that is ahead
+ * by less, but more than clocks that are kept can be, again and again (cpu/patience.h). A wait ends
+ * when the VM does.
  *
  * PAUSES. While all vCPUs of the cluster are stopped, the guest's time stands: guest_clock_stop(),
  * then guest_clock_go() with the same length of pause on every node. Stamps are compared with the
  * clock that runs on underneath, since a peer that stops a little later still sends some; but none
  * is GUEST_CLOCK_PAUSES_MS above where it stands, so that no vCPU waits longer for it afterwards.
+ * When the time goes on the peer that stopped last is ahead of all others until they have reached
+ * where it stands: for that long its stamps may be as far ahead.
  *
  * LIMITS. The host's TSC is assumed to be one clock for all of its CPUs, as Linux and KVM do.
  *
@@ -35,6 +38,8 @@
 #include <x86intrin.h>
 
 #include "base/clock.h"
+#include "base/limits.h"
+#include "cpu/patience.h"
 #include "irq/lapic.h"
 
 #define GUEST_CLOCK_AHEAD_MS  50
@@ -45,12 +50,16 @@ struct guest_clock {
 	uint64_t unix_ns; /* time of day at guest TSC 0, ns since 1970 */
 	uint64_t ratio;	  /* fixed point with frac_bits; 0: the hardware does not scale */
 	unsigned frac_bits;
+	bool free; /* in the lab: nodes' clocks are not kept together, stamps are any time ahead */
 
 	_Atomic uint32_t version; /* odd while the next three change */
 	_Atomic int64_t offset;	  /* ticks; what KVM is given */
 	_Atomic uint64_t floor;	  /* no reading is below */
 	_Atomic uint64_t stands;  /* where it was stopped, 0 while it runs */
 
+	_Atomic uint64_t resumed; /* below this stamps may be ahead by a difference of pauses */
+	_Atomic bool ended;	  /* nobody waits any more */
+	struct patience patience[MAX_NODES];
 	_Atomic uint64_t reached;	/* highest stamp that came while it stood */
 	_Atomic uint64_t waits, waited; /* for stamps: how often, ticks in all */
 };
@@ -120,15 +129,23 @@ uint64_t guest_clock_stood(const struct guest_clock *c);
 /** guest_clock_go() - go on after a pause of @ticks, which is the same on all nodes. */
 void guest_clock_go(struct guest_clock *c, uint64_t ticks);
 
-/**
- * guest_clock_reach() - wait until the clock is not behind @stamp of a peer; normally no wait
- *
- * Spins. Return: 0; -EPROTO when the stamp is GUEST_CLOCK_AHEAD_MS or more ahead,
- * or GUEST_CLOCK_PAUSES_MS or more ahead of a clock that stands.
- */
-int guest_clock_reach(struct guest_clock *c, uint64_t stamp);
+/** guest_clock_end() - the VM ends: whoever waits for a stamp gives up. Any thread. */
+void guest_clock_end(struct guest_clock *c);
 
-/** guest_clock_pass_floor() - before a vCPU enters the guest: wait for the end of a step back. */
-void guest_clock_pass_floor(const struct guest_clock *c);
+/**
+ * guest_clock_reach() - wait until the clock is not behind @stamp of @peer; normally no wait
+ *
+ * Spins. Return: 0; -EPROTO when the stamp is GUEST_CLOCK_AHEAD_MS or more ahead, or
+ * GUEST_CLOCK_PAUSES_MS or more ahead of a clock that stands or has stood just now, or the patience
+ * with this peer is at its end; -ECANCELED at the end of the VM: what the stamp belongs to may not
+ * be seen.
+ */
+int guest_clock_reach(struct guest_clock *c, unsigned peer, uint64_t stamp);
+
+/** guest_clock_is_below_floor() - after a step back: no vCPU may enter the guest yet. */
+static inline bool guest_clock_is_below_floor(const struct guest_clock *c)
+{
+	return guest_clock_at(c, guest_clock_host_tsc()) < atomic_load(&c->floor);
+}
 
 #endif

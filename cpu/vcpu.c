@@ -214,8 +214,7 @@ static int run_guest(struct vcpu *v)
 	int r;
 
 	atomic_store(&v->inbox.mode, VCPU_IN_GUEST);
-	if (atomic_load(&v->inbox.events) ||
-	    (v->rendezvous && rendezvous_is_pending(v->rendezvous)))
+	if (vcpu_is_wanted(v))
 		v->run->immediate_exit = 1;
 	r = ioctl(v->fd, KVM_RUN, 0) < 0 ? -errno : 1;
 	atomic_store(&v->inbox.mode, VCPU_OUTSIDE);

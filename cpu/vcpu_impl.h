@@ -51,7 +51,19 @@ static inline void vcpu_count_exit(struct vcpu *v, enum vcpu_exit kind)
 	atomic_store_explicit(&v->exits[kind], had + 1, memory_order_relaxed);
 }
 
-/** vcpu_sync_tsc() - give KVM the offset of the clock, if it has changed, and let its step end. */
+/** vcpu_is_wanted() - must @v, wherever it is, not stay in the guest? Until its thread has looked.
+ */
+static inline bool vcpu_is_wanted(const struct vcpu *v)
+{
+	return atomic_load(&v->inbox.events) ||
+	       (v->rendezvous && rendezvous_is_pending(v->rendezvous));
+}
+
+/**
+ * vcpu_sync_tsc() - give KVM the offset of the clock, if it has changed, and let its step end
+ *
+ * The wait for that also ends when the vCPU is wanted: it will not enter the guest then.
+ */
 int vcpu_sync_tsc(struct vcpu *v);
 
 /* ---- cpu/vcpu_move.c ---- */

@@ -249,6 +249,7 @@ int vcpu_sync_tsc(struct vcpu *v)
 		return -errno;
 	v->has_tsc = true;
 	v->tsc_offset = offset;
-	guest_clock_pass_floor(v->clock);
+	while (guest_clock_is_below_floor(v->clock) && !vcpu_is_wanted(v))
+		_mm_pause();
 	return 0;
 }

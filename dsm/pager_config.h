@@ -25,7 +25,7 @@ struct pager_config {
 	 * the clock is not behind the stamp of a peer; -EPROTO for one that no sound peer sends.
 	 */
 	uint64_t (*clock)(void *ctx);
-	int (*reach)(void *ctx, uint64_t stamp);
+	int (*reach)(void *ctx, unsigned peer, uint64_t stamp);
 	/* @culprit: the node to blame, -1 for this host. @text: one line for the user. */
 	void (*fatal)(void *ctx, int culprit, const char *text);
 	void *ctx;

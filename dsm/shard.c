@@ -20,13 +20,15 @@ static int on_message(void *ctx, struct conn *c, const struct wire_hdr *h, const
 {
 	struct shard *s = ctx;
 	/* Before anything of it can be seen: no vCPU here reads an earlier time than its sender. */
-	int r = h->stamp && s->cfg->reach ? s->cfg->reach(s->cfg->ctx, h->stamp) : 0;
+	int r = h->stamp && s->cfg->reach ? s->cfg->reach(s->cfg->ctx, c->peer, h->stamp) : 0;
 
 	if (r == 0)
 		r = dsm_proto_message(s->proto, h, payload, s->now);
 
 	if (r == -EPROTO)
 		return shard_fail_peer(s, r, c->peer);
+	if (r == -ECANCELED) /* the VM ends, and nobody may see it any more */
+		return 0;
 	return r < 0 ? shard_fail_here(s, r, "serving", h->addr) : 0;
 }
 

@@ -142,6 +142,7 @@ int agreement_up(struct node *n, struct err *err)
 
 	n->cpu_common = n->cpu_own;
 	n->clock.tsc_khz = n->kvm.tsc_khz;
+	n->clock.free = n->cfg->lab.free_clocks;
 	clock_sync_init(&n->sync, &n->clock, &n->rendezvous, n->kvm.tsc_khz);
 	if (n->self == 0) {
 		r = wait_for(n, &n->joined, node_peers(n), "join", err);

@@ -61,11 +61,11 @@ static uint64_t clock_now(void *ctx)
 	return guest_clock_tsc(&n->clock);
 }
 
-static int clock_reach(void *ctx, uint64_t stamp)
+static int clock_reach(void *ctx, unsigned peer, uint64_t stamp)
 {
 	struct node *n = ctx;
 
-	return guest_clock_reach(&n->clock, stamp);
+	return guest_clock_reach(&n->clock, peer, stamp);
 }
 
 /* Before the guest's memory is touched: what it will take of this host is free still. */

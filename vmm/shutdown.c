@@ -27,6 +27,7 @@ void node_stop(struct node *n, enum wire_stop reason, int culprit, const char *f
 		va_end(ap);
 		n->stop.culprit = culprit;
 		atomic_store(&n->stop.reason, reason);
+		guest_clock_end(&n->clock);
 	}
 	pthread_mutex_unlock(&n->stop.lock);
 	/* The main thread also looks at the reason at its next timeout. */

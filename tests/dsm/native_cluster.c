@@ -65,7 +65,7 @@ static uint64_t on_clock(void *ctx)
 	return native_clock(ctx);
 }
 
-static int on_stamp(void *ctx, uint64_t stamp)
+static int on_stamp(void *ctx, unsigned peer, uint64_t stamp)
 {
 	struct native_node *n = ctx;
 

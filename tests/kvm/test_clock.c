@@ -118,6 +118,30 @@ static void a_step_waits_for_nobody_when_all_are_out(void **state)
 	assert_int_equal(atomic_load(&t->rendezvous.steps), 1);
 }
 
+/* The clock has an hour to go until it has reached what it showed; nobody waits for that. */
+static void who_is_wanted_does_not_wait_for_a_step_to_end(void **state)
+{
+	struct tiny *t = *state;
+	int64_t hour = (int64_t)(3600 * 1000 * t->clock.tsc_khz);
+	uint64_t end = clock_now_ns() + PATIENCE_NS;
+
+	guest_clock_move(&t->clock, hour);
+	guest_clock_move(&t->clock, -hour);
+	TINY_RUN(t, first);
+	while (!atomic_load(&t->vcpu[0]->member.inside)) {
+		assert_true(clock_now_ns() < end);
+		sched_yield();
+	}
+	vcpu_pause(t->vcpu[0]);
+	assert_int_equal(vcpu_wait_parked(t->vcpu[0]), 0);
+	vcpu_resume(t->vcpu[0]);
+	step(t, 1000);
+	vcpu_signal(t->vcpu[0], VCPU_EVENT_STOP, 0);
+	vcpu_join(t->vcpu[0]);
+	assert_true(guest_clock_is_below_floor(&t->clock));
+	assert_int_equal(shared_of(t).handovers, 0);
+}
+
 /* The TSC of @v is what the clock says. */
 static void expect_tsc(struct tiny *t, struct vcpu *v)
 {
@@ -162,6 +186,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(a_new_vcpu_is_given_an_offset_of_0),
 		cmocka_unit_test(a_vcpu_starts_with_a_tsc_that_is_scaled),
+		CASE(who_is_wanted_does_not_wait_for_a_step_to_end),
 		CASE(a_step_waits_for_nobody_when_all_are_out),
 		CASE(no_vcpu_sees_a_step_before_the_other),
 	};

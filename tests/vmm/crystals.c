@@ -30,11 +30,16 @@ struct host {
 	struct servo_sample sample;		 /* of the ping under way */
 };
 
+/* Longer than the bring-up: the guest starts while it is so. */
+#define LATE_ENDS (4 * PS_PER_SECOND)
+
 struct world {
 	const struct world_config *cfg;
 	uint64_t random;
 	struct host host[MAX_NODES];
 	struct world_result *result;
+	struct patience patience[MAX_NODES][MAX_NODES]; /* of one with another */
+	uint64_t looked, since_look;			/* at the messages, reference ticks */
 };
 
 /* ---- chance ---- */
@@ -99,6 +104,8 @@ static int64_t way(struct world *w, struct host *h, int direction, int64_t now)
 	double base = w->cfg->way_us, us = exponential(w, base / 10);
 
 	us += exponential(w, w->cfg->noise_us);
+	if (now < LATE_ENDS && direction == (h - w->host) % 2)
+		us += w->cfg->late_us;
 	if (uniform(w) < 0.05)
 		us += exponential(w, base * 5);
 	if (now >= h->burst_end) {
@@ -115,10 +122,47 @@ static int64_t way(struct world *w, struct host *h, int direction, int64_t now)
 
 /* ---- what a node does ---- */
 
+/*
+ * @to has waited for @from all the time since the last look, if it would wait now: there is always
+ * a message.
+ */
+static void message(struct world *w, unsigned from, unsigned to, int64_t now)
+{
+	const double ticks_us = HZ / 1e6;
+	struct patience *p = &w->patience[to][from];
+	uint64_t at = tsc(&w->host[0], now), looked = at - w->since_look;
+	double ahead = (double)(error(w, &w->host[from], now) - error(w, &w->host[to], now)) -
+		       w->cfg->way_us * ticks_us;
+
+	w->result->ahead_us = fmax(w->result->ahead_us, ahead / ticks_us);
+	if (ahead > PATIENCE_SOUND_US * ticks_us &&
+	    !patience_take(p, looked, at - looked + (uint64_t)ahead, KHZ))
+		w->result->blamed = true;
+	w->result->patience = fmax(w->result->patience,
+				   (double)patience_taken(p, at) / (KHZ * PATIENCE_BUDGET_MS));
+}
+
+/* The guest runs once all have started. */
+static void messages(struct world *w, int64_t now)
+{
+	uint64_t at = tsc(&w->host[0], now);
+
+	for (unsigned i = 1; i < w->cfg->nodes; i++)
+		if (!w->host[i].started)
+			return;
+	w->since_look = w->looked ? at - w->looked : 0;
+	w->looked = at;
+	for (unsigned from = 0; from < w->cfg->nodes; from++)
+		for (unsigned to = 0; to < w->cfg->nodes; to++)
+			if (from != to)
+				message(w, from, to, now);
+}
+
 static void compare(struct world *w, int64_t now)
 {
 	int64_t low = 0, high = 0;
 
+	messages(w, now);
 	if (now < BEGINS)
 		return;
 	for (unsigned i = 1; i < w->cfg->nodes; i++) {
@@ -201,6 +245,7 @@ static void pong(struct world *w, struct host *h, int64_t now)
 {
 	servo_take(&h->servo, &h->sample);
 	w->result->samples++;
+	compare(w, now);
 	if (!h->judged)
 		judge(w, h, now);
 	h->next_pong = INT64_MAX;

@@ -6,13 +6,15 @@
  * at random by some ppb a second, and swings with the day's temperature. Pings to node 0 take their
  * shortest way plus what a queue adds: a little always, more sometimes, and for seconds or minutes
  * much more in one of the two directions. Each node runs its servo and steps its clock as
- * vmm/clock_sync.c does; at every ping and step all clocks of the world are compared.
+ * vmm/clock_sync.c does; at every ping and step all clocks of the world are compared, and each node
+ * has a message from every other, which came the shortest way.
  *
  * Time is in picoseconds: true time, which nobody in the world can read.
  */
 #ifndef SSIHV_TESTS_VMM_CRYSTALS_H
 #define SSIHV_TESTS_VMM_CRYSTALS_H
 
+#include "cpu/patience.h"
 #include "vmm/servo.h"
 
 #define PS_PER_SECOND INT64_C(1000000000000)
@@ -28,6 +30,7 @@ struct world_config {
 	double asymmetry;  /* the other direction is up to this part longer, for ever */
 	double bursts;	   /* begin so often an hour, a node */
 	double noise_us;   /* mean of what any message is late besides */
+	double late_us;	   /* of one direction, in the first seconds: LATE_ENDS */
 	bool off;	   /* nobody follows its servo after the first samples */
 };
 
@@ -39,6 +42,9 @@ struct world_result {
 	unsigned refused, ended;       /* nodes, before and after their start: too far off */
 	unsigned unsure;	       /* nodes that started while that was not known */
 	double known_s;		       /* after how long the last one of these was known */
+	double patience;	       /* the most of it that any had used up with any other */
+	double ahead_us;	       /* the most that any message was, on arrival */
+	bool blamed;		       /* it came to its end */
 };
 
 void world_run(const struct world_config *cfg, struct world_result *ret);

@@ -32,6 +32,7 @@ static void check(struct world_config cfg)
 	assert_true(got.worst_us < got.shortest_us);
 	assert_true(got.worst_step_us <= got.shortest_us / 2);
 	assert_int_equal(got.back, 0);
+	assert_true(!got.blamed && got.patience < 0.1);
 }
 
 /* A hot day in a busy rack. */
@@ -116,6 +117,25 @@ static void a_crystal_within_bounds_never_is(void **state)
 	assert_true(unsure > 0);
 }
 
+/*
+ * A queue in one direction lasts as long as the start: all clocks are off by half of it, and then
+ * put right step by step. Nobody is blamed for that.
+ */
+static void a_queue_at_the_start_is_forgiven(void **state)
+{
+	for (unsigned nodes = 2; nodes <= 8; nodes++) {
+		struct world_config cfg = world(nodes, 24.0 / nodes, 20);
+		struct world_result got;
+
+		cfg.late_us = 5000;
+		world_run(&cfg, &got);
+		printf("# %u nodes: %.0f us ahead, %.3f of the patience\n", nodes, got.ahead_us,
+		       got.patience);
+		assert_true(got.ahead_us > PATIENCE_SOUND_US);
+		assert_true(!got.blamed && got.patience > 0 && got.patience < 0.1);
+	}
+}
+
 static void without_a_servo_the_clocks_part(void **state)
 {
 	struct world_config cfg = world(2, 1, 10);
@@ -125,6 +145,7 @@ static void without_a_servo_the_clocks_part(void **state)
 	got = run(&cfg);
 	/* 10 ppm of an hour. */
 	assert_true(got.worst_us > 30000);
+	assert_true(got.blamed);
 }
 
 int main(void)
@@ -135,6 +156,7 @@ int main(void)
 		cmocka_unit_test(five_hundred_ppm_are_held),
 		cmocka_unit_test(a_crystal_too_far_off_is_always_refused),
 		cmocka_unit_test(a_crystal_within_bounds_never_is),
+		cmocka_unit_test(a_queue_at_the_start_is_forgiven),
 		cmocka_unit_test(without_a_servo_the_clocks_part),
 	};
 

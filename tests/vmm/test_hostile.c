@@ -273,6 +273,35 @@ static void a_phase_is_confirmed_once_and_as_it_is(void **state)
 	}
 }
 
+/* Each time by less than what is a violation alone. */
+static void a_peer_that_is_ahead_all_the_time_ends_the_vm(void **state)
+{
+	struct player p = player_ready();
+	const struct node *n = p.c->member[0].node;
+	struct guest_clock *clock = &p.c->member[0].node->clock;
+	uint64_t ahead = 40 * clock->tsc_khz, now = __rdtsc();
+	struct wire_hdr h = header(WIRE_EOI, 0);
+
+	h.addr = 0x40;
+	h.stamp = guest_clock_tsc(clock) + ahead;
+	send_raw(&p, WIRE_CLASS_EVENT, h, NULL);
+	while (guest_clock_tsc(clock) < h.stamp)
+		sched_yield();
+	assert_false(node_stopping(n));
+	while (patience_take(&clock->patience[1], now, ahead, clock->tsc_khz))
+		now += ahead;
+	/* Again, if it was taken so late that it was not ahead. */
+	while (!node_stopping(n)) {
+		h.stamp = guest_clock_tsc(clock) + ahead;
+		if (send(p.mesh.event[0]->fd, &h, sizeof(h), MSG_NOSIGNAL) < 0)
+			break;
+		while (guest_clock_tsc(clock) < h.stamp && !node_stopping(n))
+			sched_yield();
+	}
+	expect_blame(&p);
+	player_leave(&p);
+}
+
 /* A node's clock may not stand while another's vCPUs still run: the pauses' lengths would differ.
  */
 static void clocks_stand_when_all_have_parked(void **state)
@@ -307,6 +336,7 @@ int main(void)
 		cmocka_unit_test(half_a_message_and_gone_is_a_loss),
 		cmocka_unit_test(a_peer_that_goes_in_a_phase_ends_the_vm),
 		cmocka_unit_test(a_phase_is_confirmed_once_and_as_it_is),
+		cmocka_unit_test(a_peer_that_is_ahead_all_the_time_ends_the_vm),
 		cmocka_unit_test(clocks_stand_when_all_have_parked),
 	};
 
