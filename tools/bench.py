@@ -4,8 +4,8 @@
 
 Usage: bench.py PROGRAM [--quick] [--only MEASURE] [--report FILE] ...
 
-Each measure is a run of PROGRAM (bench/main.c): processes of its own, pinned, in rounds that take
-turns with a yardstick. What is shown is the median of the rounds. docs/benchmarks.md says what is
+Each measure is some runs of PROGRAM (bench/main.c): processes of its own, pinned, in rounds that take
+turns with a yardstick. What is shown is the median of all rounds. docs/benchmarks.md says what is
 measured and how; tools/bench_compare.py compares two reports.
 """
 import argparse
@@ -26,9 +26,9 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 SKIP = 77
 TIMEOUT = 400
 POLL_US = 30    # of places that poll
-# Rounds, and faults or pages in each.
-FULL = {"rounds": 11, "count": 1000}
-QUICK = {"rounds": 5, "count": 400}
+# How often each is run anew, rounds of a run, faults or pages in a round.
+FULL = {"runs": 3, "rounds": 5, "count": 1000}
+QUICK = {"runs": 2, "rounds": 2, "count": 400}
 
 def first_line(path, default="unknown"):
     try:
@@ -97,7 +97,7 @@ def command(args, measure, place, factor):
 
 
 def run(args, measure, place, factor):
-    """The figures of one measure in one place."""
+    """What one process tree finds."""
     try:
         done = subprocess.run(command(args, measure, place, factor), stdin=subprocess.DEVNULL,
                               capture_output=True, text=True, timeout=TIMEOUT, check=False)
@@ -108,15 +108,23 @@ def run(args, measure, place, factor):
         raise Skipped(told)
     if done.returncode:
         raise Failed(told)
-    return {name: bench_report.summed_up(figure)
-            for name, figure in json.loads(done.stdout).items()}
+    return json.loads(done.stdout)
+
+
+def run_all(args, measure, place, factor):
+    """The figures of one measure in one place. Two runs differ more than two rounds of a run do."""
+    figures = run(args, measure, place, factor)
+    for _ in range(1, args.runs):
+        for name, figure in run(args, measure, place, factor).items():
+            figures[name]["rounds"] += figure["rounds"]
+    return {name: bench_report.summed_up(figure) for name, figure in figures.items()}
 
 
 def measure_one(args, section, measure, place, report):
     """Returns the line to show, and whether it failed."""
     title = f"{measure}, {bench_report.PLACES[place]}"
     try:
-        figures = run(args, measure, place, section.factor)
+        figures = run_all(args, measure, place, section.factor)
     except Skipped as reason:
         report["skipped"].append({"measure": measure, "place": place, "reason": str(reason)})
         return f"{title}: skipped: {reason}", False
@@ -159,15 +167,17 @@ def arguments():
                         help="one of " + ", ".join(names) + "; repeatable")
     parser.add_argument("--place", action="append", choices=bench_report.PLACES,
                         help="only there; repeatable")
-    parser.add_argument("--rounds", type=int, help=f"of each (default {FULL['rounds']})")
-    parser.add_argument("--count", type=int,
-                        help=f"faults or pages in each round (default {FULL['count']})")
+    for name, what in (("runs", "of each measure"), ("rounds", "in each run"),
+                       ("count", "faults or pages in each round")):
+        parser.add_argument(f"--{name}", type=int, metavar="N",
+                            help=f"{what} (default {FULL[name]})")
     parser.add_argument("--report", type=pathlib.Path, metavar="FILE",
                         help="default: report.json beside the program")
     args = parser.parse_args()
     size = QUICK if args.quick else FULL
-    args.rounds = args.rounds or size["rounds"]
-    args.count = args.count or size["count"]
+    for name, value in size.items():
+        if getattr(args, name) is None:
+            setattr(args, name, value)
     args.report = args.report or pathlib.Path(args.program).parent / "report.json"
     return args
 
@@ -177,7 +187,7 @@ def main():
     began = time.monotonic()
     report = {"format": bench_report.FORMAT, "revision": revision(),
               "when": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-              "host": host(), "options": {"rounds": args.rounds, "count": args.count},
+              "host": host(), "options": {name: getattr(args, name) for name in FULL},
               "results": [], "skipped": []}
     failed = measure_all(args, report)
     report["host"]["load_after"] = os.getloadavg()[0]
