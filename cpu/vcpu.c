@@ -140,13 +140,18 @@ static struct timespec timespec_of(uint64_t ns)
 				 .tv_nsec = (long)(ns % NSEC_PER_SEC)};
 }
 
+static uint64_t slice_of(struct vcpu *v)
+{
+	return v->ops->slice ? v->ops->slice(v->ctx, v) : 0;
+}
+
 /* Sets the POSIX timer, unless it is set for that time already and still has to fire. */
 static void arm_timer(struct vcpu *v)
 {
-	uint64_t now = clock_now_ns(), deadline = timer_deadline(v);
+	uint64_t now = clock_now_ns(), deadline = timer_deadline(v), slice = slice_of(v);
 
-	if (vcpu_is_crowded(v))
-		deadline = deadline ? MIN(deadline, now + VCPU_LOOK_NS) : now + VCPU_LOOK_NS;
+	if (slice)
+		deadline = deadline ? MIN(deadline, now + slice) : now + slice;
 	uint64_t moved = deadline > v->armed_ns ? deadline - v->armed_ns : v->armed_ns - deadline;
 
 	if (v->armed_ns > now ? moved < NSEC_PER_USEC : deadline == 0)
@@ -156,22 +161,24 @@ static void arm_timer(struct vcpu *v)
 	v->armed_ns = deadline;
 }
 
+/*
+ * A POSIX timer that was armed while it ran may still wake it: where that is for the deadline
+ * itself, no slice having come before, there is no slack.
+ */
 static void sleep_until_event(struct vcpu *v)
 {
 	uint64_t deadline = v->state == VCPU_HALTED ? timer_deadline(v) : 0;
 
-	if (deadline && v->lodges)
-		deadline += VCPU_LODGER_LATE_NS;
+	if (deadline && v->ops->slack)
+		deadline += v->ops->slack(v->ctx, v);
 	struct timespec ts = timespec_of(deadline);
 
 	v->ops->idle(v->ctx, v, true);
-	vcpu_lodger_awake(v, false);
 	atomic_store(&v->inbox.mode, VCPU_ASLEEP);
 	if (!atomic_load(&v->inbox.events))
 		syscall(SYS_futex, &v->inbox.mode, FUTEX_WAIT_BITSET_PRIVATE, VCPU_ASLEEP,
 			deadline ? &ts : NULL, NULL, FUTEX_BITSET_MATCH_ANY);
 	atomic_store(&v->inbox.mode, VCPU_OUTSIDE);
-	vcpu_lodger_awake(v, true);
 	v->ops->idle(v->ctx, v, false);
 }
 
@@ -304,6 +311,15 @@ static int handle_exit(struct vcpu *v)
 	return r;
 }
 
+/* Not while it waits for an interrupt: it does nothing that could tell where it is best. */
+static void look(struct vcpu *v)
+{
+	int to = v->ops->look && v->state == VCPU_RUNNING ? v->ops->look(v->ctx, v) : -1;
+
+	if (to >= 0)
+		vcpu_leave(v, to);
+}
+
 static int run(struct vcpu *v)
 {
 	for (;;) {
@@ -324,9 +340,8 @@ static int run(struct vcpu *v)
 			r = handle_exit(v);
 		if (r < 0)
 			return r;
-		if (vcpu_wants_home(v))
-			vcpu_leave(v);
-		if (vcpu_is_crowded(v))
+		look(v);
+		if (slice_of(v))
 			sched_yield();
 	}
 }
@@ -363,7 +378,6 @@ static void *vcpu_main(void *arg)
 	if (r == 0) {
 		pin(v);
 		thread_run = v->run;
-		vcpu_lodger_awake(v, true);
 		r = run(v);
 		thread_run = NULL;
 		timer_delete(v->timer);

@@ -61,6 +61,12 @@ struct vcpu_io {
 	void *data; /* size * count bytes */
 };
 
+/* What a vCPU has done. */
+struct vcpu_usage {
+	uint64_t cpu_ns; /* of a host's CPU, used by its thread */
+	bool user;	 /* it has just run user code */
+};
+
 /* What a vCPU asks of the machine; called by the vCPU's thread. */
 struct vcpu_ops {
 	/* Carry out @io and fill its data for a read. May sleep. Negative: the VM is stopping. */
@@ -73,10 +79,23 @@ struct vcpu_ops {
 	void (*idle)(void *ctx, struct vcpu *v, bool idle);
 	/* A pause that was asked for has begun. May be NULL. */
 	void (*parked)(void *ctx, struct vcpu *v);
-	/* A lodger goes to its own node as @image. Negative errno: it cannot, and stays. */
-	int (*leave)(void *ctx, struct vcpu *v, const struct wire_vcpu *image);
-	/* It wanted to leave and stays; for its user to know. */
+	/*
+	 * How it is run. May be NULL: for as long as it likes; woken on time; always here.
+	 *
+	 * slice: ns after which it comes out of the guest and lets other threads go first; 0: none
+	 * slack: by how many ns its timer may wake it late
+	 * look: it has come out of the guest and would go on. Return: where to move, which leave()
+	 * is told; -1: it goes on here.
+	 */
+	uint64_t (*slice)(void *ctx, struct vcpu *v);
+	uint64_t (*slack)(void *ctx, struct vcpu *v);
+	int (*look)(void *ctx, struct vcpu *v);
+	/* It moves to @to as @image. Negative errno: it cannot, and stays. */
+	int (*leave)(void *ctx, struct vcpu *v, int to, const struct wire_vcpu *image);
+	/* It was to move and goes on here, by @error; 0: it had left, and was refused there. */
 	void (*stays)(void *ctx, struct vcpu *v, int error);
+	/* It has arrived, and goes on here. */
+	void (*came)(void *ctx, struct vcpu *v);
 	/* One that arrived cannot run here: where it came from, it goes on. */
 	void (*refuse)(void *ctx, struct vcpu *v, int error);
 	/* What still comes here for a vCPU that is elsewhere. */
@@ -89,13 +108,6 @@ struct vcpu_ops {
 
 enum vcpu_mode { VCPU_OUTSIDE, VCPU_IN_GUEST, VCPU_ASLEEP };
 enum vcpu_run_state { VCPU_RUNNING, VCPU_HALTED, VCPU_WAIT_SIPI, VCPU_AWAY };
-
-/* Where a vCPU of this node or of another starts; see cpu/vcpu_move.h. */
-enum vcpu_start {
-	VCPU_AT_HOME, /* here, and stays */
-	VCPU_LODGES,  /* here, until it moves to its own node */
-	VCPU_AWAITED, /* on another node, until it moves here */
-};
 
 enum vcpu_event {
 	VCPU_EVENT_NMI = 1,
@@ -114,7 +126,7 @@ struct vcpu_inbox {
 	_Atomic uint32_t sipi;	 /* vector of the SIPI */
 	_Atomic uint32_t pause;	 /* see cpu/vcpu_pause.c; a futex */
 	_Atomic uint64_t vector[4], level[4];
-	struct wire_vcpu *arrival; /* of an awaited vCPU; the thread takes it with its event */
+	struct wire_vcpu *arrival; /* the thread takes it with its event */
 };
 
 enum vcpu_exit {
@@ -139,9 +151,8 @@ struct vcpu {
 	struct ram *ram;
 	const struct vcpu_ops *ops;
 	void *ctx;
-	_Atomic unsigned *lodgers; /* how many are awake on this node; may be NULL */
-	unsigned index;		   /* in the cluster */
-	int host_cpu;		   /* to pin to, -1 for none */
+	unsigned index; /* in the cluster */
+	int host_cpu;	/* to pin to, -1 for none */
 	int fd;
 	struct kvm_run *run;
 
@@ -150,8 +161,6 @@ struct vcpu {
 	enum vcpu_run_state state;
 	enum vcpu_run_state left_in; /* state with which it went elsewhere */
 	bool nmi;		     /* pending */
-	bool lodges;		     /* and has not left yet */
-	bool settled;		     /* could not leave, and does not try again */
 	bool has_tsc;		     /* KVM was given an offset; a new vCPU has one of KVM's */
 	int64_t tsc_offset;	     /* that one */
 	uint64_t pvclock[2]; /* what the guest last wrote to the two MSRs of the KVM clock */
@@ -175,10 +184,9 @@ struct vcpu_config {
 	struct ram *ram;
 	const struct vcpu_ops *ops;
 	void *ctx;
-	_Atomic unsigned *lodgers; /* shared by all vCPUs of a node; NULL where none lodges */
 	unsigned index;
 	bool bsp;
-	enum vcpu_start start;
+	bool away; /* on another node, until it moves here */
 	int host_cpu;
 	struct cpuid_topology topology;
 	const struct cpu_identity *identity; /* common to all hosts */
@@ -192,7 +200,8 @@ struct vcpu_entry {
 
 /**
  * vcpu_new() - create a vCPU in its reset state: the APIC in x2APIC mode as firmware leaves it,
- * the boot processor ready to run, the others waiting for their SIPI; an awaited one for its image
+ * the boot processor ready to run, the others waiting for their SIPI; one that is away for its
+ * image
  *
  * Return: 0; negative errno with @err.
  */

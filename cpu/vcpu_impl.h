@@ -68,26 +68,8 @@ int vcpu_sync_tsc(struct vcpu *v);
 
 /* ---- cpu/vcpu_move.c ---- */
 
-/* How long a vCPU of a crowded node runs before it is looked at; any exit is such a look, too. */
-#define VCPU_LOOK_NS (250 * NSEC_PER_USEC)
-
-/* How much later than its timer a sleeping lodger wakes: some ticks become one. */
-#define VCPU_LODGER_LATE_NS (10 * NSEC_PER_MSEC)
-
-/** vcpu_lodger_awake() - @v, if it is a lodger, has woken up or goes to sleep. */
-void vcpu_lodger_awake(struct vcpu *v, bool awake);
-
-/** vcpu_is_crowded() - is any lodger awake on this node? */
-static inline bool vcpu_is_crowded(const struct vcpu *v)
-{
-	return v->lodgers && atomic_load_explicit(v->lodgers, memory_order_relaxed) > 0;
-}
-
-/** vcpu_wants_home() - is it time for this lodger to go? Not while it waits for an interrupt. */
-bool vcpu_wants_home(const struct vcpu *v);
-
-/** vcpu_leave() - send the vCPU home, if that can be done. */
-void vcpu_leave(struct vcpu *v);
+/** vcpu_leave() - move to @to, if that can be done. */
+void vcpu_leave(struct vcpu *v, int to);
 
 /** vcpu_pass_on() - @events (enum vcpu_event) of the inbox are for a vCPU that is not here. */
 void vcpu_pass_on(struct vcpu *v, uint32_t events);

@@ -25,51 +25,31 @@ static uint64_t cpu_time_ns(void)
 	return (uint64_t)ts.tv_sec * NSEC_PER_SEC + (uint64_t)ts.tv_nsec;
 }
 
-void vcpu_lodger_awake(struct vcpu *v, bool awake)
+void vcpu_usage(const struct vcpu *v, struct vcpu_usage *ret)
 {
-	if (v->lodges && v->lodgers)
-		atomic_fetch_add(v->lodgers, awake ? 1u : -1u);
-}
-
-bool vcpu_wants_home(const struct vcpu *v)
-{
-	return v->lodges && !v->settled && v->state == VCPU_RUNNING &&
-	       (runs_user_code(v) || cpu_time_ns() > VCPU_LODGES_NS);
+	*ret = (struct vcpu_usage){.cpu_ns = cpu_time_ns(), .user = runs_user_code(v)};
 }
 
 /* All of it before anybody is told. */
 static void go_away(struct vcpu *v)
 {
-	vcpu_lodger_awake(v, false);
 	v->left_in = v->state;
 	v->state = VCPU_AWAY;
-	v->lodges = false;
 }
 
-/* Only lodgers leave. */
-static void come_back(struct vcpu *v)
-{
-	v->lodges = true;
-	v->settled = true;
-	v->state = v->left_in;
-	vcpu_lodger_awake(v, true);
-}
-
-void vcpu_leave(struct vcpu *v)
+void vcpu_leave(struct vcpu *v, int to)
 {
 	_cleanup_free_ struct wire_vcpu *image = malloc(sizeof(*image));
 	int r = image ? vcpu_save(v, image) : -ENOMEM;
 
 	if (r == 0) {
 		go_away(v);
-		r = v->ops->leave(v->ctx, v, image);
+		r = v->ops->leave(v->ctx, v, to, image);
 		if (r < 0)
-			come_back(v);
+			v->state = v->left_in;
 	}
-	if (r < 0) {
-		v->settled = true;
+	if (r < 0)
 		v->ops->stays(v->ctx, v, r);
-	}
 }
 
 static void pass_on_vectors(struct vcpu *v)
@@ -111,7 +91,8 @@ void vcpu_return(struct vcpu *v)
 void vcpu_come(struct vcpu *v, uint32_t events)
 {
 	if (events & VCPU_EVENT_RETURN) {
-		come_back(v);
+		v->state = v->left_in;
+		v->ops->stays(v->ctx, v, 0);
 		return;
 	}
 	_cleanup_free_ struct wire_vcpu *image = TAKE_PTR(v->inbox.arrival);
@@ -119,4 +100,6 @@ void vcpu_come(struct vcpu *v, uint32_t events)
 
 	if (r < 0)
 		v->ops->refuse(v->ctx, v, r);
+	else
+		v->ops->came(v->ctx, v);
 }

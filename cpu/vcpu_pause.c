@@ -69,7 +69,6 @@ bool vcpu_park(struct vcpu *v)
 	if (atomic_load(&v->inbox.pause) != PAUSING)
 		return false;
 	v->ops->idle(v->ctx, v, true);
-	vcpu_lodger_awake(v, false);
 	if (change(v, PAUSING, PARKED)) {
 		if (v->ops->parked)
 			v->ops->parked(v->ctx, v);
@@ -78,7 +77,6 @@ bool vcpu_park(struct vcpu *v)
 		while (atomic_load(&v->inbox.pause) == PARKED)
 			wait_while(v, PARKED);
 	}
-	vcpu_lodger_awake(v, true);
 	v->ops->idle(v->ctx, v, false);
 	return true;
 }

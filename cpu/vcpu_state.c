@@ -126,13 +126,11 @@ int vcpu_new(const struct vcpu_config *cfg, struct vcpu **ret, struct err *err)
 		.ram = cfg->ram,
 		.ops = cfg->ops,
 		.ctx = cfg->ctx,
-		.lodgers = cfg->lodgers,
 		.index = cfg->index,
 		.host_cpu = cfg->host_cpu,
-		.state = cfg->start == VCPU_AWAITED ? VCPU_AWAY
-			 : cfg->bsp		    ? VCPU_RUNNING
-						    : VCPU_WAIT_SIPI,
-		.lodges = cfg->start == VCPU_LODGES,
+		.state = cfg->away  ? VCPU_AWAY
+			 : cfg->bsp ? VCPU_RUNNING
+				    : VCPU_WAIT_SIPI,
 		.fd = ioctl(cfg->kvm->vm, KVM_CREATE_VCPU, cfg->topology.apic_id),
 		.run = MAP_FAILED,
 	};

@@ -106,7 +106,7 @@ static uint64_t unix_now_ns(void)
 	return (uint64_t)wall.tv_sec * NSEC_PER_SEC + (uint64_t)wall.tv_nsec;
 }
 
-/* Can and shall all vCPUs start on this node? See cpu/vcpu_move.h. */
+/* Can and shall all vCPUs start on this node? See vmm/policy.h. */
 static bool start_together(const struct node *n)
 {
 	if (n->nodes == 1 || !n->cfg->boot.together)

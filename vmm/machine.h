@@ -21,6 +21,7 @@
 #include "vmm/limit.h"
 #include "vmm/moving.h"
 #include "vmm/platform.h"
+#include "vmm/policy.h"
 
 #define TYPED_ENOUGH	 4096  /* above that commands wait until the guest has read */
 #define PEERS_TIMEOUT_MS 60000 /* for peers to connect, and for each step of starting */
@@ -88,7 +89,7 @@ struct node {
 	struct forward forward;
 	struct platform platform;
 	struct moving moving;
-	_Atomic unsigned lodgers;     /* vCPUs of other nodes that are awake here */
+	struct policy policy;
 	bool together;		      /* all vCPUs start on node 0 */
 	struct vcpu *vcpu[MAX_VCPUS]; /* by index in the cluster; NULL: never here */
 	unsigned vcpus;		      /* of them, those that are not NULL */

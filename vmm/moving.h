@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * vCPUs on their way from node to node: what cpu/vcpu_move.h asks of the machine.
+ * vCPUs on their way from node to node: what cpu/vcpu_move.h asks of the machine; vmm/policy.h
+ * decides.
  *
  * THE WAY. The old place sends the vCPU's state with the generation of its new place (irq/place.h),
  * and whatever it has for the vCPU from then on behind it, on the same connection. The new place

@@ -25,19 +25,13 @@ static int vcpu_io(void *ctx, struct vcpu *v, struct vcpu_io *io)
 	return 0;
 }
 
-/* Are vCPUs of other nodes here? */
-static bool has_lodgers(const struct node *n)
-{
-	return atomic_load(&n->moving.here) > n->cfg->nodes[n->self].vcpus;
-}
-
 static void vcpu_send(void *ctx, struct vcpu *v, const struct irq_message *m)
 {
 	struct node *n = ctx;
 
 	if (interrupts_send(&n->irq, v->index, m))
 		pager_yield(n->pager);
-	else if (has_lodgers(n))
+	else if (policy_yields(&n->policy))
 		sched_yield(); /* to a lodger, perhaps: the sender will wait for it */
 }
 
@@ -57,6 +51,7 @@ static void vcpu_idle(void *ctx, struct vcpu *v, bool idle)
 {
 	struct node *n = ctx;
 
+	policy_is_asleep(&n->policy, v->index, idle);
 	pthread_mutex_lock(&n->idle_lock);
 	if (idle)
 		n->asleep++;
@@ -66,19 +61,60 @@ static void vcpu_idle(void *ctx, struct vcpu *v, bool idle)
 	pthread_mutex_unlock(&n->idle_lock);
 }
 
-static int vcpu_left(void *ctx, struct vcpu *v, const struct wire_vcpu *image)
+static uint64_t vcpu_slice(void *ctx, struct vcpu *v)
 {
 	struct node *n = ctx;
 
-	return moving_leave(&n->moving, v, n->topology.node[v->index], image);
+	return policy_slice(&n->policy);
+}
+
+static uint64_t vcpu_slack(void *ctx, struct vcpu *v)
+{
+	struct node *n = ctx;
+
+	return policy_slack(&n->policy, v->index);
+}
+
+static int vcpu_look(void *ctx, struct vcpu *v)
+{
+	struct node *n = ctx;
+	struct vcpu_usage usage;
+
+	if (!policy_looks(&n->policy, v->index))
+		return -1;
+	vcpu_usage(v, &usage);
+	unsigned to = policy_where(&n->policy, v->index, &usage);
+	return to == n->self ? -1 : (int)to;
+}
+
+/* Noted before it is sent: it may be back at once. */
+static int vcpu_left(void *ctx, struct vcpu *v, int to, const struct wire_vcpu *image)
+{
+	struct node *n = ctx;
+
+	policy_is_here(&n->policy, v->index, false);
+	int r = moving_leave(&n->moving, v, (unsigned)to, image);
+	if (r < 0)
+		policy_is_here(&n->policy, v->index, true);
+	return r;
+}
+
+static void vcpu_came(void *ctx, struct vcpu *v)
+{
+	struct node *n = ctx;
+
+	policy_is_here(&n->policy, v->index, true);
 }
 
 static void vcpu_stays(void *ctx, struct vcpu *v, int error)
 {
 	struct node *n = ctx;
 
-	events_log(&n->ev, "warning", "vCPU %u stays here, its state cannot be sent: %s", v->index,
-		   strerror(-error));
+	policy_is_here(&n->policy, v->index, true);
+	policy_has_stayed(&n->policy, v->index);
+	if (error)
+		events_log(&n->ev, "warning", "vCPU %u stays here, its state cannot be sent: %s",
+			   v->index, strerror(-error));
 }
 
 static void vcpu_refuse(void *ctx, struct vcpu *v, int error)
@@ -115,7 +151,11 @@ static const struct vcpu_ops vcpu_ops = {
 	.send = vcpu_send,
 	.eoi = vcpu_eoi,
 	.idle = vcpu_idle,
+	.slice = vcpu_slice,
+	.slack = vcpu_slack,
+	.look = vcpu_look,
 	.leave = vcpu_left,
+	.came = vcpu_came,
 	.stays = vcpu_stays,
 	.refuse = vcpu_refuse,
 	.pass_on = vcpu_pass,
@@ -132,7 +172,7 @@ static void on_power(void *ctx, bool reset)
 		  reset ? "the guest asked for a reset" : "the guest powered off");
 }
 
-static int add_vcpu(struct node *n, unsigned index, enum vcpu_start start, struct err *err)
+static int add_vcpu(struct node *n, unsigned index, bool away, struct err *err)
 {
 	unsigned home = n->topology.node[index], number = index - n->topology.first[home];
 	const struct cluster_node *node = &n->cfg->nodes[home];
@@ -144,10 +184,9 @@ static int add_vcpu(struct node *n, unsigned index, enum vcpu_start start, struc
 		.ram = n->ram,
 		.ops = &vcpu_ops,
 		.ctx = n,
-		.lodgers = &n->lodgers,
 		.index = index,
 		.bsp = index == 0,
-		.start = start,
+		.away = away,
 		.host_cpu = pinned ? (int)node->cpus[number] : -1,
 		.topology = {.apic_id = n->topology.apic_id[index],
 			     .node_shift = n->topology.node_shift,
@@ -200,14 +239,13 @@ int vcpus_up(struct node *n, struct err *err)
 	int r = 0;
 
 	moving_init(&n->moving, &n->irq);
+	policy_init(&n->policy, n->self, &n->topology, n->together);
 	forward_init(&n->forward, n->link);
 	for (unsigned i = 0; r == 0 && i < n->topology.vcpus; i++) {
 		if (n->topology.node[i] == n->self)
-			r = add_vcpu(n, i,
-				     n->together && n->self != 0 ? VCPU_AWAITED : VCPU_AT_HOME,
-				     err);
+			r = add_vcpu(n, i, n->together && n->self != 0, err);
 		else if (n->together && n->self == 0)
-			r = add_vcpu(n, i, VCPU_LODGES, err);
+			r = add_vcpu(n, i, false, err);
 	}
 	n->platform_up = r == 0;
 	return r;

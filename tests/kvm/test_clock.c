@@ -36,7 +36,7 @@ TINY_CODE(second, ".code16", READ_IN_TURN("1", "0"));
 
 static int new_rig(void **state)
 {
-	*state = tiny_new(VCPU_AT_HOME);
+	*state = tiny_new();
 	return 0;
 }
 
@@ -174,7 +174,7 @@ static void a_vcpu_starts_with_a_tsc_that_is_scaled(void **state)
 	kvm_close(&kvm);
 	if (!scales)
 		skip();
-	struct tiny *t = tiny_new_scaled(VCPU_AT_HOME, khz);
+	struct tiny *t = tiny_new_scaled(khz);
 	assert_true(t->clock.ratio);
 	expect_tsc(t, t->vcpu[0]);
 	tiny_free(t);

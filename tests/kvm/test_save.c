@@ -6,47 +6,13 @@
  */
 #include "tests/check.h"
 
-#include <stdio.h>
-
 #include "cpu/vcpu_image.h"
-#include "tests/kvm/tiny.h"
-
-#define FLAG_GPA 0x9000
-
-struct pair {
-	struct tiny *first, *other;
-};
-
-static int new_pair(void **state)
-{
-	struct pair *p = calloc(1, sizeof(*p));
-
-	assert_non_null(p);
-	p->first = tiny_new(VCPU_AT_HOME);
-	p->other = tiny_home(p->first);
-	*state = p;
-	return 0;
-}
-
-static int free_pair(void **state)
-{
-	struct pair *p = *state;
-
-	tiny_free(p->other);
-	tiny_free(p->first);
-	free(p);
-	return 0;
-}
+#include "tests/kvm/pair.h"
 
 static void pause_and_wait(struct vcpu *v)
 {
 	vcpu_pause(v);
 	assert_int_equal(vcpu_wait_parked(v), 0);
-}
-
-static void set_flag(struct pair *p, uint32_t value)
-{
-	assert_int_equal(ram_write(p->first->ram, FLAG_GPA, &value, sizeof(value)), 0);
 }
 
 /* @from is parked already, and stays so. */
@@ -78,7 +44,7 @@ static void a_running_vcpu_goes_on_elsewhere(void **state)
 	vcpu_post(p->first->vcpu[0], 0x52, false);
 	vcpu_post(p->first->vcpu[0], 0x93, true);
 	assert_int_equal(carry(p->first, p->other).state, WIRE_VCPU_RUNNING);
-	set_flag(p, 1);
+	pair_set_flag(p, 1);
 	tiny_expect(p->other, TINY_OUT, PORT_VECTOR, 0x93);
 	tiny_expect(p->other, TINY_EOI, 0x93, 0);
 	tiny_expect(p->other, TINY_OUT, PORT_VECTOR, 0x52);
@@ -98,7 +64,7 @@ static void a_saved_vcpu_can_go_on_where_it_is(void **state)
 		assert_int_equal(vcpu_save(p->first->vcpu[0], &image), 0);
 		vcpu_resume(p->first->vcpu[0]);
 	}
-	set_flag(p, 1);
+	pair_set_flag(p, 1);
 	for (unsigned i = 10; i-- > 0;)
 		tiny_expect(p->first, TINY_OUT, PORT_VECTOR, 0x50 + 16 * i);
 }
@@ -165,12 +131,12 @@ static void nothing_of_an_earlier_stay_is_left(void **state)
 	tiny_expect(p->first, TINY_OUT, 0x30, 1);
 	pause_and_wait(p->first->vcpu[0]);
 	carry(p->first, p->other);
-	set_flag(p, 1);
+	pair_set_flag(p, 1);
 	tiny_expect(p->other, TINY_OUT, 0x31, 0x4321);
 	tiny_expect(p->other, TINY_OUT, 0x30, 2);
 	pause_and_wait(p->other->vcpu[0]);
 	carry(p->other, p->first);
-	set_flag(p, 2);
+	pair_set_flag(p, 2);
 	tiny_expect(p->first, TINY_OUT, 0x31, 0);
 }
 
@@ -183,23 +149,9 @@ static void what_is_elsewhere_cannot_be_saved(void **state)
 	assert_int_equal(vcpu_save(p->other->vcpu[0], &image), -EINVAL);
 }
 
-static bool usable(struct err *err)
-{
-	struct kvm kvm;
-	bool saves;
-
-	if (kvm_open(&kvm, err) < 0)
-		return false;
-	saves = kvm.saves_vcpus;
-	kvm_close(&kvm);
-	if (!saves)
-		err_set(err, -ENOTSUP, "/dev/kvm cannot save a vCPU");
-	return saves;
-}
-
 int main(void)
 {
-#define CASE(name) cmocka_unit_test_setup_teardown(name, new_pair, free_pair)
+#define CASE(name) cmocka_unit_test_setup_teardown(name, pair_new, pair_free)
 	const struct CMUnitTest tests[] = {
 		CASE(a_running_vcpu_goes_on_elsewhere),
 		CASE(a_saved_vcpu_can_go_on_where_it_is),
@@ -208,11 +160,6 @@ int main(void)
 		CASE(nothing_of_an_earlier_stay_is_left),
 		CASE(what_is_elsewhere_cannot_be_saved),
 	};
-	struct err err;
 
-	if (!usable(&err)) {
-		printf("1..0 # SKIP %s\n", err.text);
-		return 0;
-	}
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return pair_usable() ? cmocka_run_group_tests(tests, NULL, NULL) : 0;
 }

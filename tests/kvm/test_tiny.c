@@ -16,7 +16,7 @@
 
 static int new_rig(void **state)
 {
-	*state = tiny_new(VCPU_AT_HOME);
+	*state = tiny_new();
 	return 0;
 }
 

@@ -119,21 +119,54 @@ static void on_idle(void *ctx, struct vcpu *v, bool idle)
 {
 }
 
-static int on_leave(void *ctx, struct vcpu *v, const struct wire_vcpu *image)
+static uint64_t on_slice(void *ctx, struct vcpu *v)
+{
+	struct tiny *t = ctx;
+
+	return t->slice_ns;
+}
+
+static uint64_t on_slack(void *ctx, struct vcpu *v)
+{
+	struct tiny *t = ctx;
+
+	return t->slack_ns;
+}
+
+static int on_look(void *ctx, struct vcpu *v)
+{
+	struct tiny *t = ctx;
+	struct vcpu_usage usage;
+
+	if (v->index != 0 || !t->goes)
+		return -1;
+	vcpu_usage(v, &usage);
+	return usage.user || usage.cpu_ns > t->goes_after_ns ? TINY_OTHER : -1;
+}
+
+static int on_leave(void *ctx, struct vcpu *v, int to, const struct wire_vcpu *image)
 {
 	struct tiny *t = ctx;
 
 	t->image = *image;
 	if (t->leave_error)
 		return t->leave_error;
-	record(t, &(struct tiny_entry){.kind = TINY_LEFT, .vcpu = v->index});
+	record(t, &(struct tiny_entry){.kind = TINY_LEFT, .vcpu = v->index, .addr = (uint64_t)to});
 	return 0;
+}
+
+static void on_came(void *ctx, struct vcpu *v)
+{
+	record(ctx, &(struct tiny_entry){.kind = TINY_CAME, .vcpu = v->index});
 }
 
 static void on_stays(void *ctx, struct vcpu *v, int error)
 {
-	record(ctx, &(struct tiny_entry){
-			    .kind = TINY_STAYS, .vcpu = v->index, .value = (uint64_t)-error});
+	struct tiny *t = ctx;
+
+	t->goes = false;
+	record(t, &(struct tiny_entry){
+			  .kind = TINY_STAYS, .vcpu = v->index, .value = (uint64_t)-error});
 }
 
 static void on_refuse(void *ctx, struct vcpu *v, int error)
@@ -156,7 +189,11 @@ static const struct vcpu_ops ops = {
 	.send = on_send,
 	.eoi = on_eoi,
 	.idle = on_idle,
+	.slice = on_slice,
+	.slack = on_slack,
+	.look = on_look,
 	.leave = on_leave,
+	.came = on_came,
 	.stays = on_stays,
 	.refuse = on_refuse,
 	.pass_on = on_pass,
@@ -225,7 +262,7 @@ int tiny_usable(struct err *err)
 	return r;
 }
 
-static void make_vcpu(struct tiny *t, unsigned index, enum vcpu_start start)
+static void make_vcpu(struct tiny *t, unsigned index, bool away)
 {
 	struct cpu_identity identity;
 	const struct vcpu_config cfg = {
@@ -235,10 +272,9 @@ static void make_vcpu(struct tiny *t, unsigned index, enum vcpu_start start)
 		.ram = t->ram,
 		.ops = &ops,
 		.ctx = t,
-		.lodgers = &t->lodgers,
 		.index = index,
 		.bsp = index == 0,
-		.start = start,
+		.away = away,
 		.host_cpu = -1,
 		.topology = {.apic_id = index,
 			     .node_shift = 1,
@@ -282,12 +318,12 @@ static struct tiny *new_rig(void)
 	return t;
 }
 
-struct tiny *tiny_new(enum vcpu_start start)
+struct tiny *tiny_new(void)
 {
-	return tiny_new_scaled(start, 0);
+	return tiny_new_scaled(0);
 }
 
-struct tiny *tiny_new_scaled(enum vcpu_start start, uint32_t khz)
+struct tiny *tiny_new_scaled(uint32_t khz)
 {
 	const uint64_t size = REGION_BYTES;
 	struct tiny *t = new_rig();
@@ -304,13 +340,13 @@ struct tiny *tiny_new_scaled(enum vcpu_start start, uint32_t khz)
 						   t->kvm.tsc_tolerance_ppm, t->clock.frac_bits);
 	put_tables(t);
 	put_interrupts(t);
-	make_vcpu(t, 0, start);
-	make_vcpu(t, 1, VCPU_AT_HOME);
+	make_vcpu(t, 0, false);
+	make_vcpu(t, 1, false);
 	start_clock(t);
 	return t;
 }
 
-struct tiny *tiny_home(struct tiny *host)
+struct tiny *tiny_other(struct tiny *host)
 {
 	struct tiny *t = new_rig();
 	struct err err = {""};
@@ -320,7 +356,7 @@ struct tiny *tiny_home(struct tiny *host)
 	t->clock = host->clock;
 	if (kvm_open(&t->kvm, &err) < 0 || kvm_map_ram(&t->kvm, t->ram, &err) < 0)
 		fail_msg("%s", err.text);
-	make_vcpu(t, 0, VCPU_AWAITED);
+	make_vcpu(t, 0, true);
 	assert_int_equal(vcpu_start(t->vcpu[0]), 0);
 	return t;
 }

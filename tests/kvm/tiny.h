@@ -25,6 +25,7 @@
 #define TINY_ENTRIES 128
 #define TINY_MMIO    REGION_BYTES
 #define TINY_AP_GPA  0x7000
+#define TINY_OTHER   5 /* where a vCPU goes that is told to: means nothing to it */
 #define PORT_VECTOR  0x20
 #define PORT_GATE    0x21 /* a read waits until the test opens the gate */
 
@@ -51,9 +52,10 @@ enum tiny_kind {
 	TINY_LOAD,
 	TINY_SEND,
 	TINY_EOI,
-	TINY_LEFT,
+	TINY_LEFT,   /* addr: where to */
 	TINY_PASSED, /* addr: vector, value: delivery mode, size: 1 for level */
-	TINY_STAYS,  /* value: the error, positive */
+	TINY_STAYS,  /* value: the error, positive; 0: refused */
+	TINY_CAME,
 	TINY_REFUSE, /* value: the error, positive */
 	TINY_RESET,
 	TINY_FAILED,
@@ -77,7 +79,10 @@ struct tiny {
 	uint64_t answer;	/* what a read of a port or of MMIO gives */
 	struct tiny *host;	/* whose memory and clock this rig uses; NULL: its own */
 	struct wire_vcpu image; /* of the vCPU that left */
-	_Atomic unsigned lodgers;
+	/* How the vCPUs are run; the first may be told to go. Set before the start. */
+	uint64_t slice_ns, slack_ns;
+	bool goes; /* until it has stayed: with user code, or after goes_after_ns of a CPU */
+	uint64_t goes_after_ns;
 	int leave_error; /* what leaving is answered with; 0: it works */
 
 	pthread_mutex_t lock;
@@ -91,14 +96,14 @@ struct tiny {
 /** tiny_usable() - can /dev/kvm be opened here? Return: 0; negative errno with @err. */
 int tiny_usable(struct err *err);
 
-/** tiny_new() - VM, memory, vCPUs; nothing runs. Asserts. @start: of the first vCPU. */
-struct tiny *tiny_new(enum vcpu_start start);
+/** tiny_new() - VM, memory, vCPUs; nothing runs. Asserts. */
+struct tiny *tiny_new(void);
 
 /** tiny_new_scaled() - tiny_new() with a TSC of @khz; KVM must be able to scale it. */
-struct tiny *tiny_new_scaled(enum vcpu_start start, uint32_t khz);
+struct tiny *tiny_new_scaled(uint32_t khz);
 
-/** tiny_home() - a second VM with @host's memory, whose first vCPU is awaited. It runs already. */
-struct tiny *tiny_home(struct tiny *host);
+/** tiny_other() - a second VM with @host's memory, whose one vCPU is away. It runs already. */
+struct tiny *tiny_other(struct tiny *host);
 
 /** tiny_free() - stop both vCPUs and free everything. */
 void tiny_free(struct tiny *t);

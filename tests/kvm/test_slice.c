@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How a vCPU is run, as its user decides it: in slices, and with timers that may be late. On this
+ * machine's /dev/kvm, whatever it is; skipped, with the reason, where it cannot be used.
+ */
+#include "tests/check.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#include "tests/kvm/tiny.h"
+
+#define PATIENCE_NS (10 * NSEC_PER_SEC)
+
+static int new_rig(void **state)
+{
+	*state = tiny_new();
+	return 0;
+}
+
+static int free_rig(void **state)
+{
+	tiny_free(*state);
+	return 0;
+}
+
+/* Has no exit of its own. */
+TINY_CODE(loop, ".code64", "0: pause\n jmp 0b");
+
+static void a_slice_ends_without_an_exit(void **state)
+{
+	struct tiny *t = *state;
+	uint64_t end = clock_now_ns() + PATIENCE_NS;
+
+	t->slice_ns = NSEC_PER_MSEC;
+	TINY_RUN(t, loop);
+	while (atomic_load(&t->vcpu[0]->exits[VCPU_EXIT_KICK]) < 20) {
+		if (clock_now_ns() > end)
+			fail_msg("the vCPU does not come out of the guest");
+		usleep(1000);
+	}
+	assert_int_equal(t->count, 0);
+}
+
+/* As soon as it is told to go, though nothing happens in the guest. */
+static void the_end_of_a_slice_is_a_look(void **state)
+{
+	struct tiny *t = *state;
+
+	t->slice_ns = NSEC_PER_MSEC;
+	t->goes = true;
+	TINY_RUN(t, loop);
+	assert_int_equal(tiny_next(t, TINY_LEFT).addr, TINY_OTHER);
+}
+
+/* Deadline timer, vector 0x41, EBX ticks from now; then halted. */
+TINY_CODE(deadline, ".code64",
+	  TINY_PROLOGUE "mov $0x832, %ecx\n xor %edx, %edx\n mov $0x40041, %eax\n wrmsr\n"
+			"in $0x31, %eax\n mov %eax, %ebx\n"
+			"rdtsc\n shl $32, %rdx\n or %rdx, %rax\n add %rbx, %rax\n"
+			"mov %rax, %rdx\n shr $32, %rdx\n mov $0x6e0, %ecx\n wrmsr\n"
+			"9: sti\n 1: hlt\n jmp 1b");
+
+/* It sleeps long before the timer is due. Nothing but the end of its last slice wakes it before. */
+static void a_sleeper_is_woken_late(void **state)
+{
+	struct tiny *t = *state;
+	const uint64_t second = t->clock.tsc_khz * 1000, start = guest_clock_tsc(&t->clock);
+
+	t->answer = second;
+	t->slice_ns = NSEC_PER_MSEC;
+	t->slack_ns = NSEC_PER_SEC;
+	TINY_RUN(t, deadline);
+	tiny_next(t, TINY_IN);
+	tiny_expect(t, TINY_OUT, PORT_VECTOR, 0x41);
+	assert_true(guest_clock_tsc(&t->clock) - start >= 2 * second);
+}
+
+static void an_interrupt_wakes_a_sleeper_at_once(void **state)
+{
+	struct tiny *t = *state;
+
+	t->answer = UINT32_MAX;
+	t->slack_ns = 3600 * NSEC_PER_SEC;
+	TINY_RUN(t, deadline);
+	tiny_next(t, TINY_IN);
+	tiny_wait_asleep(t, 0);
+	vcpu_post(t->vcpu[0], 0x66, false);
+	tiny_expect(t, TINY_OUT, PORT_VECTOR, 0x66);
+}
+
+int main(void)
+{
+#define CASE(name) cmocka_unit_test_setup_teardown(name, new_rig, free_rig)
+	const struct CMUnitTest tests[] = {
+		CASE(a_slice_ends_without_an_exit),
+		CASE(the_end_of_a_slice_is_a_look),
+		CASE(a_sleeper_is_woken_late),
+		CASE(an_interrupt_wakes_a_sleeper_at_once),
+	};
+	struct err err;
+
+	if (tiny_usable(&err) < 0) {
+		printf("1..0 # SKIP %s\n", err.text);
+		return 0;
+	}
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
