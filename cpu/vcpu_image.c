@@ -12,77 +12,54 @@ static_assert(LAPIC_LVT_COUNT == ARRAY_SIZE(((struct wire_lapic *)NULL)->lvt), "
 
 /* ---- registers ---- */
 
+/* What goes both ways under one name is listed once, so that neither way forgets any of it. */
+
+/* As instructions number them. */
+static const size_t gpr_at[] = {
+	offsetof(struct kvm_regs, rax), offsetof(struct kvm_regs, rcx),
+	offsetof(struct kvm_regs, rdx), offsetof(struct kvm_regs, rbx),
+	offsetof(struct kvm_regs, rsp), offsetof(struct kvm_regs, rbp),
+	offsetof(struct kvm_regs, rsi), offsetof(struct kvm_regs, rdi),
+	offsetof(struct kvm_regs, r8),	offsetof(struct kvm_regs, r9),
+	offsetof(struct kvm_regs, r10), offsetof(struct kvm_regs, r11),
+	offsetof(struct kvm_regs, r12), offsetof(struct kvm_regs, r13),
+	offsetof(struct kvm_regs, r14), offsetof(struct kvm_regs, r15),
+};
+static_assert(ARRAY_SIZE(gpr_at) == ARRAY_SIZE(((struct wire_vcpu *)NULL)->gpr), "one for each");
+
 static void save_regs(const struct kvm_regs *from, struct wire_vcpu *to)
 {
-	const uint64_t gpr[16] = {from->rax, from->rcx, from->rdx, from->rbx, from->rsp, from->rbp,
-				  from->rsi, from->rdi, from->r8,  from->r9,  from->r10, from->r11,
-				  from->r12, from->r13, from->r14, from->r15};
-
-	memcpy(to->gpr, gpr, sizeof(gpr));
+	for (unsigned i = 0; i < ARRAY_SIZE(gpr_at); i++)
+		memcpy(&to->gpr[i], (const char *)from + gpr_at[i], sizeof(to->gpr[i]));
 	to->rip = from->rip;
 	to->rflags = from->rflags;
 }
 
 static struct kvm_regs regs_of(const struct wire_vcpu *from)
 {
-	const uint64_t *gpr = from->gpr;
+	struct kvm_regs to = {.rip = from->rip, .rflags = from->rflags};
 
-	return (struct kvm_regs){
-		.rax = gpr[0],
-		.rcx = gpr[1],
-		.rdx = gpr[2],
-		.rbx = gpr[3],
-		.rsp = gpr[4],
-		.rbp = gpr[5],
-		.rsi = gpr[6],
-		.rdi = gpr[7],
-		.r8 = gpr[8],
-		.r9 = gpr[9],
-		.r10 = gpr[10],
-		.r11 = gpr[11],
-		.r12 = gpr[12],
-		.r13 = gpr[13],
-		.r14 = gpr[14],
-		.r15 = gpr[15],
-		.rip = from->rip,
-		.rflags = from->rflags,
-	};
+	for (unsigned i = 0; i < ARRAY_SIZE(gpr_at); i++)
+		memcpy((char *)&to + gpr_at[i], &from->gpr[i], sizeof(from->gpr[i]));
+	return to;
 }
 
-static struct wire_segment save_segment(const struct kvm_segment *s)
+#define SEGMENT(from)                                                                              \
+	{                                                                                          \
+		.base = (from)->base, .limit = (from)->limit, .selector = (from)->selector,        \
+		.type = (from)->type, .dpl = (from)->dpl, .present = (from)->present,              \
+		.db = (from)->db, .s = (from)->s, .l = (from)->l, .g = (from)->g,                  \
+		.avl = (from)->avl, .unusable = (from)->unusable,                                  \
+	}
+
+static struct wire_segment save_segment(const struct kvm_segment *from)
 {
-	return (struct wire_segment){
-		.base = s->base,
-		.limit = s->limit,
-		.selector = s->selector,
-		.type = s->type,
-		.dpl = s->dpl,
-		.present = s->present,
-		.db = s->db,
-		.s = s->s,
-		.l = s->l,
-		.g = s->g,
-		.avl = s->avl,
-		.unusable = s->unusable,
-	};
+	return (struct wire_segment)SEGMENT(from);
 }
 
-static struct kvm_segment segment_of(const struct wire_segment *s)
+static struct kvm_segment segment_of(const struct wire_segment *from)
 {
-	return (struct kvm_segment){
-		.base = s->base,
-		.limit = s->limit,
-		.selector = s->selector,
-		.type = s->type,
-		.dpl = s->dpl,
-		.present = s->present,
-		.db = s->db,
-		.s = s->s,
-		.l = s->l,
-		.g = s->g,
-		.avl = s->avl,
-		.unusable = s->unusable,
-	};
+	return (struct kvm_segment)SEGMENT(from);
 }
 
 static void save_sregs(const struct kvm_sregs *from, struct wire_vcpu *to)
@@ -191,53 +168,35 @@ static struct kvm_vcpu_events events_of(const struct wire_delivery *from,
 
 /* ---- the local APIC ---- */
 
+#define LAPIC(from)                                                                                \
+	{                                                                                          \
+		.apic_base = (from)->apic_base, .icr = (from)->icr,                                \
+		.timer_start_ns = (from)->timer_start_ns, .tsc_deadline = (from)->tsc_deadline,    \
+		.id = (from)->id, .tpr = (from)->tpr, .ldr = (from)->ldr, .dfr = (from)->dfr,      \
+		.svr = (from)->svr, .esr = (from)->esr, .esr_pending = (from)->esr_pending,        \
+		.timer_initial = (from)->timer_initial, .timer_divide = (from)->timer_divide,      \
+		.timer_counting = (from)->timer_counting,                                          \
+	}
+
+#define COPY_LAPIC_ARRAYS(to, from)                                                                \
+	do {                                                                                       \
+		memcpy((to)->lvt, (from)->lvt, sizeof((to)->lvt));                                 \
+		memcpy((to)->irr, (from)->irr, sizeof((to)->irr));                                 \
+		memcpy((to)->isr, (from)->isr, sizeof((to)->isr));                                 \
+		memcpy((to)->tmr, (from)->tmr, sizeof((to)->tmr));                                 \
+	} while (0)
+
 static void save_lapic(const struct lapic *from, struct wire_lapic *to)
 {
-	*to = (struct wire_lapic){
-		.apic_base = from->apic_base,
-		.icr = from->icr,
-		.timer_start_ns = from->timer_start_ns,
-		.tsc_deadline = from->tsc_deadline,
-		.id = from->id,
-		.tpr = from->tpr,
-		.ldr = from->ldr,
-		.dfr = from->dfr,
-		.svr = from->svr,
-		.esr = from->esr,
-		.esr_pending = from->esr_pending,
-		.timer_initial = from->timer_initial,
-		.timer_divide = from->timer_divide,
-		.timer_counting = from->timer_counting,
-	};
-	memcpy(to->lvt, from->lvt, sizeof(to->lvt));
-	memcpy(to->irr, from->irr, sizeof(to->irr));
-	memcpy(to->isr, from->isr, sizeof(to->isr));
-	memcpy(to->tmr, from->tmr, sizeof(to->tmr));
+	*to = (struct wire_lapic)LAPIC(from);
+	COPY_LAPIC_ARRAYS(to, from);
 }
 
 static struct lapic lapic_of(const struct wire_lapic *from)
 {
-	struct lapic to = {
-		.apic_base = from->apic_base,
-		.icr = from->icr,
-		.timer_start_ns = from->timer_start_ns,
-		.tsc_deadline = from->tsc_deadline,
-		.id = from->id,
-		.tpr = from->tpr,
-		.ldr = from->ldr,
-		.dfr = from->dfr,
-		.svr = from->svr,
-		.esr = from->esr,
-		.esr_pending = from->esr_pending,
-		.timer_initial = from->timer_initial,
-		.timer_divide = from->timer_divide,
-		.timer_counting = from->timer_counting,
-	};
+	struct lapic to = LAPIC(from);
 
-	memcpy(to.lvt, from->lvt, sizeof(to.lvt));
-	memcpy(to.irr, from->irr, sizeof(to.irr));
-	memcpy(to.isr, from->isr, sizeof(to.isr));
-	memcpy(to.tmr, from->tmr, sizeof(to.tmr));
+	COPY_LAPIC_ARRAYS(&to, from);
 	return to;
 }
 

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/kvm/pair.h"
 
-#include <stdio.h>
-
 #include "tests/check.h"
 
 int pair_new(void **state)
@@ -29,28 +27,4 @@ int pair_free(void **state)
 void pair_set_flag(struct pair *p, uint32_t value)
 {
 	assert_int_equal(ram_write(p->first->ram, PAIR_FLAG, &value, sizeof(value)), 0);
-}
-
-static bool usable(struct err *err)
-{
-	struct kvm kvm;
-	bool saves;
-
-	if (kvm_open(&kvm, err) < 0)
-		return false;
-	saves = kvm.saves_vcpus;
-	kvm_close(&kvm);
-	if (!saves)
-		err_set(err, -ENOTSUP, "/dev/kvm cannot save a vCPU");
-	return saves;
-}
-
-bool pair_usable(void)
-{
-	struct err err;
-
-	if (usable(&err))
-		return true;
-	printf("1..0 # SKIP %s\n", err.text);
-	return false;
 }

@@ -18,7 +18,4 @@ int pair_free(void **state);
 
 void pair_set_flag(struct pair *p, uint32_t value);
 
-/** pair_usable() - can /dev/kvm be used here, and save a vCPU? Tells why not, as TAP. */
-bool pair_usable(void);
-
 #endif

@@ -70,12 +70,7 @@ static void a_saved_vcpu_can_go_on_where_it_is(void **state)
 }
 
 /* Deadline timer, vector 0x41, EBX ticks from now; then halted. */
-TINY_CODE(deadline, ".code64",
-	  TINY_PROLOGUE "mov $0x832, %ecx\n xor %edx, %edx\n mov $0x40041, %eax\n wrmsr\n"
-			"in $0x31, %eax\n mov %eax, %ebx\n"
-			"rdtsc\n shl $32, %rdx\n or %rdx, %rax\n add %rbx, %rax\n"
-			"mov %rax, %rdx\n shr $32, %rdx\n mov $0x6e0, %ecx\n wrmsr\n"
-			"9: sti\n 1: hlt\n jmp 1b");
+TINY_CODE(deadline, ".code64", TINY_PROLOGUE TINY_DEADLINE "9: sti\n 1: hlt\n jmp 1b");
 
 static void a_sleeping_vcpu_is_woken_elsewhere(void **state)
 {
@@ -161,5 +156,5 @@ int main(void)
 		CASE(what_is_elsewhere_cannot_be_saved),
 	};
 
-	return pair_usable() ? cmocka_run_group_tests(tests, NULL, NULL) : 0;
+	return tiny_usable(true) ? cmocka_run_group_tests(tests, NULL, NULL) : 0;
 }

@@ -45,6 +45,13 @@
 	"mov $0x80f, %ecx\n xor %edx, %edx\n mov $0x1ff, %eax\n wrmsr\n"                           \
 	"lea 9f(%rip), %r15\n"
 
+/* LVT timer: TSC-deadline mode, vector 0x41. Deadline: EBX ticks from now. Tells when it was. */
+#define TINY_DEADLINE                                                                              \
+	"mov $0x832, %ecx\n xor %edx, %edx\n mov $0x40041, %eax\n wrmsr\n"                         \
+	"in $0x31, %eax\n mov %eax, %ebx\n"                                                        \
+	"rdtsc\n shl $32, %rdx\n or %rdx, %rax\n add %rbx, %rax\n"                                 \
+	"mov %rax, %rdx\n shr $32, %rdx\n mov $0x6e0, %ecx\n wrmsr\n"
+
 enum tiny_kind {
 	TINY_OUT,
 	TINY_IN,
@@ -93,8 +100,8 @@ struct tiny {
 	char failure[160];
 };
 
-/** tiny_usable() - can /dev/kvm be opened here? Return: 0; negative errno with @err. */
-int tiny_usable(struct err *err);
+/** tiny_usable() - can /dev/kvm be used here? Tells why not, as TAP. @saves: and save a vCPU? */
+bool tiny_usable(bool saves);
 
 /** tiny_new() - VM, memory, vCPUs; nothing runs. Asserts. */
 struct tiny *tiny_new(void);
