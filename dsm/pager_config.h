@@ -16,6 +16,7 @@ struct pager_config {
 	uint32_t epoch;
 	uint64_t hold_ns;   /* length of a turn, see dsm/hold.h */
 	uint64_t spin_ns;   /* how long a shard polls for an answer before it sleeps */
+	uint64_t quiet_ns;  /* a region that nobody else asks for is plain memory then; 0: never */
 	bool exact;	    /* no prefetch, no recall: one fault, one request */
 	uint64_t copies;    /* bytes of other homes' pages that may be here; 0: any number */
 	struct ram *ram;    /* stays the caller's, must outlive the pager */

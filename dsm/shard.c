@@ -29,6 +29,8 @@ static int on_message(void *ctx, struct conn *c, const struct wire_hdr *h, const
 		return shard_fail_peer(s, r, c->peer);
 	if (r == -ECANCELED) /* the VM ends, and nobody may see it any more */
 		return 0;
+	if (r == 0)
+		shard_saw(s, h);
 	return r < 0 ? shard_fail_here(s, r, "serving", h->addr) : 0;
 }
 
@@ -182,7 +184,7 @@ static int armed(const struct shard *s, struct epoll_event *ev)
 /* Waits for the next events: polling while an answer is near, else asleep up to the deadline. */
 static int wait_events(struct shard *s, struct epoll_event *ev)
 {
-	uint64_t deadline = dsm_proto_deadline(s->proto);
+	uint64_t deadline = MIN(dsm_proto_deadline(s->proto), shard_tidy_deadline(s));
 	if (s->evict)
 		deadline = MIN(deadline, evict_deadline(s->evict));
 	uint64_t spin_end = dsm_proto_waiting(s->proto) ? s->now + s->cfg->spin_ns : 0;
@@ -272,6 +274,8 @@ static int serve(struct shard *s)
 	r = shard_flush(s, s->posted);
 	if (r == 0 && s->evict)
 		r = shard_offer(s); /* what was asked of this node has been answered */
+	if (r == 0)
+		r = shard_tidy(s);
 	if (r < 0)
 		return r;
 	r = update_interest(s);
@@ -393,6 +397,8 @@ static int shard_init(struct shard *s, struct err *err)
 	if (r == 0)
 		r = track_init(&s->tracker, s->cfg, s->index, s->uffd);
 	if (r == 0)
+		r = usage_init(&s->usage, proto.gpa_end, s->cfg->quiet_ns);
+	if (r == 0)
 		r = poll_all(s);
 	if (r < 0)
 		return err_set(err, r, "pager: %s", strerror(-r));
@@ -468,6 +474,7 @@ void shard_free(struct shard *s)
 	dsm_proto_free(s->proto);
 	evict_free(s->evict);
 	track_free(&s->tracker);
+	usage_free(&s->usage);
 	closep(&s->pagemap);
 	closep(&s->epoll);
 	closep(&s->stop);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What shard.c (the loop), shard_act.c (the core's actions), shard_call.c (questions) and
- * shard_fail.c (why it ended) share; see shard.h. The loop uses the others, none of them the loop.
+ * What shard.c (the loop), shard_act.c (the core's actions), shard_call.c (questions),
+ * shard_tidy.c (regions) and shard_fail.c (why it ended) share; see shard.h. The loop uses the
+ * others, none of them the loop.
  */
 #ifndef SSIHV_DSM_SHARD_IMPL_H
 #define SSIHV_DSM_SHARD_IMPL_H
@@ -15,6 +16,7 @@
 #include "dsm/shard.h"
 #include "dsm/timing.h"
 #include "dsm/track.h"
+#include "dsm/usage.h"
 
 struct shard {
 	const struct pager_config *cfg;
@@ -31,6 +33,7 @@ struct shard {
 	struct recall recall;
 	struct evict *evict; /* NULL: copies are kept for ever */
 	struct tracker tracker;
+	struct usage usage;
 	struct hist local, remote;
 	uint64_t aside[PAGE_BYTES / sizeof(uint64_t)]; /* the page that is being sent */
 
@@ -84,6 +87,15 @@ int shard_evict_init(struct shard *s);
 bool shard_has_room(const struct shard *s, unsigned spare);
 void shard_copy_came(struct shard *s, uint64_t gpa);
 int shard_offer(struct shard *s);
+
+/*
+ * shard_tidy.c. saw(): a peer's message was served. tidy(): a round is over, and its answers are on
+ * their way; does some housekeeping, if it is time. Return: as shard_flush().
+ * tidy_deadline(): when tidy() has something to do.
+ */
+void shard_saw(struct shard *s, const struct wire_hdr *h);
+int shard_tidy(struct shard *s);
+uint64_t shard_tidy_deadline(const struct shard *s);
 
 /* Sends what was posted for @peers. Return: 0; negative errno, whose reason was noted. */
 int shard_flush(struct shard *s, uint64_t peers);

@@ -5,6 +5,9 @@
 #include "vmm/host_memory.h"
 #include "vmm/machine.h"
 
+/* Much longer than any phase of a guest's program in which it touches what others use, too. */
+#define QUIET_NS (2 * NSEC_PER_SEC)
+
 int memory_up(struct node *n, struct err *err)
 {
 	struct mem_layout layout;
@@ -92,6 +95,7 @@ int pager_up(struct node *n, struct err *err)
 		.nodes = n->nodes,
 		.shards = n->cfg->pager.shards,
 		.epoch = n->epoch,
+		.quiet_ns = QUIET_NS,
 		.hold_ns = n->cfg->pager.hold_us * NSEC_PER_USEC,
 		.spin_ns = n->cfg->pager.spin_us * NSEC_PER_USEC,
 		.copies = n->limit.copies,

@@ -66,6 +66,16 @@ static void memory_mappings_run_short(void **state)
 	}
 }
 
+static void used_regions_become_plain_again(void **state)
+{
+	struct native_config cfg = cluster(2, 1, plain_body);
+
+	cfg.quiet_ns = 10 * NSEC_PER_MSEC;
+	run(cfg);
+	cfg.shards = 3;
+	run(cfg);
+}
+
 static void pages_can_be_asked_for(void **state)
 {
 	run(cluster(3, 1, pages_body));
@@ -204,6 +214,7 @@ int main(void)
 		cmocka_unit_test(patterns_cross_in_both_directions),
 		cmocka_unit_test(tracking_costs_what_was_promised),
 		cmocka_unit_test(memory_mappings_run_short),
+		cmocka_unit_test(used_regions_become_plain_again),
 		cmocka_unit_test(pages_can_be_asked_for),
 		cmocka_unit_test(errors_of_the_kernel_end_it_with_a_reason),
 		cmocka_unit_test(atomic_totals_are_exact),

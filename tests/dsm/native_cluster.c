@@ -107,6 +107,7 @@ static void start_pager(struct native_node *n)
 		.shards = n->cfg->shards,
 		.epoch = EPOCH,
 		.hold_ns = n->cfg->hold_ns,
+		.quiet_ns = n->cfg->quiet_ns,
 		.spin_ns = n->cfg->spin_ns,
 		.exact = n->cfg->exact,
 		.copies = n->cfg->copies,

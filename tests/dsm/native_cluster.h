@@ -34,7 +34,7 @@ struct native_node;
 struct native_config {
 	unsigned nodes, shards;
 	uint64_t memory; /* bytes at home on each node */
-	uint64_t hold_ns, spin_ns;
+	uint64_t hold_ns, spin_ns, quiet_ns;
 	bool exact;	  /* see struct pager_config */
 	uint64_t copies;  /* see there */
 	uint64_t skew_ns; /* node 0's clock is ahead of the others' by that; 0: there is none */

@@ -34,6 +34,9 @@ void errors_body(struct native_node *n);
 /* native_limit.c */
 void limit_body(struct native_node *n);
 
+/* native_plain.c */
+void plain_body(struct native_node *n);
+
 /* native_pages.c */
 void pages_body(struct native_node *n);
 
