@@ -227,5 +227,8 @@ bool cpu_identity_covers(const struct cpu_identity *own, const struct cpu_identi
 {
 	struct cpu_identity joined = *common;
 
-	return cpu_identity_join(&joined, own) == 0 && memcmp(&joined, common, sizeof(joined)) == 0;
+	/* Not the struct as a whole: it may have padding. */
+	return cpu_identity_join(&joined, own) == 0 &&
+	       memcmp(joined.word, common->word, sizeof(joined.word)) == 0 &&
+	       memcmp(joined.msr, common->msr, sizeof(joined.msr)) == 0;
 }

@@ -36,6 +36,12 @@ clang_build() {
 	ninja -C build-clang --quiet -j "$(nproc)"
 }
 
+# What the product is made of, by the compile commands of the build above.
+clang_tidy() {
+	files '*.c' | grep -vE '^(tests|bench|lab)/' |
+		xargs -P "$(nproc)" -n 4 clang-tidy -p build-clang --quiet 2>/dev/null
+}
+
 shell_scripts() {
 	# SC2187: busybox scripts are checked as dash, which is what we want.
 	files '*.sh' .ci/run | xargs shellcheck -S warning -e SC2187
@@ -69,6 +75,7 @@ licence() {
 step "formatting" formatting
 step "layers" python3 tools/layers.py .
 step "clang" clang_build
+step "clang-tidy" clang_tidy
 step "shell scripts" shell_scripts
 step "python" python_syntax
 step "manual pages" manual_pages
