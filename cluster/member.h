@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The insides of a run, for the files of cluster/. See cluster/cluster_run.h. */
+/*
+ * The insides of a run, for the files of cluster/. See cluster/cluster_run.h. run.c uses the
+ * others, none of them run.c.
+ */
 #ifndef SSIHV_CLUSTER_MEMBER_H
 #define SSIHV_CLUSTER_MEMBER_H
 
@@ -56,6 +59,15 @@ struct cluster_run {
 	enum press press;
 };
 
+/** run_patience() - @ms of a node's time in nanoseconds of ours. */
+static inline uint64_t run_patience(const struct cluster_run *run, unsigned ms)
+{
+	const struct cluster_config *cfg = run->setup.cfg;
+	unsigned slow = cfg->placement == CLUSTER_LAB ? cfg->lab.slow_motion : 1;
+
+	return (uint64_t)ms * slow * NSEC_PER_MSEC;
+}
+
 /* launch.c */
 
 /** member_start() - start the node behind its launcher. */
@@ -80,11 +92,6 @@ void verdict_stopped(struct member *m, const struct member *culprit);
 void verdict_reaped(struct member *m);
 /** verdict_final() - after the last node: which of the ends is the cause. */
 void verdict_final(struct cluster_run *run);
-
-/* run.c */
-
-/** run_patience() - @ms of a node's time in nanoseconds of ours. */
-uint64_t run_patience(const struct cluster_run *run, unsigned ms);
 
 /* input.c */
 

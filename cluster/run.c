@@ -22,14 +22,6 @@ static void watch(struct member *m, enum what what, int fd)
 		epoll_ctl(m->run->epoll, EPOLL_CTL_ADD, fd, &ev);
 }
 
-uint64_t run_patience(const struct cluster_run *run, unsigned ms)
-{
-	const struct cluster_config *cfg = run->setup.cfg;
-	unsigned slow = cfg->placement == CLUSTER_LAB ? cfg->lab.slow_motion : 1;
-
-	return (uint64_t)ms * slow * NSEC_PER_MSEC;
-}
-
 static int member_init(struct cluster_run *run, unsigned index, struct err *err)
 {
 	struct member *m = &run->member[index];
