@@ -20,7 +20,8 @@ static int new_pair(void **state)
 
 	p->first->goes = true;
 	p->first->goes_after_ns = GOES_AFTER_NS;
-	p->first->slice_ns = 250 * NSEC_PER_USEC;
+	/* At the end of each it lets all others go first: many would be long on a busy machine. */
+	p->first->slice_ns = 10 * NSEC_PER_MSEC;
 	return r;
 }
 
@@ -70,19 +71,14 @@ static void a_busy_vcpu_moves(void **state)
 	assert_int_equal(p->first->taken, p->first->count); /* the old one did nothing more */
 }
 
-/* One that runs user code goes at the first look, long before it has used so much. */
+/* However little it has used. */
 static void a_vcpu_with_user_code_moves_at_once(void **state)
 {
 	struct pair *p = *state;
-	struct timespec used;
-	clockid_t clock;
 
+	p->first->goes_after_ns = UINT64_MAX;
 	LOAD(p, spinner, 3);
 	tiny_next(p->first, TINY_LEFT);
-	assert_int_equal(pthread_getcpuclockid(p->first->vcpu[0]->thread, &clock), 0);
-	assert_int_equal(clock_gettime(clock, &used), 0);
-	assert_int_equal(used.tv_sec, 0);
-	assert_in_range((uint64_t)used.tv_nsec, 0, GOES_AFTER_NS / 2);
 	assert_int_equal(p->first->image.ss.dpl, 3);
 }
 
