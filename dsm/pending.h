@@ -12,6 +12,7 @@ struct pending {
 	bool write;
 	bool wanted;  /* a thread waits for it, it is no prefetch */
 	bool granted; /* the page is mapped read-only or was so: only acks are missing */
+	bool over;    /* for the home, since it has granted: no DONE */
 };
 
 struct pending_table {

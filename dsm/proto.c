@@ -191,6 +191,15 @@ static void want(struct dsm_proto *p, struct pending *pend, uint64_t now)
 	hold_wait(&p->hold, now);
 }
 
+/* Serves a demand that waited. Return: 0; negative errno. */
+static int serve(struct dsm_proto *p, struct hold *held, unsigned home, uint64_t now)
+{
+	struct wire_hdr demand = hold_take(&p->hold, held);
+	int r = cache_serve(p, &demand, home);
+
+	return r < 0 ? r : drain(p, now);
+}
+
 /* Makes a request. Return: 0, also when the home was this node and has answered; negative errno. */
 static int ask(struct dsm_proto *p, uint64_t page, unsigned home, bool write, bool wanted,
 	       uint64_t now)
@@ -198,13 +207,8 @@ static int ask(struct dsm_proto *p, uint64_t page, unsigned home, bool write, bo
 	struct pending *pend;
 	struct wire_hdr h;
 	struct hold *held = hold_demand(&p->hold, page);
-	int r = 0;
+	int r = held ? serve(p, held, home, now) : 0; /* this request will come after it */
 
-	if (held) { /* this request will come after it */
-		struct wire_hdr demand = hold_take(&p->hold, held);
-
-		r = cache_serve(p, &demand, home);
-	}
 	if (r < 0)
 		return r;
 	if (home != p->cfg.self && directory_touch(&p->dir, page) < 0)
@@ -271,11 +275,8 @@ int dsm_proto_tick(struct dsm_proto *p, uint64_t now)
 {
 	struct hold *h;
 
-	while (!p->dead && (h = hold_ended(&p->hold, now)) != NULL) {
-		struct wire_hdr demand = hold_take(&p->hold, h);
-
-		cache_serve(p, &demand, (unsigned)proto_home(p, demand.addr));
-	}
+	while (!p->dead && (h = hold_ended(&p->hold, now)) != NULL)
+		serve(p, h, (unsigned)proto_home(p, h->node.gpa), now);
 	return p->dead;
 }
 

@@ -16,12 +16,20 @@
  *      | --- DONE -------> |  next request of this page
  *
  * The home itself sends the GRANT when it has the data, when the page is zero, or when the
- * requester holds a copy already (upgrade: the directory knows, the requester need not say).
- * `acks` counts the sharers but the requester and the one that gives its copy away. An INV_ACK may
- * come before the GRANT. `node` is the requester in every message, whoever sends it.
- * Because the next transaction of a page starts only after DONE, which the requester sends once
- * the page is mapped and all INV_ACKs are in, no invalidation can overtake a grant, whatever the
- * network reorders: an INV or FWD that arrives is always about a page that is mapped here.
+ * requester holds a copy already (upgrade: the directory knows, the requester need not say). A
+ * copy of its own that has to go is dropped before that GRANT; it is never acknowledged.
+ * `acks` counts the sharers but the requester, the home and the one that gives its copy away. An
+ * INV_ACK may come before the GRANT. `node` is the requester in every message, whoever sends it.
+ *
+ * The next transaction of a page starts when this one is over: with DONE, which the requester sends
+ * once the page is mapped and all INV_ACKs are in; or, when the home grants and nobody has to
+ * acknowledge, with that GRANT, since whatever the home sends next to the requester comes behind
+ * it: then there is no DONE. So an INV or FWD that arrives is always about a page that is mapped
+ * here, and that no INV_ACK is missing for.
+ *
+ * ORDER. What one node sends to another arrives in the order in which it was sent. Transports keep
+ * that within a connection (transport.h; the conformance suite checks it), and a page's messages
+ * between two nodes use one connection. Nothing is assumed of the order between other pairs.
  *
  * Data that arrives before all acks is mapped read-only at once: no writer exists, so it is the
  * last value; write permission follows with the last ack.

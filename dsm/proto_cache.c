@@ -45,14 +45,13 @@ static int complete(struct dsm_proto *p, struct pending *pend, unsigned home, ui
 {
 	uint64_t gpa = pend->node.gpa;
 	struct wire_hdr done = proto_hdr(p, WIRE_DONE, gpa, p->cfg.self);
-
-	bool wanted = pend->wanted;
+	bool wanted = pend->wanted, over = pend->over;
 
 	hold_begin(&p->hold, gpa, now);
 	pending_del(&p->pending, pend);
 	if (wanted && !p->pending.wanted)
 		hold_run(&p->hold, now);
-	return proto_send(p, home, &done);
+	return over ? 0 : proto_send(p, home, &done);
 }
 
 /* Write permission for the page, which is mapped read-only. */
@@ -123,6 +122,7 @@ int cache_grant(struct dsm_proto *p, const struct wire_hdr *h, unsigned home, co
 	count_grant(p, h);
 	pend->granted = true;
 	pend->acks = h->acks;
+	pend->over = h->from == home && home != p->cfg.self && !h->acks;
 	writable = (h->flags & WIRE_GRANT_WRITE) && all_acked(pend);
 	if (arrives)
 		r = map(p, h, home, h->flags & WIRE_GRANT_DATA ? payload : NULL, writable);
@@ -139,7 +139,7 @@ int cache_ack(struct dsm_proto *p, const struct wire_hdr *h, unsigned home, uint
 	int r;
 
 	/* After the grant some are missing, else the request would be gone. */
-	if (!pend || !pend->write || (pend->acked & node_bit(h->from)) ||
+	if (!pend || !pend->write || h->from == home || (pend->acked & node_bit(h->from)) ||
 	    !may_be_answered(p, h->addr, home))
 		return -EPROTO;
 	pend->acked |= node_bit(h->from);
@@ -160,7 +160,7 @@ int cache_demand(struct dsm_proto *p, const struct wire_hdr *h, unsigned home, u
 	enum dsm_copy copy = cache_copy(p, h->addr, home);
 	const struct pending *pend = pending_find(&p->pending, h->addr);
 
-	/* Until our DONE, the page's transaction is ours. */
+	/* Acknowledgements are missing: until our DONE, the page's transaction is ours. */
 	if (pend && pend->granted)
 		return -EPROTO;
 	/* The home asks an owner for its page; it never just invalidates it. */
@@ -184,17 +184,25 @@ int cache_urge(struct dsm_proto *p, const struct wire_hdr *h)
 	return 0;
 }
 
-/* An invalidation is acknowledged to the writer, the end of an offered copy to the home. */
+/*
+ * An invalidation is acknowledged to the writer, the end of an offered copy to the home. The home's
+ * own copy is invalidated for an upgrade, which can be granted then.
+ */
 static int serve_last_word(struct dsm_proto *p, const struct wire_hdr *h, unsigned home)
 {
-	bool offered = h->type == WIRE_DROP;
-	struct wire_hdr ack = proto_hdr(p, offered ? WIRE_DROPPED : WIRE_INV_ACK, h->addr, h->node);
+	bool offered = h->type == WIRE_DROP, grants = home == p->cfg.self;
+	enum wire_type type = offered ? WIRE_DROPPED : grants ? WIRE_GRANT : WIRE_INV_ACK;
+	struct wire_hdr answer = proto_hdr(p, type, h->addr, h->node);
 	int r;
 
+	if (grants) {
+		answer.flags = WIRE_GRANT_WRITE;
+		answer.acks = h->acks;
+	}
 	p->stats.invalidations++;
 	set_copy(p, h->addr, home, DSM_NONE);
 	r = proto_act_on(p, DSM_DROP, h->addr);
-	return r < 0 ? r : proto_send(p, offered ? home : h->node, &ack);
+	return r < 0 ? r : proto_send(p, offered ? home : h->node, &answer);
 }
 
 /*
@@ -220,5 +228,7 @@ static int serve_fwd(struct dsm_proto *p, const struct wire_hdr *h, unsigned hom
 
 int cache_serve(struct dsm_proto *p, const struct wire_hdr *h, unsigned home)
 {
-	return is_last_word(h) ? serve_last_word(p, h, home) : serve_fwd(p, h, home);
+	int r = is_last_word(h) ? serve_last_word(p, h, home) : serve_fwd(p, h, home);
+
+	return r < 0 || home != p->cfg.self ? r : home_gave(p, h);
 }

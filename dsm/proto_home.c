@@ -3,10 +3,13 @@
  * The home's side: one transaction a page at a time, the others queue.
  *
  * The entry is changed to what it will be after the transaction when the transaction begins; the
- * messages that make it true are on their way until DONE. That also lets a request be judged when
- * it arrives: nobody who is a sharer then can ask to read, no owner can ask for anything, because
- * a node asks only for what it has lost, and it loses pages only by transactions that the entry
- * shows already.
+ * messages that make it true are on their way until it is over. That also lets a request be judged
+ * when it arrives: nobody who is a sharer then can ask to read, no owner can ask for anything,
+ * because a node asks only for what it has lost, and it loses pages only by transactions that the
+ * entry shows already.
+ *
+ * A transaction is over with the home's own GRANT to another node, if that waits for nobody: what
+ * the next one sends to the requester comes behind it. Every other one is over with DONE.
  */
 #include "dsm/proto_impl.h"
 
@@ -24,12 +27,16 @@ static unsigned source_of(const struct dsm_proto *p, const struct home_entry *e,
 	return (unsigned)__builtin_ctzll(e->sharers);
 }
 
-static int grant(struct dsm_proto *p, uint64_t gpa, unsigned to, uint8_t flags, unsigned acks)
+/* What the home asks of itself is over when it has mapped it. */
+static int grant(struct dsm_proto *p, struct home_entry *e, uint64_t gpa, unsigned to,
+		 uint8_t flags, unsigned acks)
 {
 	struct wire_hdr h = proto_hdr(p, WIRE_GRANT, gpa, to);
 
 	h.flags = flags;
 	h.acks = (uint8_t)acks;
+	if (to != p->cfg.self && !acks)
+		e->requester = NO_NODE;
 	return proto_send(p, to, &h);
 }
 
@@ -88,23 +95,23 @@ static int begin_read(struct dsm_proto *p, struct home_entry *e, uint64_t gpa,
 	return forward(p, e, gpa, source, WIRE_FWD_GETS, 0);
 }
 
+/* The home's own copy goes before the GRANT, so it is not among those that acknowledge. */
 static int begin_write(struct dsm_proto *p, struct home_entry *e, uint64_t gpa,
 		       const struct request *req)
 {
 	uint64_t others = e->sharers & ~node_bit(req->node);
-	bool upgrade = others != e->sharers;
-	unsigned source = upgrade ? 0 : source_of(p, e, req->node);
+	bool upgrade = others != e->sharers, own = others & node_bit(p->cfg.self);
+	unsigned source = upgrade ? p->cfg.self : source_of(p, e, req->node);
 	unsigned acks;
 	int r;
 
-	if (!upgrade)
-		others &= ~node_bit(source);
+	others &= ~node_bit(source);
 	acks = (unsigned)__builtin_popcountll(others);
 	set_owner(e, req->node);
-	if (upgrade)
-		r = grant(p, gpa, req->node, WIRE_GRANT_WRITE, acks);
+	if (upgrade && !own)
+		r = grant(p, e, gpa, req->node, WIRE_GRANT_WRITE, acks);
 	else
-		r = forward(p, e, gpa, source, WIRE_FWD_GETM, acks);
+		r = forward(p, e, gpa, source, upgrade ? WIRE_INV : WIRE_FWD_GETM, acks);
 	return r < 0 ? r : invalidate(p, e, gpa, others);
 }
 
@@ -116,7 +123,7 @@ static int begin(struct dsm_proto *p, struct home_entry *e, uint64_t gpa, const 
 		p->stats.served++;
 	if (e->sharers == 0) {
 		set_owner(e, req->node);
-		return grant(p, gpa, req->node, WIRE_GRANT_WRITE | WIRE_GRANT_ZERO, 0);
+		return grant(p, e, gpa, req->node, WIRE_GRANT_WRITE | WIRE_GRANT_ZERO, 0);
 	}
 	return req->write ? begin_write(p, e, gpa, req) : begin_read(p, e, gpa, req);
 }
@@ -187,11 +194,12 @@ int home_request(struct dsm_proto *p, const struct wire_hdr *h)
 int home_next(struct dsm_proto *p, struct home_entry *e, uint64_t gpa)
 {
 	struct request next;
+	int r = 0;
 
 	e->requester = NO_NODE;
-	if (!requests_pop(&p->requests, &e->queue, &next))
-		return 0;
-	return begin(p, e, gpa, &next);
+	while (r == 0 && e->requester == NO_NODE && requests_pop(&p->requests, &e->queue, &next))
+		r = begin(p, e, gpa, &next);
+	return r;
 }
 
 int home_done(struct dsm_proto *p, const struct wire_hdr *h)
@@ -204,4 +212,11 @@ int home_done(struct dsm_proto *p, const struct wire_hdr *h)
 	if (hold_demand(&p->hold, h->addr))
 		return -EPROTO;
 	return home_next(p, e, h->addr);
+}
+
+int home_gave(struct dsm_proto *p, const struct wire_hdr *h)
+{
+	struct home_entry *e = directory_home(&p->dir, h->addr);
+
+	return h->acks ? 0 : home_next(p, e, h->addr);
 }

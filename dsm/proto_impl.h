@@ -6,10 +6,10 @@
  *
  * Every handler checks the whole message against the state first and returns -EPROTO; from its
  * first change on it can only fail for good (`dead`). A handler sends at most one message to self,
- * which proto.c handles after it: one slot is enough and nothing recurses. Why one: a request
- * begins at most one transaction, as does a DONE; a transaction asks of the home's own copy one of
- * GRANT, INV or FWD; a GRANT or the last INV_ACK answers with one DONE; INV and FWD answer the
- * requester, which is never the node whose copy they want.
+ * which proto.c handles after it: one slot is enough and nothing recurses. Why one: a request, a
+ * DONE and what the home's own copy answers leave at most one transaction under way, and only that
+ * one may ask something of this node: GRANT, INV or FWD; a GRANT or the last INV_ACK answers with
+ * one DONE; INV and FWD answer the requester, which is never the node whose copy they want.
  */
 #ifndef SSIHV_DSM_PROTO_IMPL_H
 #define SSIHV_DSM_PROTO_IMPL_H
@@ -59,8 +59,10 @@ static inline uint64_t node_bit(unsigned node)
 /* proto_home.c: WIRE_GETS or WIRE_GETM; WIRE_DONE. The home of h->addr is this node. */
 int home_request(struct dsm_proto *p, const struct wire_hdr *h);
 int home_done(struct dsm_proto *p, const struct wire_hdr *h);
+/* The home's own copy has answered the demand @h. */
+int home_gave(struct dsm_proto *p, const struct wire_hdr *h);
 
-/* The transaction of the page at @gpa is over. */
+/* The transaction of the page at @gpa is over: begins with those that wait, until one is not. */
 int home_next(struct dsm_proto *p, struct home_entry *e, uint64_t gpa);
 
 /* The page's transaction takes a copy back, and the requester is the node that has offered it. */

@@ -58,7 +58,8 @@ enum wire_type {
 	WIRE_FWD_GETM, /* home -> owner or sharer: give your copy to `node`; acks as for GRANT */
 	WIRE_INV,      /* home -> sharer: drop your copy, acknowledge to `node` */
 	WIRE_INV_ACK,  /* sharer -> requester: dropped */
-	WIRE_DONE,     /* requester -> home: the grant is mapped, the page is free for the next */
+	/* requester -> home, if others granted or acknowledged: it is mapped, now the next */
+	WIRE_DONE,
 	WIRE_URGE, /* home -> all: an older turn waits behind the demand for `node` (as there) */
 	/* A copy goes back to its home; `node` is the node that has it. */
 	WIRE_PUT,     /* sharer or owner -> home: a hint, take my copy when it suits */

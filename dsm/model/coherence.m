@@ -2,15 +2,17 @@
 --
 -- The coherence protocol (dsm/proto.h) for one page and three nodes, for rumur or CMurphi.
 --
--- Goal: every reachable state, under every order of messages, keeps "one writer or many readers",
--- "a copy is the last value written" and "at rest the directory agrees with the copies"; no
--- message ever meets a state in which the C core would answer -EPROTO; and from every state every
--- request can still be answered.
+-- Goal: every reachable state, under every order of messages that connections allow, keeps "one
+-- writer or many readers", "a copy is the last value written" and "at rest the directory agrees
+-- with the copies"; no message ever meets a state in which the C core would answer -EPROTO; and
+-- from every state every request can still be answered.
 --
 -- What is modelled: the same messages, checks and states as in dsm/proto_home.c and
 -- dsm/proto_cache.c; each rule names the C function that it mirrors. Node 0 is the home. The
--- network has a place for each (type, sender, receiver) and no order between places, so any two
--- messages may overtake each other; that a place is free when it is needed is itself checked.
+-- network has a place for each (type, sender, receiver); that a place is free when it is needed is
+-- itself checked. What the home sends to a node keeps its order: a demand stays behind a GRANT, and
+-- that none has to come before a GRANT is checked, too. Any other two messages may overtake each
+-- other, also those that a connection would keep in order.
 --
 -- What is wider than the code: messages to self travel like others, at any time; zero pages that
 -- are found by the sender's driver need no state of their own (ZERO is DATA of value 0).
@@ -22,7 +24,9 @@
 -- BROKEN switches a rule off, to show that the model would notice: 1 a sharer acknowledges an
 -- invalidation but keeps its copy; 2 a grant does not wait for the acknowledgements; 3 the owner
 -- keeps its copy writable when it sends it to a reader; 4 the requester sends DONE with the grant
--- although acknowledgements are missing.
+-- although acknowledgements are missing; 5 the home does not wait for DONE although acknowledgements
+-- are missing; 6 the home grants an upgrade before it has dropped its own copy; 7 a demand overtakes
+-- the home's grant; 8 the home counts its own copy among those that acknowledge.
 
 const
 	NODES: 3;
@@ -52,6 +56,7 @@ type
 		granted: boolean;
 		acks: Count;
 		acked: array [Node] of boolean;
+		over: boolean;
 	end;
 
 	Cache: record
@@ -76,7 +81,7 @@ type
 		done: array [Node] of boolean;	       -- requester -> home
 		demand: array [Node] of Demand;	       -- home -> sharer or owner
 		demand_for: array [Node] of Node;      -- `node` of that
-		demand_acks: array [Node] of Count;    -- `acks` of that
+		demand_acks: array [Node] of Count;    -- `acks` of that; INV: of the home's own copy
 		ack: array [Node] of array [Node] of boolean; -- sharer -> requester
 		grant: array [Node] of Grant;	       -- to the requester
 	end;
@@ -115,6 +120,12 @@ begin
 	return false;
 end;
 
+-- A demand to the node is behind a GRANT of the home.
+function is_behind(i: Node): boolean;
+begin
+	return net.grant[i].present & net.grant[i].from = HOME & BROKEN != 7;
+end;
+
 procedure send_demand(to_: Node; d: Demand; requester: Node; acks: Count);
 begin
 	assert "one demand under way" net.demand[to_] = NO_DEMAND;
@@ -127,6 +138,7 @@ procedure send_grant(to_: Node; from: Node; write: boolean; data: boolean; zero:
 		     acks: Count; value: Value);
 begin
 	assert "one grant under way" !net.grant[to_].present;
+	assert "nothing has to come before a grant" from != HOME | net.demand[to_] = NO_DEMAND;
 	net.grant[to_].present := true;
 	net.grant[to_].from := from;
 	net.grant[to_].write := write;
@@ -138,6 +150,15 @@ begin
 		net.grant[to_].acks := acks;
 	end;
 	net.grant[to_].value := value;
+end;
+
+-- granted()
+procedure granted(to_: Node; acks: Count);
+begin
+	if to_ != HOME & (acks = 0 | BROKEN = 5) then
+		entry.busy := false;
+		undefine entry.requester;
+	end;
 end;
 
 procedure set_owner(i: Node);
@@ -164,21 +185,28 @@ end;
 procedure begin_write(requester: Node);
 var source: Node;
 var upgrade: boolean;
-var others: Count;
+var acks: Count;
 begin
 	upgrade := entry.sharers[requester];
-	others := sharers_of() - 1; -- without the requester, or without the source
-	if upgrade then
-		send_grant(requester, HOME, true, false, false, others, 0);
-		source := requester;
-	else
-		source := source_of(requester);
-		send_demand(source, FWD_GETM, requester, others);
+	if upgrade then source := HOME; else source := source_of(requester); end;
+	acks := 0;
+	for k: Node do
+		if entry.sharers[k] & k != requester & (k != source | BROKEN = 8) then
+			acks := acks + 1;
+		end;
 	end;
 	for k: Node do
-		if entry.sharers[k] & k != source then
+		if entry.sharers[k] & k != requester & k != source then
 			send_demand(k, INV, requester, 0);
 		end;
+	end;
+	if !upgrade then
+		send_demand(source, FWD_GETM, requester, acks);
+	elsif entry.sharers[HOME] & requester != HOME then
+		send_demand(HOME, INV, requester, acks);
+	else
+		send_grant(requester, HOME, true, false, false, acks, 0);
+		granted(requester, acks);
 	end;
 	set_owner(requester);
 end;
@@ -191,6 +219,7 @@ begin
 	if sharers_of() = 0 then
 		set_owner(requester);
 		send_grant(requester, HOME, true, true, true, 0, 0);
+		granted(requester, 0);
 	elsif want = WRITE then
 		begin_write(requester);
 	else
@@ -202,10 +231,41 @@ begin
 	end;
 end;
 
+-- begin_next()
+procedure begin_next();
+var next: Node;
+var want: Want;
+begin
+	while !entry.busy & entry.queued > 0 do
+		next := entry.queue_node[0];
+		want := entry.queue_want[0];
+		for k: Node do
+			if k + 1 < entry.queued then
+				entry.queue_node[k] := entry.queue_node[k + 1];
+				entry.queue_want[k] := entry.queue_want[k + 1];
+			end;
+		end;
+		entry.queued := entry.queued - 1;
+		entry.queue_node[entry.queued] := 0;
+		entry.queue_want[entry.queued] := NOTHING;
+		start(next, want);
+	end;
+end;
+
+-- home_gave()
+procedure home_gave(i: Node; requester: Node; acks: Count);
+begin
+	if i = HOME then
+		granted(requester, acks);
+		begin_next();
+	end;
+end;
+
 procedure clear_pending(i: Node);
 begin
 	cache[i].pending.want := NOTHING;
 	cache[i].pending.granted := false;
+	cache[i].pending.over := false;
 	cache[i].pending.acks := 0;
 	for k: Node do cache[i].pending.acked[k] := false; end;
 end;
@@ -213,8 +273,10 @@ end;
 -- complete()
 procedure complete(i: Node);
 begin
-	assert "one DONE under way" !net.done[i];
-	net.done[i] := true;
+	if !cache[i].pending.over then
+		assert "one DONE under way" !net.done[i];
+		net.done[i] := true;
+	end;
 	clear_pending(i);
 end;
 
@@ -305,28 +367,13 @@ ruleset i: Node do
 
 	-- home_done()
 	rule "DONE arrives" net.done[i] ==>
-	var next: Node;
-	var want: Want;
 	begin
 		assert "DONE of the transaction" entry.busy & entry.requester = i;
 		assert "the home's own part is done" net.demand[HOME] = NO_DEMAND;
 		net.done[i] := false;
 		entry.busy := false;
 		undefine entry.requester;
-		if entry.queued > 0 then
-			next := entry.queue_node[0];
-			want := entry.queue_want[0];
-			for k: Node do
-				if k + 1 < entry.queued then
-					entry.queue_node[k] := entry.queue_node[k + 1];
-					entry.queue_want[k] := entry.queue_want[k + 1];
-				end;
-			end;
-			entry.queued := entry.queued - 1;
-			entry.queue_node[entry.queued] := 0;
-			entry.queue_want[entry.queued] := NOTHING;
-			start(next, want);
-		end;
+		begin_next();
 	end;
 
 	-- cache_grant()
@@ -345,10 +392,12 @@ ruleset i: Node do
 			cache[i].value := net.grant[i].value;
 		else
 			assert "an upgrade" cache[i].copy = SHARED & net.grant[i].from = HOME &
-				cache[i].pending.want = WRITE & net.demand[i] = NO_DEMAND;
+				cache[i].pending.want = WRITE;
 		end;
 		cache[i].pending.granted := true;
 		cache[i].pending.acks := net.grant[i].acks;
+		cache[i].pending.over := net.grant[i].from = HOME & i != HOME &
+			(net.grant[i].acks = 0 | BROKEN = 5);
 		writable := net.grant[i].write &
 			(acks_of(i) = net.grant[i].acks | BROKEN = 2);
 		if writable then
@@ -371,42 +420,57 @@ ruleset i: Node do
 	end;
 
 	-- cache_demand(), serve_inv()
-	rule "INV arrives" net.demand[i] = INV ==>
+	rule "INV arrives" net.demand[i] = INV & !is_behind(i) ==>
 	var r: Node;
+	var acks: Count;
 	begin
 		r := net.demand_for[i];
+		acks := net.demand_acks[i];
 		assert "a sharer" cache[i].copy = SHARED & !cache[i].pending.granted;
 		assert "one ack under way" !net.ack[i][r];
-		if BROKEN != 1 then
+		if BROKEN != 1 & (BROKEN != 6 | i != HOME) then
 			cache[i].copy := NONE;
 			cache[i].value := 0;
 		end;
-		net.ack[i][r] := true;
 		net.demand[i] := NO_DEMAND;
 		net.demand_for[i] := 0;
+		net.demand_acks[i] := 0;
+		if i = HOME then
+			send_grant(r, HOME, true, false, false, acks, 0);
+		else
+			net.ack[i][r] := true;
+		end;
+		home_gave(i, r, acks);
 	end;
 
 	-- cache_demand(), serve_fwd()
-	rule "FWD_GETS arrives" net.demand[i] = FWD_GETS ==>
+	rule "FWD_GETS arrives" net.demand[i] = FWD_GETS & !is_behind(i) ==>
+	var r: Node;
 	begin
+		r := net.demand_for[i];
 		assert "has the page" cache[i].copy != NONE & !cache[i].pending.granted;
-		send_grant(net.demand_for[i], i, false, true, false, 0, cache[i].value);
+		send_grant(r, i, false, true, false, 0, cache[i].value);
 		if BROKEN != 3 then cache[i].copy := SHARED; end;
 		net.demand[i] := NO_DEMAND;
 		net.demand_for[i] := 0;
+		home_gave(i, r, 0);
 	end;
 
 	-- cache_demand(), serve_fwd()
-	rule "FWD_GETM arrives" net.demand[i] = FWD_GETM ==>
+	rule "FWD_GETM arrives" net.demand[i] = FWD_GETM & !is_behind(i) ==>
+	var r: Node;
+	var acks: Count;
 	begin
+		r := net.demand_for[i];
+		acks := net.demand_acks[i];
 		assert "has the page" cache[i].copy != NONE & !cache[i].pending.granted;
-		send_grant(net.demand_for[i], i, true, true, false, net.demand_acks[i],
-			   cache[i].value);
+		send_grant(r, i, true, true, false, acks, cache[i].value);
 		cache[i].copy := NONE;
 		cache[i].value := 0;
 		net.demand[i] := NO_DEMAND;
 		net.demand_for[i] := 0;
 		net.demand_acks[i] := 0;
+		home_gave(i, r, acks);
 	end;
 end;
 
@@ -418,6 +482,7 @@ ruleset i: Node; from: Node do
 		if BROKEN != 2 then
 			assert "a write waits" cache[i].pending.want = WRITE;
 			assert "not twice" !cache[i].pending.acked[from];
+			assert "the home does not acknowledge" from != HOME;
 			assert "its transaction" i != HOME | (entry.busy & entry.requester = i);
 			cache[i].pending.acked[from] := true;
 			if cache[i].pending.granted & acks_of(i) = cache[i].pending.acks then
@@ -438,10 +503,12 @@ invariant "one writer or many readers"
 invariant "a copy is the last value"
 	forall i: Node do cache[i].copy != NONE -> cache[i].value = last end;
 
+-- A copy that the home has granted may still be on its way.
 invariant "at rest the directory agrees"
 	!entry.busy -> forall i: Node do
-		entry.sharers[i] = (cache[i].copy != NONE) &
-		(cache[i].copy = OWNED) = (entry.has_owner & entry.owner = i)
+		entry.sharers[i] = (cache[i].copy != NONE | net.grant[i].present) &
+		(entry.has_owner & entry.owner = i) =
+			(cache[i].copy = OWNED | (net.grant[i].present & net.grant[i].write))
 	end;
 
 -- Rumur: from every reachable state one can be reached in which this holds.
@@ -454,6 +521,8 @@ cover "an ack comes before its grant"
 	exists i: Node do !cache[i].pending.granted & acks_of(i) > 0 end;
 cover "a page is readable before all acks"
 	exists i: Node do cache[i].pending.granted & cache[i].copy = SHARED end;
+cover "a demand waits behind a grant"
+	exists i: Node do is_behind(i) & net.demand[i] != NO_DEMAND end;
 cover "a request overtakes the DONE of the one before"
 	exists i: Node do net.done[i] & is_queued(i) end;
 cover "an upgrade has lost the race"

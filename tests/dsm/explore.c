@@ -17,7 +17,7 @@ static const struct option_of {
 	{"--pending", .number = offsetof(struct xp_config, max_pending)},
 	{"--states", .number = offsetof(struct xp_config, max_states)},
 	{"--apart", .flag = offsetof(struct xp_config, apart)},
-	{"--fifo", .flag = offsetof(struct xp_config, fifo)},
+	{"--reorder", .flag = offsetof(struct xp_config, reorder)},
 	{"--turns", .flag = offsetof(struct xp_config, turns)},
 	{"--zeros", .flag = offsetof(struct xp_config, zeros)},
 	{"--idle", .flag = offsetof(struct xp_config, idle)},
@@ -28,7 +28,8 @@ static const struct option_of {
 static int usage(void)
 {
 	fputs("usage: explore [--nodes N] [--pages N] [--faults N] [--prefetches N]\n"
-	      "               [--puts N] [--pending N] [--states N] [--apart] [--fifo] [--turns] "
+	      "               [--puts N] [--pending N] [--states N] [--apart] [--reorder] "
+	      "[--turns] "
 	      "[--zeros]\n"
 	      "               [--idle] [--crash] [--untrack]\n",
 	      stderr);

@@ -9,11 +9,11 @@
  * to a state, explore_check.c judges the state after it, explore_search.c visits every state that
  * can be reached, nearest first, so that the way to a failure is as short as one can be.
  *
- * EVENTS. Any message arrives: any at all, or (fifo) the first of any connection. A node faults on
- * a page, asks for one ahead, offers a copy back (of which one offer may be under way), falls idle,
- * wakes, its turn ends, it acts on the end. The home touches its plain memory, stops
- * tracking it. One node may crash:
- * what it sent may arrive or not.
+ * EVENTS. The first message of any connection arrives: two nodes have one for each direction, which
+ * keeps order; with `reorder` any message, which the protocol does not bear. A node faults on a
+ * page, asks for one ahead, offers a copy back (of which one offer may be under way), falls idle,
+ * wakes, its turn ends, it acts on the end. The home touches its plain memory, stops tracking it.
+ * One node may crash: what it sent may arrive or not.
  *
  * TIME is one question: is the turn over? That may become true at any moment (EXPIRE) and is acted
  * on at any later one (TICK), so every length of a turn is covered, yielded ones too. Tickets are
@@ -49,7 +49,7 @@
 struct xp_config {
 	unsigned nodes, pages;
 	bool apart;			   /* the pages have different homes, else node 0 */
-	bool fifo;			   /* messages between two nodes keep their order */
+	bool reorder;			   /* messages between two nodes overtake each other */
 	bool turns;			   /* hold pages */
 	bool zeros;			   /* a page that is sent may be all zero */
 	bool idle;			   /* nodes fall idle and wake */

@@ -49,6 +49,10 @@ static int send(struct xp_core *c, unsigned page, const struct dsm_action *a)
 		m.fresh = 0;
 	if ((data && h->flags & WIRE_GRANT_WRITE) != (a->type == DSM_GIVE))
 		return xp_fail(x, "node %u sends page %u and keeps it", c->self, page);
+	if (((h->type == WIRE_GRANT && h->flags == WIRE_GRANT_WRITE) || h->type == WIRE_INV_ACK ||
+	     h->type == WIRE_DROPPED) &&
+	    mapped)
+		return xp_fail(x, "node %u says that it has dropped page %u first", c->self, page);
 	if (a->type == DSM_GIVE)
 		s->node[c->self].page[page].mapped = 0;
 	if (data && x->zero)
@@ -340,7 +344,7 @@ static void rename_tickets(const struct explorer *x, struct xp_state *s)
 
 static int compare(const struct explorer *x, const struct xp_message *a, const struct xp_message *b)
 {
-	return memcmp(a, b, x->cfg.fifo ? 2 : sizeof(*a));
+	return memcmp(a, b, x->cfg.reorder ? sizeof(*a) : 2);
 }
 static_assert(offsetof(struct xp_message, to) == 1, "from and to come first");
 
@@ -433,17 +437,18 @@ static void add_network(const struct explorer *x, const struct xp_state *s,
 {
 	for (unsigned i = 0; i < s->messages; i++) {
 		const struct xp_message *m = &s->message[i], *before = i ? m - 1 : NULL;
+		const struct xp_message *behind = i + 1 < s->messages ? m + 1 : NULL;
 
-		if (before &&
-		    (x->cfg.fifo ? same_connection(before, m) : memcmp(before, m, sizeof(*m)) == 0))
+		/* A connection that breaks has lost what it had not delivered, from its end on. */
+		if (s->node[m->from].crashed && !(behind && same_connection(m, behind)))
+			add(l, XP_LOSE, m->from, i, 0);
+		if (before && (x->cfg.reorder ? memcmp(before, m, sizeof(*m)) == 0
+					      : same_connection(before, m)))
 			continue;
 		add(l, XP_DELIVER, m->to, i, 0);
 		if (x->cfg.zeros && (m->type == WIRE_FWD_GETS || m->type == WIRE_FWD_GETM ||
 				     m->type == WIRE_GETS || m->type == WIRE_GETM))
 			add(l, XP_DELIVER, m->to, i, XP_ZERO);
-		/* A connection that breaks has lost all that it had not delivered. */
-		if (s->node[m->from].crashed)
-			add(l, XP_LOSE, m->from, i, 0);
 	}
 }
 

@@ -17,6 +17,10 @@ RULES = {
     2: "a grant does not wait for acknowledgements",
     3: "an owner stays writable beside a reader",
     4: "DONE is sent before the last acknowledgement",
+    5: "the home is done before the last acknowledgement",
+    6: "the home grants an upgrade and keeps its own copy",
+    7: "a demand overtakes the home's grant",
+    8: "the home counts its own copy among those that acknowledge",
 }
 SECONDS = 60
 

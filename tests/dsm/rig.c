@@ -139,7 +139,6 @@ void get_shared(struct rig *r, uint64_t gpa)
 	expect_send(r, WIRE_GETS, 0, r->self, gpa);
 	assert_int_equal(take_grant(r, 0, gpa, WIRE_GRANT_DATA, 0), 0);
 	expect_map(r, gpa, page_data, false);
-	expect_send(r, WIRE_DONE, 0, r->self, gpa);
 	expect_copy(r, gpa, DSM_SHARED);
 }
 
@@ -149,6 +148,5 @@ void get_owned(struct rig *r, uint64_t gpa)
 	expect_send(r, WIRE_GETM, 0, r->self, gpa);
 	assert_int_equal(take_grant(r, 0, gpa, WIRE_GRANT_ZERO | WIRE_GRANT_WRITE, 0), 0);
 	expect_map(r, gpa, NULL, true);
-	expect_send(r, WIRE_DONE, 0, r->self, gpa);
 	expect_copy(r, gpa, DSM_OWNED);
 }

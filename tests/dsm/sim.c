@@ -12,7 +12,8 @@ static const char *const break_names[SIM_BREAKS] = {
 	[SIM_BREAK_DROP] = "drop",	   [SIM_BREAK_DONE] = "done",
 	[SIM_BREAK_ACKS] = "acks",	   [SIM_BREAK_WAKE] = "wake",
 	[SIM_BREAK_LOSE] = "lose",	   [SIM_BREAK_STALE] = "stale",
-	[SIM_BREAK_KEEP] = "keep",	   [SIM_BREAK_URGE] = "urge",
+	[SIM_BREAK_ORDER] = "order",	   [SIM_BREAK_KEEP] = "keep",
+	[SIM_BREAK_URGE] = "urge",
 };
 
 const char *sim_break_name(enum sim_break rule)
@@ -130,7 +131,9 @@ static void choose_shape(struct sim *s)
 		s->max_pending = 2 * SIM_PAGES;
 		s->delay = 500 + sim_random(s, MICROS);
 		s->hold = 100 * MICROS;
-		s->write_percent = s->many_percent = 100;
+		/* Readers make writers wait for acknowledgements, too. */
+		s->write_percent = sim_chance(s, 50) ? 100 : 20 + (unsigned)sim_random(s, 80);
+		s->many_percent = 100;
 		s->late_percent = 0;
 		s->yield_percent = sim_chance(s, 50) ? 0 : 1 + (unsigned)sim_random(s, 100);
 	} else if (!s->cfg->fail && sim_chance(s, 10)) {

@@ -4,14 +4,14 @@
  * chance from one seed. Time is simulated; the same seed gives the same run, event by event.
  *
  * THEORY. One timeline of events: a message arrives, a virtual CPU makes its next access, a fault
- * event reaches its node, a turn ends. Each message draws its own delay, so that any two may
- * overtake each other; most are quick, some very late. A CPU's access is allowed by the node's
- * simulated mapping of the page, or raises a fault and is tried again when the core's actions wake
- * the CPU. A CPU sleeps now and then; a node of which all do is idle. A fault may make its node ask
- * for another page, too, as a prefetch. A node offers copies back: any at any time, or (`limit`)
- * what it has had for longest whenever it has more than a few. Fault events may come twice, late,
- * or out of nowhere, as those of a userfaultfd do. Page contents are values; `golden` has the last
- * value written to each word by anybody.
+ * event reaches its node, a turn ends. Each message draws its own delay; most are quick, some very
+ * late. From one node to another they keep their order, all others overtake each other. A CPU's
+ * access is allowed by the node's simulated mapping of the page, or raises a fault and is tried
+ * again when the core's actions wake the CPU. A CPU sleeps now and then; a node of which all do is
+ * idle. A fault may make its node ask for another page, too, as a prefetch. A node offers copies
+ * back: any at any time, or (`limit`) what it has had for longest whenever it has more than a few.
+ * Fault events may come twice, late, or out of nowhere, as those of a userfaultfd do. Page contents
+ * are values; `golden` has the last value written to each word by anybody.
  *
  * CHECKED after every event: at most one writer and then no reader over the real mappings; every
  * mapped copy has the golden contents (so every read returns the last write); each action is legal
@@ -39,6 +39,7 @@ enum sim_break {
 	SIM_BREAK_PROTECT,  /* an owner stays writable while it sends its page */
 	SIM_BREAK_DROP,	    /* who gives its page away keeps it mapped */
 	SIM_BREAK_DONE,	    /* the home hears DONE when it has just begun */
+	SIM_BREAK_ORDER,    /* messages from one node to another overtake each other */
 	SIM_BREAK_ACKS,	    /* a grant does not wait for the acknowledgements */
 	SIM_BREAK_WAKE,	    /* a page is mapped but who waits is not woken */
 	SIM_BREAK_LOSE,	    /* one message vanishes on a working connection */
@@ -53,8 +54,7 @@ struct sim_config {
 	enum sim_break rule;
 	unsigned nodes; /* 2 to MAX_NODES; 0: by chance, a few */
 	bool fail;	/* an action of some node fails */
-	bool storm;	/* all nodes need the same pages at once, in turns that outlast requests,
-			   and no message overtakes another between the same two nodes */
+	bool storm;	/* all nodes need the same pages at once, in turns that outlast requests */
 	bool limit;	/* each node gives back what exceeds a few pages, the oldest first */
 	FILE *trace;	/* one line an event; NULL for none */
 };

@@ -105,7 +105,7 @@ struct sim {
 	struct sim_node node[SIM_NODES];
 	struct sim_message message[SIM_MESSAGES];
 	unsigned messages;
-	uint64_t last[SIM_NODES][SIM_NODES]; /* in a storm: when the last message arrives */
+	uint64_t last[SIM_NODES][SIM_NODES]; /* from, to: when the last message arrives */
 	struct sim_fault fault[SIM_FAULTS];
 	unsigned faults;
 

@@ -16,7 +16,7 @@ static int post(struct sim *s, const struct wire_hdr *h, unsigned to, const uint
 	if (s->messages == SIM_MESSAGES)
 		return sim_fail(s, "more than %u messages under way", SIM_MESSAGES);
 	*m = (struct sim_message){.hdr = *h, .to = to, .at = s->now + delay};
-	if (s->cfg->storm) { /* as on one connection */
+	if (s->cfg->rule != SIM_BREAK_ORDER) {
 		uint64_t *last = &s->last[h->from][to];
 
 		m->at = *last = MAX(*last + 1, m->at);
@@ -42,8 +42,7 @@ static struct wire_hdr forged(const struct wire_hdr *h, enum wire_type type, uns
 static bool lie(struct sim_node *n, struct wire_hdr *h, unsigned to, int *r)
 {
 	struct sim *s = n->sim;
-	bool begins = h->type == WIRE_FWD_GETS || h->type == WIRE_FWD_GETM ||
-		      (h->type == WIRE_GRANT && !(h->flags & WIRE_GRANT_DATA));
+	bool begins = h->type == WIRE_FWD_GETS || h->type == WIRE_FWD_GETM;
 	struct wire_hdr f;
 
 	*r = 0;

@@ -21,7 +21,7 @@ static void first_request_from_outside_tracks_the_region(void **state)
 	dsm_proto_page(r.p, PAGE(0, 1), &info);
 	assert_true(info.zero && info.tracked && !info.busy);
 	dsm_proto_page(r.p, PAGE(0, 0), &info);
-	assert_true(info.busy);
+	assert_false(info.busy);
 	assert_int_equal(info.sharers, 3);
 	assert_int_equal(info.owner, -1);
 	assert_int_equal(dsm_proto_stats(r.p)->memory, 16 * REGION_PAGES);
@@ -37,7 +37,7 @@ static void zero_page_is_granted_for_writing_to_a_reader(void **state)
 	assert_int_equal(take(&r, WIRE_GETS, 1, 1, PAGE(0, 5)), 0);
 	expect_action(&r, DSM_TRACK, PAGE(0, 0));
 	expect_grant(&r, 1, PAGE(0, 5), WIRE_GRANT_ZERO | WIRE_GRANT_WRITE, 0);
-	assert_int_equal(take(&r, WIRE_DONE, 1, 1, PAGE(0, 5)), 0);
+	assert_int_equal(take(&r, WIRE_DONE, 1, 1, PAGE(0, 5)), -EPROTO);
 
 	/* The home's own read of another zero page: at once, and no message. */
 	assert_int_equal(dsm_proto_fault(r.p, PAGE(0, 6) + 123, false, 0), 1);
@@ -51,7 +51,6 @@ static void zero_page_is_granted_for_writing_to_a_reader(void **state)
 	expect_send(&r, WIRE_GETS, 0, 1, PAGE(0, 5));
 	assert_int_equal(take_grant(&r, 0, PAGE(0, 5), WIRE_GRANT_ZERO | WIRE_GRANT_WRITE, 0), 0);
 	expect_map(&r, PAGE(0, 5), NULL, true);
-	expect_send(&r, WIRE_DONE, 0, 1, PAGE(0, 5));
 	expect_copy(&r, PAGE(0, 5), DSM_OWNED);
 	assert_int_equal(dsm_proto_stats(r.p)->memory, REGION_PAGES);
 	rig_close(&r);
@@ -66,6 +65,8 @@ static void ack_may_come_before_the_grant(void **state)
 	expect_send(&r, WIRE_GETM, 0, 1, PAGE(0, 0));
 	assert_int_equal(take(&r, WIRE_INV_ACK, 2, 1, PAGE(0, 0)), 0);
 	assert_int_equal(take(&r, WIRE_INV_ACK, 2, 1, PAGE(0, 0)), -EPROTO);
+	/* The home's copy goes before its grant, and is not acknowledged. */
+	assert_int_equal(take(&r, WIRE_INV_ACK, 0, 1, PAGE(0, 0)), -EPROTO);
 	assert_int_equal(take_grant(&r, 0, PAGE(0, 0), WIRE_GRANT_DATA | WIRE_GRANT_WRITE, 0),
 			 -EPROTO);
 	assert_int_equal(take_grant(&r, 0, PAGE(0, 0), WIRE_GRANT_DATA | WIRE_GRANT_WRITE, 1), 0);
@@ -154,40 +155,86 @@ static void upgrade_that_lost_the_race_gets_data(void **state)
 	rig_close(&r);
 }
 
-static void upgrade_invalidates_the_home_too(void **state)
+/* The home 0 and nodes 1 and 2 have a copy. */
+static void share(struct rig *r)
+{
+	rig_open(r, 0, 0);
+	r->populated = 1;
+	assert_int_equal(take(r, WIRE_GETS, 1, 1, PAGE(0, 0)), 0);
+	assert_int_equal(take(r, WIRE_GETS, 2, 2, PAGE(0, 0)), 0);
+	expect_action(r, DSM_TRACK, PAGE(0, 0));
+	expect_action(r, DSM_PROTECT, PAGE(0, 0));
+	expect_grant(r, 1, PAGE(0, 0), WIRE_GRANT_DATA, 0);
+	expect_grant(r, 2, PAGE(0, 0), WIRE_GRANT_DATA, 0);
+}
+
+static void upgrade_drops_the_home_s_copy_first(void **state)
+{
+	struct rig r;
+
+	share(&r);
+	assert_int_equal(take(&r, WIRE_GETM, 1, 1, PAGE(0, 0)), 0);
+	expect_send(&r, WIRE_INV, 2, 1, PAGE(0, 0));
+	expect_action(&r, DSM_DROP, PAGE(0, 0));
+	expect_grant(&r, 1, PAGE(0, 0), WIRE_GRANT_WRITE, 1);
+	rig_close(&r);
+}
+
+static void home_that_grants_is_done_unless_others_acknowledge(void **state)
+{
+	struct rig r;
+
+	share(&r);
+	assert_int_equal(take(&r, WIRE_DONE, 2, 2, PAGE(0, 0)), -EPROTO);
+	assert_int_equal(take(&r, WIRE_GETM, 1, 1, PAGE(0, 0)), 0);
+	r.count = 0;
+	/* Node 2 has still to acknowledge to node 1. */
+	assert_int_equal(take(&r, WIRE_GETM, 2, 2, PAGE(0, 0)), 0);
+	assert_int_equal(r.count, 0);
+	assert_int_equal(take(&r, WIRE_DONE, 1, 1, PAGE(0, 0)), 0);
+	expect_send(&r, WIRE_FWD_GETM, 1, 2, PAGE(0, 0));
+	rig_close(&r);
+}
+
+static void next_request_begins_behind_the_grant(void **state)
 {
 	struct rig r;
 
 	rig_open(&r, 0, 0);
 	r.populated = 1;
-	assert_int_equal(take(&r, WIRE_GETS, 1, 1, PAGE(0, 0)), 0);
-	assert_int_equal(take(&r, WIRE_DONE, 1, 1, PAGE(0, 0)), 0);
-	assert_int_equal(take(&r, WIRE_GETS, 2, 2, PAGE(0, 0)), 0);
-	assert_int_equal(take(&r, WIRE_DONE, 2, 2, PAGE(0, 0)), 0);
-	r.count = 0;
 	assert_int_equal(take(&r, WIRE_GETM, 1, 1, PAGE(0, 0)), 0);
-	expect_grant(&r, 1, PAGE(0, 0), WIRE_GRANT_WRITE, 2);
+	expect_action(&r, DSM_TRACK, PAGE(0, 0));
+	expect_action(&r, DSM_PROTECT, PAGE(0, 0));
+	expect_grant(&r, 1, PAGE(0, 0), WIRE_GRANT_DATA | WIRE_GRANT_WRITE, 0);
+	assert_int_equal(take(&r, WIRE_GETS, 2, 2, PAGE(0, 0)), 0);
+	expect_send(&r, WIRE_FWD_GETS, 1, 2, PAGE(0, 0));
+	/* That one is node 1's to grant: it lasts until DONE. */
+	assert_int_equal(take(&r, WIRE_GETM, 1, 1, PAGE(0, 0)), 0);
+	assert_int_equal(r.count, 0);
+	assert_int_equal(dsm_proto_stats(r.p)->queued, 1);
+	assert_int_equal(take(&r, WIRE_DONE, 1, 1, PAGE(0, 0)), -EPROTO);
+	assert_int_equal(take(&r, WIRE_DONE, 2, 2, PAGE(0, 0)), 0);
+	expect_grant(&r, 1, PAGE(0, 0), WIRE_GRANT_WRITE, 1);
 	expect_send(&r, WIRE_INV, 2, 1, PAGE(0, 0));
-	expect_action(&r, DSM_DROP, PAGE(0, 0));
-	expect_send(&r, WIRE_INV_ACK, 1, 1, PAGE(0, 0));
 	rig_close(&r);
 }
 
+/* A request that comes while the one before it needs a DONE, from the node that says it. */
 static void request_that_overtakes_its_own_done_waits(void **state)
 {
 	struct rig r;
 
-	rig_open(&r, 0, 0);
-	r.populated = 1;
-	assert_int_equal(take(&r, WIRE_GETS, 1, 1, PAGE(0, 0)), 0);
-	r.count = 0;
+	share(&r);
 	assert_int_equal(take(&r, WIRE_GETM, 1, 1, PAGE(0, 0)), 0);
-	assert_int_equal(r.count, 0);
-	assert_int_equal(dsm_proto_stats(r.p)->queued, 1);
+	r.count = 0;
+	assert_int_equal(take(&r, WIRE_GETS, 2, 2, PAGE(0, 0)), 0);
 	assert_int_equal(take(&r, WIRE_DONE, 1, 1, PAGE(0, 0)), 0);
-	expect_grant(&r, 1, PAGE(0, 0), WIRE_GRANT_WRITE, 1);
-	expect_action(&r, DSM_DROP, PAGE(0, 0));
-	expect_send(&r, WIRE_INV_ACK, 1, 1, PAGE(0, 0));
+	expect_send(&r, WIRE_FWD_GETS, 1, 2, PAGE(0, 0));
+	assert_int_equal(take(&r, WIRE_GETM, 2, 2, PAGE(0, 0)), 0);
+	assert_int_equal(r.count, 0);
+	assert_int_equal(take(&r, WIRE_DONE, 2, 2, PAGE(0, 0)), 0);
+	expect_grant(&r, 2, PAGE(0, 0), WIRE_GRANT_WRITE, 1);
+	expect_send(&r, WIRE_INV, 1, 2, PAGE(0, 0));
 	rig_close(&r);
 }
 
@@ -199,10 +246,9 @@ static void requests_are_served_in_the_order_of_arrival(void **state)
 	assert_int_equal(take(&r, WIRE_GETM, 1, 1, PAGE(0, 0)), 0);
 	r.count = 0;
 	assert_int_equal(take(&r, WIRE_GETM, 2, 2, PAGE(0, 0)), 0);
-	assert_int_equal(dsm_proto_fault(r.p, PAGE(0, 0), false, 0), 0);
-	expect_send(&r, WIRE_URGE, 2, 1, PAGE(0, 0)); /* the others have no tickets */
-	assert_int_equal(take(&r, WIRE_DONE, 1, 1, PAGE(0, 0)), 0);
 	expect_send(&r, WIRE_FWD_GETM, 1, 2, PAGE(0, 0));
+	assert_int_equal(dsm_proto_fault(r.p, PAGE(0, 0), false, 0), 0);
+	expect_send(&r, WIRE_URGE, 1, 2, PAGE(0, 0)); /* the others have no tickets */
 	assert_int_equal(take(&r, WIRE_DONE, 2, 2, PAGE(0, 0)), 0);
 	expect_send(&r, WIRE_FWD_GETS, 2, 0, PAGE(0, 0));
 	assert_int_equal(take_grant(&r, 2, PAGE(0, 0), WIRE_GRANT_DATA, 0), 0);
@@ -278,7 +324,9 @@ int main(void)
 		cmocka_unit_test(grant_before_the_ack_is_readable_at_once),
 		cmocka_unit_test(owner_protects_and_gives),
 		cmocka_unit_test(upgrade_that_lost_the_race_gets_data),
-		cmocka_unit_test(upgrade_invalidates_the_home_too),
+		cmocka_unit_test(upgrade_drops_the_home_s_copy_first),
+		cmocka_unit_test(home_that_grants_is_done_unless_others_acknowledge),
+		cmocka_unit_test(next_request_begins_behind_the_grant),
 		cmocka_unit_test(request_that_overtakes_its_own_done_waits),
 		cmocka_unit_test(requests_are_served_in_the_order_of_arrival),
 		cmocka_unit_test(write_that_joins_a_read_faults_again),

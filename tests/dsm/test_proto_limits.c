@@ -25,8 +25,10 @@ static void flood_of_requests_hits_its_own_limit(void **state)
 	struct rig r;
 
 	rig_open(&r, 0, 0);
-	for (unsigned i = 0; i <= PENDING; i++)
+	for (unsigned i = 0; i <= PENDING; i++) {
+		assert_int_equal(take(&r, WIRE_GETM, 2, 2, PAGE(0, i)), 0);
 		assert_int_equal(take(&r, WIRE_GETM, 1, 1, PAGE(0, i)), 0);
+	}
 	for (unsigned i = 0; i < PENDING; i++) {
 		assert_int_equal(take(&r, WIRE_GETM, 2, 2, PAGE(0, i)), 0);
 		assert_int_equal(take(&r, WIRE_GETM, 2, 2, PAGE(0, i)), -EPROTO);
@@ -90,6 +92,7 @@ static void home_does_not_believe_an_early_done(void **state)
 	assert_int_equal(dsm_proto_fault(r.p, PAGE(0, 0), true, r.now), 1);
 	r.count = 0;
 	assert_int_equal(take(&r, WIRE_GETM, 1, 1, PAGE(0, 0)), 0); /* held: our turn */
+	assert_int_equal(take(&r, WIRE_GETM, 2, 2, PAGE(0, 0)), 0);
 	assert_int_equal(r.count, 0);
 	assert_int_equal(take(&r, WIRE_DONE, 1, 1, PAGE(0, 0)), -EPROTO);
 	assert_int_equal(take(&r, WIRE_DONE, 2, 2, PAGE(0, 0)), -EPROTO);
@@ -99,13 +102,15 @@ static void home_does_not_believe_an_early_done(void **state)
 	assert_int_equal(dsm_proto_tick(r.p, r.now), 0);
 	expect_action(&r, DSM_PROTECT, PAGE(0, 0));
 	expect_grant(&r, 1, PAGE(0, 0), WIRE_GRANT_DATA | WIRE_GRANT_WRITE, 0);
+	expect_send(&r, WIRE_FWD_GETM, 1, 2, PAGE(0, 0));
 	assert_int_equal(dsm_proto_fault(r.p, PAGE(0, 0), true, r.now), 0);
-	expect_send(&r, WIRE_URGE, 2, 1, PAGE(0, 0));
+	expect_send(&r, WIRE_URGE, 1, 2, PAGE(0, 0));
 	assert_int_equal(take_grant(&r, 2, PAGE(0, 0), WIRE_GRANT_DATA | WIRE_GRANT_WRITE, 0),
 			 -EPROTO);
 	assert_int_equal(take(&r, WIRE_INV_ACK, 2, 0, PAGE(0, 0)), -EPROTO);
-	assert_int_equal(take(&r, WIRE_DONE, 1, 1, PAGE(0, 0)), 0);
-	expect_send(&r, WIRE_FWD_GETM, 1, 0, PAGE(0, 0));
+	assert_int_equal(take(&r, WIRE_DONE, 1, 1, PAGE(0, 0)), -EPROTO);
+	assert_int_equal(take(&r, WIRE_DONE, 2, 2, PAGE(0, 0)), 0);
+	expect_send(&r, WIRE_FWD_GETM, 2, 0, PAGE(0, 0));
 	rig_close(&r);
 }
 

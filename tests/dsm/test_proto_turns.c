@@ -57,7 +57,6 @@ static void granted(struct rig *r, uint64_t gpa)
 {
 	assert_int_equal(take_grant(r, 0, gpa, WIRE_GRANT_DATA, 0), 0);
 	expect_map(r, gpa, page_data, false);
-	expect_send(r, WIRE_DONE, 0, r->self, gpa);
 }
 
 /* A request of node 2 to this node brings a ticket, which becomes the newest seen. */
@@ -198,28 +197,34 @@ static void home_lends_the_age_of_those_that_wait(void **state)
 	request(&r, 2, PAGE(0, 0), 0);
 	expect_action(&r, DSM_TRACK, PAGE(0, 0));
 	expect_grant(&r, 2, PAGE(0, 0), WIRE_GRANT_WRITE | WIRE_GRANT_ZERO, 0);
+	request(&r, 1, PAGE(0, 0), 0);
+	expect_send(&r, WIRE_FWD_GETM, 2, 1, PAGE(0, 0));
 	assert_int_equal(dsm_proto_fault(r.p, PAGE(0, 0), true, r.now), 0);
-	h = expect_send(&r, WIRE_URGE, 1, 2, PAGE(0, 0));
+	h = expect_send(&r, WIRE_URGE, 2, 1, PAGE(0, 0));
 	assert_int_equal(h.ticket, 1);
 	assert_int_equal(h.ticket_node, 0);
-	request(&r, 1, PAGE(0, 0), 1); /* of two with the same number, the lower node's is older */
-	assert_int_equal(take(&r, WIRE_DONE, 2, 2, PAGE(0, 0)), 0);
-	h = expect_send(&r, WIRE_FWD_GETM, 2, 0, PAGE(0, 0));
+	request(&r, 2, PAGE(0, 0), 1); /* of two with the same number, the lower node's is older */
+	assert_int_equal(take(&r, WIRE_DONE, 1, 1, PAGE(0, 0)), 0);
+	h = expect_send(&r, WIRE_FWD_GETM, 1, 0, PAGE(0, 0));
 	assert_int_equal(h.ticket, 1);
 	assert_int_equal(h.ticket_node, 0);
 	/* A later demand carries the age of what has come to wait before it. */
-	request(&r, 2, PAGE(0, 0), UINT8_MAX);
-	h = expect_send(&r, WIRE_URGE, 1, 0, PAGE(0, 0));
+	request(&r, 1, PAGE(0, 0), UINT8_MAX);
+	h = expect_send(&r, WIRE_URGE, 2, 0, PAGE(0, 0));
 	assert_int_equal(h.ticket, UINT8_MAX);
-	assert_int_equal(h.ticket_node, 2);
-	assert_int_equal(take_grant(&r, 2, PAGE(0, 0), WIRE_GRANT_DATA | WIRE_GRANT_WRITE, 0), 0);
+	assert_int_equal(h.ticket_node, 1);
+	assert_int_equal(take_grant(&r, 1, PAGE(0, 0), WIRE_GRANT_DATA | WIRE_GRANT_WRITE, 0), 0);
 	expect_map(&r, PAGE(0, 0), page_data, true);
 	assert_int_equal(r.count, 0); /* the next demand is for this node's copy, in its turn */
 	assert_int_equal(dsm_proto_fault(r.p, PAGE(1, 1), true, r.now), 0);
 	expect_send(&r, WIRE_GETM, 1, 0, PAGE(1, 1));
 	assert_int_equal(dsm_proto_tick(r.p, r.now), 0);
 	expect_action(&r, DSM_PROTECT, PAGE(0, 0));
-	expect_grant(&r, 1, PAGE(0, 0), WIRE_GRANT_DATA | WIRE_GRANT_WRITE, 0);
+	expect_grant(&r, 2, PAGE(0, 0), WIRE_GRANT_DATA | WIRE_GRANT_WRITE, 0);
+	/* With that grant the next request begins. */
+	h = expect_send(&r, WIRE_FWD_GETM, 2, 1, PAGE(0, 0));
+	assert_int_equal(h.ticket, UINT8_MAX);
+	assert_int_equal(h.ticket_node, 1);
 	rig_close(&r);
 }
 
