@@ -34,14 +34,6 @@ size_t fuzz_seed(uint64_t *random, uint8_t *data, size_t room)
 		"PROOF {\"cpus\":\r\n",
 		"[    0.000000] Linux version 6.1\r\n",
 	};
-	size_t len = 0;
 
-	for (uint64_t count = 1 + fuzz_random(random) % 6; count; count--) {
-		const char *line = lines[fuzz_random(random) % ARRAY_SIZE(lines)];
-
-		data[len++] = (uint8_t)strlen(line);
-		memcpy(data + len, line, strlen(line));
-		len += strlen(line);
-	}
-	return len;
+	return fuzz_lines(random, data, lines, ARRAY_SIZE(lines), 6, 0);
 }

@@ -34,6 +34,25 @@ static inline size_t fuzz_noise(uint64_t *random, uint8_t *data, size_t len)
 	return len;
 }
 
+/*
+ * For fuzz_seed() of a target that takes a stream in pieces: up to @most of @lines, each behind a
+ * byte with its length, in which the bit @flag is set now and then.
+ */
+static inline size_t fuzz_lines(uint64_t *random, uint8_t *data, const char *const *lines,
+				size_t count, unsigned most, uint8_t flag)
+{
+	size_t len = 0;
+
+	for (uint64_t left = 1 + fuzz_random(random) % most; left; left--) {
+		const char *line = lines[fuzz_random(random) % count];
+
+		data[len++] = (uint8_t)(strlen(line) | (fuzz_random(random) & flag));
+		memcpy(data + len, line, strlen(line));
+		len += strlen(line);
+	}
+	return len;
+}
+
 /* An input that is read as a sequence of steps; behind its end it is zeros. */
 struct fuzz_input {
 	const uint8_t *at, *end;

@@ -37,6 +37,15 @@ static void middle_ends(struct cluster *c, const struct ends *zero, const struct
 	cluster_close(c);
 }
 
+/* Both hear that node 1 has all its connections, and say so of theirs. */
+static void mesh_over(const struct ends *zero, const struct ends *two)
+{
+	read_meshed(zero, 1);
+	read_meshed(two, 1);
+	say_meshed(zero, 0);
+	say_meshed(two, 2);
+}
+
 /* What the callback of the next test closes: node 0's ends, when node 2 is complete. */
 struct fate {
 	struct ends zero;
@@ -69,10 +78,7 @@ static void a_peer_that_dies_as_the_last_one_comes_is_awaited_again(void **state
 	fate.zero = answer_all(&c, 0, 1);
 	two = dial_all(&c, 2, 1, 2);
 	zero = answer_all(&c, 0, 3);
-	read_meshed(&zero, 1);
-	read_meshed(&two, 1);
-	say_meshed(&zero, 0);
-	say_meshed(&two, 2);
+	mesh_over(&zero, &two);
 	middle_ends(&c, &zero, &two);
 }
 
@@ -139,10 +145,7 @@ static void a_successor_is_told_to_come_again(void **state)
 	}
 	two = dial_all(&c, 2, 1, 2);
 	zero = answer_all(&c, 0, 3);
-	say_meshed(&zero, 0);
-	say_meshed(&two, 2);
-	read_meshed(&two, 1);
-	read_meshed(&zero, 1);
+	mesh_over(&zero, &two);
 	middle_ends(&c, &zero, &two);
 }
 
@@ -164,10 +167,7 @@ static void who_is_told_to_come_again_does(void **state)
 	}
 	zero = answer_all(&c, 0, 1);
 	two = dial_all(&c, 2, 1, 2);
-	say_meshed(&zero, 0);
-	say_meshed(&two, 2);
-	read_meshed(&two, 1);
-	read_meshed(&zero, 1);
+	mesh_over(&zero, &two);
 	middle_ends(&c, &zero, &two);
 }
 
@@ -218,10 +218,7 @@ static void a_new_accepter_makes_the_old_connections_void(void **state)
 		zero.fd[slot_number(&hello)] = fd;
 	}
 	two = dial_all(&c, 2, 1, 3);
-	say_meshed(&zero, 0);
-	say_meshed(&two, 2);
-	read_meshed(&zero, 1);
-	read_meshed(&two, 1);
+	mesh_over(&zero, &two);
 	middle_ends(&c, &zero, &two);
 }
 

@@ -93,15 +93,7 @@ size_t fuzz_seed(uint64_t *random, uint8_t *data, size_t room)
 		"[]\n",
 		"\n",
 	};
-	size_t len = 1;
 
 	data[0] = (uint8_t)fuzz_random(random);
-	for (uint64_t count = 1 + fuzz_random(random) % 8; count; count--) {
-		const char *line = lines[fuzz_random(random) % ARRAY_SIZE(lines)];
-
-		data[len++] = (uint8_t)(strlen(line) | (fuzz_random(random) & 128));
-		memcpy(data + len, line, strlen(line));
-		len += strlen(line);
-	}
-	return len;
+	return 1 + fuzz_lines(random, data + 1, lines, ARRAY_SIZE(lines), 8, 128);
 }
