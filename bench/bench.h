@@ -42,7 +42,8 @@ struct measure {
 };
 
 /* Each table ends with a measure without a name. */
-extern const struct measure latency_measures[], rate_measures[], scale_measures[], alone_measures[];
+extern const struct measure latency_measures[], rate_measures[], scale_measures[], alone_measures[],
+	sweep_measures[];
 
 /* What a node has used since it started. */
 struct counters {
@@ -57,6 +58,8 @@ struct bench {
 	uint64_t spin_ns;
 	unsigned rounds, count; /* so many faults, or pages, in each round */
 	uint64_t memory;	/* bytes at home on each node */
+	uint64_t copies;	/* bytes that a node may keep of others; 0: any number */
+	uint64_t keepers;	/* set of nodes that may keep any number all the same */
 
 	struct counters counters[NATIVE_NODES_MAX];
 	struct native_usage usage[NATIVE_NODES_MAX]; /* as of each node's last PEER_USAGE */

@@ -191,6 +191,8 @@ int bench_run(struct bench *b)
 		.nodes = m->nodes,
 		.shards = 1,
 		.memory = b->memory,
+		.copies = b->copies,
+		.keepers = b->keepers,
 		.hold_ns = HOLD_NS,
 		.spin_ns = b->spin_ns,
 		.exact = !m->guess,

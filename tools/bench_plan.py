@@ -36,6 +36,7 @@ RATES = [[(9, "raw.rate")], [(9, "ours.rate")], [(6, "share")], CPU, [(7, "ours.
 RATES_HEAD = (f"{'':<28}{'yardstick':>9} | {'pages':>9} | {'':>6} | {'CPU, us a page':>13}|\n"
               f"{'':<28}{'pages/s':>9} | {'a second':>9} | {'share':>6} | {'asker':>6} "
               f"{'others':>6} | packets")
+SWEEP_HEAD = RATES_HEAD.replace("yardstick", " no limit")
 TABLES_HEAD = (f"{'':<28}{'yardstick':>9} | {'fault':>7} | {'ratio':>5} | bytes of tables a page\n"
                f"{'':<28}{'p50, us':>9} | {'p50, us':>7} | {'p50':>5} | "
                f"{'at home':>7} {'asker':>7} {'in all':>7}")
@@ -56,6 +57,8 @@ SECTIONS = [
             [[(9, "raw.p50")], [(7, "ours.p50")], [(5, "ratio.p50")],
              [(7, "ours.tables_home"), (7, "ours.tables_asker"), (7, "ours.overhead_all")]],
             ["size-1", "size-4", "size-16", "size-64"]),
+    Section(SWEEP_HEAD, RATES, ["sweep-50", "sweep-25", "sweep-5", "sweep-write-50",
+                                "sweep-write-25", "sweep-write-5"]),
     Section(ALONE_HEAD,
             [[(7, "raw.fill"), (7, "raw.work")], [(7, "ours.fill"), (7, "ours.work")],
              [(6, "ratio.fill"), (6, "ratio.work")], [(7, "raw.huge"), (7, "ours.huge")]],

@@ -110,7 +110,7 @@ static void start_pager(struct native_node *n)
 		.quiet_ns = n->cfg->quiet_ns,
 		.spin_ns = n->cfg->spin_ns,
 		.exact = n->cfg->exact,
-		.copies = n->cfg->copies,
+		.copies = n->cfg->keepers >> n->self & 1 ? 0 : n->cfg->copies,
 		.ram = n->ram,
 		.conn = n->mesh.page,
 		.clock = n->cfg->skew_ns ? on_clock : NULL,

@@ -37,6 +37,7 @@ struct native_config {
 	uint64_t hold_ns, spin_ns, quiet_ns;
 	bool exact;	  /* see struct pager_config */
 	uint64_t copies;  /* see there */
+	uint64_t keepers; /* set of nodes that may keep any number of copies all the same */
 	uint64_t skew_ns; /* node 0's clock is ahead of the others' by that; 0: there is none */
 	void (*before)(struct native_node *n); /* memory is there, the pager is not; may be NULL */
 	void (*body)(struct native_node *n);

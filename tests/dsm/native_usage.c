@@ -93,6 +93,7 @@ void native_usage(struct native_node *n, struct native_usage *ret)
 		.other = sums.other,
 		.page_tables = page_tables(n),
 		.tables = stats->dsm.memory,
+		.copies = stats->evict.resident,
 		.mappings = sums.mappings,
 		.fds = open_fds(n),
 	};

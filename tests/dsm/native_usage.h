@@ -11,6 +11,7 @@ struct native_usage {
 	uint64_t other;	      /* anonymous bytes that are resident and not the guest's */
 	uint64_t page_tables; /* bytes */
 	uint64_t tables;      /* bytes of the pager's tables by page */
+	uint64_t copies;      /* pages of other homes, as the pager counts where it has a limit */
 	unsigned mappings, fds;
 };
 

@@ -3,6 +3,8 @@
  * Random loads over one memory of three node processes for as long as is wanted. soak.c runs them
  * and watches what the processes have of their host; soak_load.c is what their threads do.
  *
+ * A node may keep copies of a quarter of what is at home elsewhere; so copies are also given back.
+ *
  * EVERY VALUE is checked when it is read. The memory at home on each node has:
  *
  *   slots    words that only one thread of all nodes writes, counting up. The writer finds what it
