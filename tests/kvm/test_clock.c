@@ -21,9 +21,12 @@ struct shared {
 };
 #define SHARED_GPA 0x9000
 
-/* Wait for the turn, read the TSC, compare it with the last one, hand the turn over. */
+/*
+ * Wait for the turn, read the TSC, compare it with the last one, hand the turn over. STI: under
+ * Bochs no signal ends a KVM_RUN with interrupts off (test_pause.c).
+ */
 #define READ_IN_TURN(own, other)                                                                   \
-	"0: pause\n cmpl $" own ", 0x9000\n jne 0b\n"                                              \
+	"sti\n 0: pause\n cmpl $" own ", 0x9000\n jne 0b\n"                                        \
 	"rdtsc\n"                                                                                  \
 	"cmp 0x9008, %edx\n ja 2f\n jb 1f\n cmp 0x9004, %eax\n jae 2f\n"                           \
 	"1: incl 0x900c\n"                                                                         \

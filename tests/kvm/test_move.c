@@ -148,21 +148,34 @@ static void extended_state_comes_along_unless_kvm_emulates(void **state)
 
 /* ---- interrupts ---- */
 
-/* Deadline timer, vector 0x41, a second from now; then as SPIN, with interrupts off; then on. */
-TINY_CODE(timer, ".code64", TINY_PROLOGUE TINY_DEADLINE SPIN "9: sti\n 2: hlt\n jmp 2b");
+/* In a second; meanwhile as SPIN, with interrupts off; then on. */
+TINY_CODE(deadline, ".code64", TINY_PROLOGUE TINY_DEADLINE SPIN "9: sti\n 2: hlt\n jmp 2b");
+TINY_CODE(count, ".code64", TINY_PROLOGUE TINY_COUNT SPIN "9: sti\n 2: hlt\n jmp 2b");
 
-static void a_timer_goes_on(void **state)
+static void timer_goes_on(struct pair *p, enum tiny_timer timer, const uint8_t *code,
+			  const uint8_t *end)
 {
-	struct pair *p = *state;
-	uint64_t second = p->first->clock.tsc_khz * 1000;
-	uint64_t start = guest_clock_tsc(&p->first->clock);
+	if (!tiny_timer_offered(p->first, timer))
+		skip();
+	uint64_t second = tiny_timer_ticks(p->first, timer, 1000);
+	uint64_t start = tiny_timer_now(p->first, timer);
 
 	p->first->answer = second;
-	LOAD(p, timer, 0);
+	load(p, code, end, 0);
 	assert_int_equal(tiny_next(p->first, TINY_IN).addr, 0x31);
 	move(p);
 	tiny_expect(p->other, TINY_OUT, PORT_VECTOR, 0x41);
-	assert_true(guest_clock_tsc(&p->first->clock) - start >= second);
+	assert_true(tiny_timer_now(p->first, timer) - start >= second);
+}
+
+static void a_deadline_goes_on(void **state)
+{
+	timer_goes_on(*state, TINY_BY_DEADLINE, tiny_deadline, tiny_deadline_end);
+}
+
+static void a_count_down_goes_on(void **state)
+{
+	timer_goes_on(*state, TINY_BY_COUNT, tiny_count, tiny_count_end);
 }
 
 TINY_CODE(masked, ".code64",
@@ -347,7 +360,8 @@ int main(void)
 		CASE(registers_of_all_kinds_come_along),
 		CASE(msrs_that_kvm_does_not_list_come_along),
 		CASE(extended_state_comes_along_unless_kvm_emulates),
-		CASE(a_timer_goes_on),
+		CASE(a_deadline_goes_on),
+		CASE(a_count_down_goes_on),
 		CASE(what_is_pending_comes_along),
 		CASE(what_comes_later_is_passed_on),
 		CASE(a_vcpu_that_cannot_leave_stays),

@@ -56,15 +56,12 @@ static void let_the_second_work(struct tiny *t)
 
 /* ---- a vCPU that runs ---- */
 
-TINY_CODE(counts, ".code64",
-	  "mov $1, %al\n out %al, $0x30\n"
-	  "1: incq 0x9000\n jmp 1b");
+#define COUNT_ON "1: incq 0x9000\n jmp 1b"
+TINY_CODE(counts, ".code64", "mov $1, %al\n out %al, $0x30\n sti\n" COUNT_ON);
+TINY_CODE(counts_deaf, ".code64", "mov $1, %al\n out %al, $0x30\n" COUNT_ON);
 
-static void a_paused_vcpu_executes_nothing(void **state)
+static void pause_while_it_counts(struct tiny *t)
 {
-	struct tiny *t = *state;
-
-	TINY_RUN(t, counts);
 	tiny_expect(t, TINY_OUT, 0x30, 1);
 	for (unsigned round = 0; round < 20; round++) {
 		uint64_t before = counter(t);
@@ -77,6 +74,24 @@ static void a_paused_vcpu_executes_nothing(void **state)
 		vcpu_resume(t->vcpu[0]);
 		assert_false(vcpu_is_parked(t->vcpu[0]));
 	}
+}
+
+static void a_paused_vcpu_executes_nothing(void **state)
+{
+	TINY_RUN((struct tiny *)*state, counts);
+	pause_while_it_counts(*state);
+}
+
+/*
+ * The host's interrupts end KVM_RUN whatever the guest's flag says. Not so under Bochs 2.7: a guest
+ * with interrupts off that has no exit of its own keeps its CPU for ever.
+ */
+static void one_with_interrupts_off_executes_nothing_either(void **state)
+{
+	if (getenv("SSIHV_TEST_BOCHS"))
+		skip();
+	TINY_RUN((struct tiny *)*state, counts_deaf);
+	pause_while_it_counts(*state);
 }
 
 /* ---- a vCPU inside an exit ---- */
@@ -103,30 +118,39 @@ static void an_exit_is_finished_before_the_pause(void **state)
 
 /* ---- a vCPU that sleeps ---- */
 
-/* Deadline timer, vector 0x41, EBX ticks from now; then halted. */
 TINY_CODE(deadline, ".code64", TINY_PROLOGUE TINY_DEADLINE "9: sti\n 1: hlt\n jmp 1b");
+TINY_CODE(count, ".code64", TINY_PROLOGUE TINY_COUNT "9: sti\n 1: hlt\n jmp 1b");
 
-static void a_timer_that_is_due_fires_after_the_pause(void **state)
+static void fires_after_the_pause(struct tiny *t, enum tiny_timer timer, const uint8_t *code,
+				  const uint8_t *end)
 {
-	struct tiny *t = *state;
-	uint64_t ticks = t->clock.tsc_khz * 500;
-
-	if (!t->kvm.deadline_exits)
-		skip(); /* no guest is offered it here */
-	t->answer = ticks;
-	TINY_RUN(t, deadline);
+	if (!tiny_timer_offered(t, timer))
+		skip();
+	t->answer = tiny_timer_ticks(t, timer, 500);
+	tiny_load(t, 0x10000, code, end);
+	tiny_start(t, 0);
 	assert_int_equal(tiny_next(t, TINY_IN).addr, 0x31);
 	tiny_wait_asleep(t, 0);
 	pause_and_wait(t, 0);
-	uint64_t start = guest_clock_tsc(&t->clock);
+	uint64_t start = tiny_timer_now(t, timer);
 	/* On a machine that was too slow for us it has fired before. */
 	if (t->taken == t->count) {
-		while (guest_clock_tsc(&t->clock) - start < ticks)
+		while (tiny_timer_now(t, timer) - start < t->answer)
 			sched_yield();
 		let_the_second_work(t);
 	}
 	vcpu_resume(t->vcpu[0]);
 	tiny_expect(t, TINY_OUT, PORT_VECTOR, 0x41);
+}
+
+static void a_deadline_that_is_due_fires_after_the_pause(void **state)
+{
+	fires_after_the_pause(*state, TINY_BY_DEADLINE, tiny_deadline, tiny_deadline_end);
+}
+
+static void a_count_that_is_done_fires_after_the_pause(void **state)
+{
+	fires_after_the_pause(*state, TINY_BY_COUNT, tiny_count, tiny_count_end);
 }
 
 static void a_start_during_the_pause_waits_for_its_end(void **state)
@@ -176,10 +200,14 @@ static void what_comes_during_the_pause_is_kept(void **state)
 
 TINY_CODE(deaf, ".code64", TINY_PROLOGUE "9: cli\n hlt\n jmp 9b");
 
+/* Under Bochs 2.7 a CPU on which a guest is still in its NMI's handler holds them off from others.
+ */
 static void an_nmi_during_the_pause_is_kept(void **state)
 {
 	struct tiny *t = *state;
 
+	if (getenv("SSIHV_TEST_BOCHS"))
+		skip();
 	TINY_RUN(t, deaf);
 	tiny_wait_asleep(t, 0);
 	pause_and_wait(t, 0);
@@ -263,8 +291,10 @@ int main(void)
 #define CASE(name) cmocka_unit_test_setup_teardown(name, new_rig, free_rig)
 	const struct CMUnitTest tests[] = {
 		CASE(a_paused_vcpu_executes_nothing),
+		CASE(one_with_interrupts_off_executes_nothing_either),
 		CASE(an_exit_is_finished_before_the_pause),
-		CASE(a_timer_that_is_due_fires_after_the_pause),
+		CASE(a_deadline_that_is_due_fires_after_the_pause),
+		CASE(a_count_that_is_done_fires_after_the_pause),
 		CASE(a_start_during_the_pause_waits_for_its_end),
 		CASE(what_comes_during_the_pause_is_kept),
 		CASE(an_nmi_during_the_pause_is_kept),

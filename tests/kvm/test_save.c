@@ -69,15 +69,17 @@ static void a_saved_vcpu_can_go_on_where_it_is(void **state)
 		tiny_expect(p->first, TINY_OUT, PORT_VECTOR, 0x50 + 16 * i);
 }
 
-/* Deadline timer, vector 0x41, EBX ticks from now; then halted. */
 TINY_CODE(deadline, ".code64", TINY_PROLOGUE TINY_DEADLINE "9: sti\n 1: hlt\n jmp 1b");
+TINY_CODE(count, ".code64", TINY_PROLOGUE TINY_COUNT "9: sti\n 1: hlt\n jmp 1b");
 
-static void a_sleeping_vcpu_is_woken_elsewhere(void **state)
+static void woken_elsewhere(struct pair *p, enum tiny_timer timer, const uint8_t *code,
+			    const uint8_t *end)
 {
-	struct pair *p = *state;
-
-	p->first->answer = UINT32_MAX; /* in a second or so */
-	TINY_RUN(p->first, deadline);
+	if (!tiny_timer_offered(p->first, timer))
+		skip();
+	p->first->answer = tiny_timer_ticks(p->first, timer, 1000);
+	tiny_load(p->first, 0x10000, code, end);
+	tiny_start(p->first, 0);
 	tiny_next(p->first, TINY_IN);
 	tiny_wait_asleep(p->first, 0);
 	pause_and_wait(p->first->vcpu[0]);
@@ -89,6 +91,16 @@ static void a_sleeping_vcpu_is_woken_elsewhere(void **state)
 	tiny_wait_asleep(p->other, 0);
 	vcpu_post(p->other->vcpu[0], 0x66, false);
 	tiny_expect(p->other, TINY_OUT, PORT_VECTOR, 0x66);
+}
+
+static void a_deadline_wakes_a_sleeping_vcpu_elsewhere(void **state)
+{
+	woken_elsewhere(*state, TINY_BY_DEADLINE, tiny_deadline, tiny_deadline_end);
+}
+
+static void a_count_down_wakes_a_sleeping_vcpu_elsewhere(void **state)
+{
+	woken_elsewhere(*state, TINY_BY_COUNT, tiny_count, tiny_count_end);
 }
 
 TINY_CODE(real_mode, ".code16", "mov %cs, %ax\n out %ax, $0x30\n 0: hlt\n jmp 0b");
@@ -150,7 +162,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(a_running_vcpu_goes_on_elsewhere),
 		CASE(a_saved_vcpu_can_go_on_where_it_is),
-		CASE(a_sleeping_vcpu_is_woken_elsewhere),
+		CASE(a_deadline_wakes_a_sleeping_vcpu_elsewhere),
+		CASE(a_count_down_wakes_a_sleeping_vcpu_elsewhere),
 		CASE(a_vcpu_that_waits_for_its_start_is_started_elsewhere),
 		CASE(nothing_of_an_earlier_stay_is_left),
 		CASE(what_is_elsewhere_cannot_be_saved),

@@ -10,8 +10,7 @@
 
 #include "tests/kvm/tiny.h"
 
-#define CR0_CACHE	  0x60000000 /* CD and NW */
-#define MSEC_TICKS(t, ms) ((t)->clock.tsc_khz * (ms))
+#define CR0_CACHE 0x60000000 /* CD and NW */
 
 static int new_rig(void **state)
 {
@@ -251,37 +250,43 @@ static void an_nmi_ends_a_halt_with_interrupts_off(void **state)
 
 TINY_CODE(deadline_halted, ".code64", TINY_PROLOGUE TINY_DEADLINE "9: sti\n 1: hlt\n jmp 1b");
 TINY_CODE(deadline_busy, ".code64", TINY_PROLOGUE TINY_DEADLINE "9: sti\n 1: pause\n jmp 1b");
+TINY_CODE(count_halted, ".code64", TINY_PROLOGUE TINY_COUNT "9: sti\n 1: hlt\n jmp 1b");
+TINY_CODE(count_busy, ".code64", TINY_PROLOGUE TINY_COUNT "9: sti\n 1: pause\n jmp 1b");
 
-/* It comes, and not before its time: the guest read the TSC after @before. */
-static void wait_for_deadline(struct tiny *t, uint64_t before)
+/* It comes, and not before its time: the guest set it after @before. */
+static void expect_timer(struct tiny *t, enum tiny_timer timer, const uint8_t *code,
+			 const uint8_t *end)
 {
+	if (!tiny_timer_offered(t, timer))
+		skip();
+	t->answer = tiny_timer_ticks(t, timer, 40);
+	uint64_t before = tiny_timer_now(t, timer);
+	tiny_load(t, 0x10000, code, end);
+	tiny_start(t, 0);
 	assert_int_equal(tiny_next(t, TINY_IN).addr, 0x31);
 	tiny_expect(t, TINY_OUT, PORT_VECTOR, 0x41);
-	assert_true(guest_clock_tsc(&t->clock) >= before + t->answer);
+	assert_true(tiny_timer_now(t, timer) >= before + t->answer);
 }
+#define EXPECT_TIMER(t, timer, name) expect_timer(t, timer, tiny_##name, tiny_##name##_end)
 
 static void the_deadline_timer_ends_a_halt(void **state)
 {
-	struct tiny *t = *state;
-
-	if (!t->kvm.deadline_exits)
-		skip(); /* no guest is offered it here */
-	t->answer = MSEC_TICKS(t, 40);
-	uint64_t before = guest_clock_tsc(&t->clock);
-	TINY_RUN(t, deadline_halted);
-	wait_for_deadline(t, before);
+	EXPECT_TIMER(*state, TINY_BY_DEADLINE, deadline_halted);
 }
 
 static void the_deadline_timer_interrupts_a_running_vcpu(void **state)
 {
-	struct tiny *t = *state;
+	EXPECT_TIMER(*state, TINY_BY_DEADLINE, deadline_busy);
+}
 
-	if (!t->kvm.deadline_exits)
-		skip(); /* no guest is offered it here */
-	t->answer = MSEC_TICKS(t, 40);
-	uint64_t before = guest_clock_tsc(&t->clock);
-	TINY_RUN(t, deadline_busy);
-	wait_for_deadline(t, before);
+static void the_count_down_timer_ends_a_halt(void **state)
+{
+	EXPECT_TIMER(*state, TINY_BY_COUNT, count_halted);
+}
+
+static void the_count_down_timer_interrupts_a_running_vcpu(void **state)
+{
+	EXPECT_TIMER(*state, TINY_BY_COUNT, count_busy);
 }
 
 TINY_CODE(tsc, ".code64",
@@ -479,6 +484,8 @@ int main(void)
 		CASE(an_nmi_ends_a_halt_with_interrupts_off),
 		CASE(the_deadline_timer_ends_a_halt),
 		CASE(the_deadline_timer_interrupts_a_running_vcpu),
+		CASE(the_count_down_timer_ends_a_halt),
+		CASE(the_count_down_timer_interrupts_a_running_vcpu),
 		CASE(the_guest_reads_the_clusters_tsc),
 		CASE(init_and_sipi_start_the_second_vcpu),
 		CASE(an_init_leaves_nothing_pending),

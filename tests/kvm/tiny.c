@@ -468,6 +468,23 @@ void tiny_expect(struct tiny *t, enum tiny_kind kind, uint64_t addr, uint64_t va
 	assert_int_equal(entry.value, value);
 }
 
+bool tiny_timer_offered(const struct tiny *t, enum tiny_timer timer)
+{
+	return timer == TINY_BY_COUNT || t->kvm.deadline_exits;
+}
+
+uint64_t tiny_timer_ticks(const struct tiny *t, enum tiny_timer timer, uint64_t ms)
+{
+	return ms * (timer == TINY_BY_COUNT ? LAPIC_TIMER_HZ / 1000 : t->clock.tsc_khz);
+}
+
+uint64_t tiny_timer_now(const struct tiny *t, enum tiny_timer timer)
+{
+	struct lapic_clock now = guest_clock_now(&t->clock);
+
+	return timer == TINY_BY_COUNT ? now.ns : now.tsc;
+}
+
 void tiny_wait_asleep(struct tiny *t, unsigned vcpu)
 {
 	uint64_t end = clock_now_ns() + PATIENCE_NS;

@@ -45,12 +45,22 @@
 	"mov $0x80f, %ecx\n xor %edx, %edx\n mov $0x1ff, %eax\n wrmsr\n"                           \
 	"lea 9f(%rip), %r15\n"
 
-/* LVT timer: TSC-deadline mode, vector 0x41. Deadline: EBX ticks from now. Tells when it was. */
+/* Sets the APIC timer, vector 0x41, to the ticks that port 0x31 tells, from now on; EBX too. */
 #define TINY_DEADLINE                                                                              \
 	"mov $0x832, %ecx\n xor %edx, %edx\n mov $0x40041, %eax\n wrmsr\n"                         \
 	"in $0x31, %eax\n mov %eax, %ebx\n"                                                        \
 	"rdtsc\n shl $32, %rdx\n or %rdx, %rax\n add %rbx, %rax\n"                                 \
 	"mov %rax, %rdx\n shr $32, %rdx\n mov $0x6e0, %ecx\n wrmsr\n"
+/* The same by counting down, without a divider, where the other is not offered, too. */
+#define TINY_COUNT                                                                                 \
+	"mov $0x832, %ecx\n xor %edx, %edx\n mov $0x41, %eax\n wrmsr\n"                            \
+	"mov $0x83e, %ecx\n mov $0xb, %eax\n wrmsr\n"                                              \
+	"in $0x31, %eax\n mov %eax, %ebx\n mov $0x838, %ecx\n wrmsr\n"
+
+enum tiny_timer {
+	TINY_BY_DEADLINE,
+	TINY_BY_COUNT,
+};
 
 enum tiny_kind {
 	TINY_OUT,
@@ -143,6 +153,15 @@ void tiny_expect(struct tiny *t, enum tiny_kind kind, uint64_t addr, uint64_t va
 
 /** tiny_open_gate() - let the vCPU go on that reads PORT_GATE. */
 void tiny_open_gate(struct tiny *t);
+
+/** tiny_timer_offered() - is a guest offered this kind of timer here? */
+bool tiny_timer_offered(const struct tiny *t, enum tiny_timer timer);
+
+/** tiny_timer_ticks() - @ms in the unit of the timer. */
+uint64_t tiny_timer_ticks(const struct tiny *t, enum tiny_timer timer, uint64_t ms);
+
+/** tiny_timer_now() - the time by which the timer goes, in its unit. */
+uint64_t tiny_timer_now(const struct tiny *t, enum tiny_timer timer);
 
 /** tiny_wait_asleep() - until @vcpu sleeps in HLT, or waits for its SIPI. */
 void tiny_wait_asleep(struct tiny *t, unsigned vcpu);
