@@ -333,9 +333,11 @@ static void any_image_does_no_harm(void **state)
 	struct vcpu *v = p->first->vcpu[1];
 	uint64_t random = 88172645463325252;
 	struct wire_vcpu image;
+	/* A round is some thousand MSRs, and each an exit for an emulator. */
+	const unsigned rounds = getenv("SSIHV_TEST_BOCHS") ? 50 : 500;
 	unsigned taken = 0;
 
-	for (unsigned round = 0; round < 500; round++) {
+	for (unsigned round = 0; round < rounds; round++) {
 		image = good;
 		for (unsigned flips = 1 + round % 4; flips; flips--) {
 			uint64_t dice = draw(&random);
@@ -348,7 +350,7 @@ static void any_image_does_no_harm(void **state)
 		assert_memory_equal(&image, &good, sizeof(good));
 	}
 	/* Most bytes are registers, which may have any value. */
-	assert_in_range(taken, 100, 499);
+	assert_in_range(taken, rounds / 5, rounds - 1);
 }
 
 int main(void)
