@@ -69,6 +69,43 @@ void directory_untrack(struct directory *d, uint64_t gpa)
 	d->bytes -= REGION_PAGES * sizeof(**table);
 }
 
+int directory_arrive(struct directory *d, uint64_t gpa)
+{
+	union region_table *region = &d->region[gpa >> REGION_SHIFT];
+	struct home_entry *table = calloc(REGION_PAGES, sizeof(table[0]));
+
+	if (!table)
+		return -ENOMEM;
+	for (size_t i = 0; i < REGION_PAGES; i++)
+		table[i] = (struct home_entry){
+			.owner = NO_NODE,
+			.requester = NO_NODE,
+			.copy = region->copy ? region->copy[i] : DSM_NONE,
+		};
+	d->bytes += REGION_PAGES * sizeof(table[0]);
+	if (region->copy)
+		d->bytes -= REGION_PAGES * sizeof(region->copy[0]);
+	free(region->copy);
+	region->home = table;
+	return 0;
+}
+
+int directory_leave(struct directory *d, uint64_t gpa)
+{
+	union region_table *region = &d->region[gpa >> REGION_SHIFT];
+	uint8_t *table = calloc(REGION_PAGES, sizeof(table[0]));
+
+	if (!table)
+		return -ENOMEM;
+	for (size_t i = 0; i < REGION_PAGES; i++)
+		table[i] = region->home[i].copy;
+	d->bytes += REGION_PAGES * sizeof(table[0]);
+	d->bytes -= REGION_PAGES * sizeof(region->home[0]);
+	free(region->home);
+	region->copy = table;
+	return 0;
+}
+
 int directory_touch(struct directory *d, uint64_t gpa)
 {
 	uint8_t **table = &d->region[gpa >> REGION_SHIFT].copy;

@@ -2,7 +2,8 @@
 /*
  * What a node knows by page, in tables of one 2 MiB region that come to be when they are needed:
  * a full entry for pages whose home is here and that another node asked for, one byte for pages of
- * other homes that were touched here. A region is of one home, so it has a table of one kind.
+ * other homes that were touched here. A region has one home at a time, so a table
+ * of one kind.
  */
 #ifndef SSIHV_DSM_DIRECTORY_H
 #define SSIHV_DSM_DIRECTORY_H
@@ -53,6 +54,15 @@ int directory_track(struct directory *d, uint64_t gpa, unsigned self, const uint
 
 /** directory_untrack() - the region's entries, which exist, are no more. */
 void directory_untrack(struct directory *d, uint64_t gpa);
+
+/**
+ * directory_arrive() - the region's home is here now: entries in place of bytes, if there are any
+ * directory_leave() - the reverse
+ *
+ * This node's copies stay as they are; of others nothing is known. Return: 0; -ENOMEM.
+ */
+int directory_arrive(struct directory *d, uint64_t gpa);
+int directory_leave(struct directory *d, uint64_t gpa);
 
 /** directory_touch() - make the byte table of a region of another home. Return: 0; -ENOMEM. */
 int directory_touch(struct directory *d, uint64_t gpa);

@@ -21,7 +21,9 @@ int dsm_proto_new(const struct dsm_proto_config *cfg, struct dsm_proto **ret)
 	if (!p)
 		return -ENOMEM;
 	p->cfg = *cfg;
-	if (directory_init(&p->dir, cfg->gpa_end) || pending_init(&p->pending, cfg->max_pending) ||
+	p->region = calloc((cfg->gpa_end >> REGION_SHIFT) + 1, sizeof(p->region[0]));
+	if (!p->region || directory_init(&p->dir, cfg->gpa_end) ||
+	    pending_init(&p->pending, cfg->max_pending) ||
 	    hold_init(&p->hold, HOLDS(cfg->max_pending), cfg->hold_ns, cfg->self) ||
 	    requests_init(&p->requests, cfg->nodes, cfg->max_pending)) {
 		dsm_proto_free(p);
@@ -39,6 +41,7 @@ void dsm_proto_free(struct dsm_proto *p)
 	pending_free(&p->pending);
 	hold_free(&p->hold);
 	requests_free(&p->requests);
+	free(p->region);
 	free(p);
 }
 
@@ -91,12 +94,15 @@ int proto_send(struct dsm_proto *p, unsigned to, const struct wire_hdr *h)
 
 int proto_home(const struct dsm_proto *p, uint64_t gpa)
 {
-	int home;
+	int home, moved;
 
 	if (gpa >= p->cfg.gpa_end || gpa % PAGE_BYTES)
 		return -1;
 	home = p->cfg.home(p->cfg.ctx, gpa);
-	return home < (int)p->cfg.nodes ? home : -1;
+	if (home < 0 || home >= (int)p->cfg.nodes)
+		return -1;
+	moved = p->region[gpa >> REGION_SHIFT].home;
+	return moved ? moved - 1 : home;
 }
 
 static int dispatch(struct dsm_proto *p, const struct wire_hdr *h, const void *payload,
@@ -127,6 +133,12 @@ static int dispatch(struct dsm_proto *p, const struct wire_hdr *h, const void *p
 							   : -EPROTO;
 	case WIRE_DROPPED:
 		return at_home && h->node == h->from ? home_dropped(p, h) : -EPROTO;
+	case WIRE_REHOME:
+		return from_home ? move_announced(p, h) : -EPROTO;
+	case WIRE_REHOME_ACK:
+		return at_home ? move_acked(p, h, now) : -EPROTO;
+	case WIRE_HOME:
+		return at_home ? move_came(p, h, payload, now) : -EPROTO;
 	case WIRE_INV_ACK:
 		return h->node == p->cfg.self ? cache_ack(p, h, (unsigned)home, now) : -EPROTO;
 	case WIRE_GRANT:
@@ -137,8 +149,7 @@ static int dispatch(struct dsm_proto *p, const struct wire_hdr *h, const void *p
 	}
 }
 
-/* Handles what the core sent to itself, until it sends itself nothing more. */
-static int drain(struct dsm_proto *p, uint64_t now)
+int proto_drain(struct dsm_proto *p, uint64_t now)
 {
 	while (p->has_to_self) {
 		struct wire_hdr h = p->to_self;
@@ -164,7 +175,7 @@ int dsm_proto_message(struct dsm_proto *p, const struct wire_hdr *h, const void 
 		return -EPROTO;
 	hold_saw(&p->hold, h->ticket);
 	r = dispatch(p, h, payload, now);
-	return r < 0 ? r : drain(p, now);
+	return r < 0 ? r : proto_drain(p, now);
 }
 
 /* The page is here as the fault wants it: the event is stale or came twice. */
@@ -197,7 +208,7 @@ static int serve(struct dsm_proto *p, struct hold *held, unsigned home, uint64_t
 	struct wire_hdr demand = hold_take(&p->hold, held);
 	int r = cache_serve(p, &demand, home);
 
-	return r < 0 ? r : drain(p, now);
+	return r < 0 ? r : proto_drain(p, now);
 }
 
 /* Makes a request. Return: 0, also when the home was this node and has answered; negative errno. */
@@ -220,7 +231,7 @@ static int ask(struct dsm_proto *p, uint64_t page, unsigned home, bool write, bo
 	h = proto_hdr(p, write ? WIRE_GETM : WIRE_GETS, page, p->cfg.self);
 	h.ticket = p->hold.ticket;
 	r = proto_send(p, home, &h);
-	return r < 0 ? r : drain(p, now);
+	return r < 0 ? r : proto_drain(p, now);
 }
 
 int dsm_proto_fault(struct dsm_proto *p, uint64_t gpa, bool write, uint64_t now)
@@ -298,6 +309,11 @@ uint64_t dsm_proto_deadline(const struct dsm_proto *p)
 unsigned dsm_proto_waiting(const struct dsm_proto *p)
 {
 	return p->pending.count;
+}
+
+int dsm_proto_home(const struct dsm_proto *p, uint64_t gpa)
+{
+	return proto_home(p, ALIGN_DOWN(gpa, PAGE_BYTES));
 }
 
 const struct dsm_stats *dsm_proto_stats(const struct dsm_proto *p)

@@ -4,7 +4,7 @@
  * actions). No I/O, clock, thread, lock; no allocation after start but a region's table on its
  * first use. The same object file runs under the pager, in the simulator and in the fuzzer.
  *
- * THEORY. Every page has a home node, by address. The home's directory knows who has the page and
+ * THEORY. Every page has a home node. The home's directory knows who has the page and
  * serialises all requests for it: one transaction at a time, others queue first come, first served.
  *
  *   requester            home                       owner / sharers
@@ -53,6 +53,8 @@
  * or the only copy, it fetches as if a thread of its own wanted to write (a GETM of its own). From
  * one of several sharers it takes it by a transaction whose requester is that sharer (DROP,
  * DROPPED): until it has ended nobody is granted the page for writing.
+ *
+ * HOMES MOVE, region by region, while requests go on: dsm/proto_move.c.
  *
  * TURNS. A page that was just mapped may be needed together with others that are still under way:
  * a node keeps what it fetched until it has run with all of it for `hold_ns`, unless a node that
@@ -107,6 +109,12 @@ enum dsm_action_type {
 	 * are mapped here become writable. Wake who waits for any of them.
 	 */
 	DSM_UNTRACK,
+	/*
+	 * The region at `gpa` is at home here from now on, or no longer. Its pages stay as they
+	 * are; here as there all accesses fault that the copies do not suffice for.
+	 */
+	DSM_CAME,
+	DSM_LEFT,
 };
 
 struct dsm_action {
@@ -116,6 +124,7 @@ struct dsm_action {
 		struct {
 			uint16_t to;
 			struct wire_hdr hdr;
+			const void *payload; /* of WIRE_HOME: hdr.len bytes; else NULL */
 		} send;
 		struct {
 			const void *data;
@@ -136,10 +145,12 @@ struct dsm_proto_config {
 	uint64_t hold_ns;     /* length of a turn, see dsm/hold.h; 0: no turns */
 	unsigned max_pending; /* 1..2^20 */
 	/*
-	 * The home node of a page of guest RAM, -1 when @gpa is no RAM (of this shard). All RAM of
+	 * The first home of a page of guest RAM, -1 when @gpa is no RAM (of this shard). All RAM of
 	 * a 2 MiB region has one home. Called often: no more than arithmetic.
 	 */
 	int (*home)(void *ctx, uint64_t gpa);
+	/* May the region at @gpa come to live here? NULL: always. */
+	bool (*accept)(void *ctx, uint64_t gpa);
 	dsm_emit_fn emit; /* executes in the order of the calls */
 	void *ctx;
 	uint64_t gpa_end; /* first address behind all guest RAM; at most 2^52 */
@@ -158,6 +169,7 @@ struct dsm_stats {
 	uint64_t held;		  /* INV, DROP or FWD that waited for the end of a turn */
 	uint64_t queued;	  /* requests that waited behind another at this home */
 	uint64_t bytes_sent, bytes_received; /* page payload (sent: before a driver's zero check) */
+	uint64_t regions_left, regions_came; /* homes that moved */
 	uint64_t tracked_regions;	     /* home regions with a directory */
 	uint64_t memory;		     /* bytes of tables by page, for the overhead figure */
 };
@@ -215,6 +227,19 @@ int dsm_proto_put(struct dsm_proto *p, uint64_t gpa);
  * Return: 1 when it was done, 0 when not, or what emit() returned.
  */
 int dsm_proto_untrack(struct dsm_proto *p, uint64_t gpa);
+
+/**
+ * dsm_proto_move() - let the 2 MiB region at @gpa live at node @to
+ *
+ * Does nothing unless the region is at home here and tracked, nothing is under way for any of its
+ * pages, and no other region leaves.
+ *
+ * Return: 1 when the move has begun, 0 when not, or what emit() returned.
+ */
+int dsm_proto_move(struct dsm_proto *p, uint64_t gpa, unsigned to);
+
+/** dsm_proto_home() - the home of the page at @gpa, as far as is known here; -1 for none. */
+int dsm_proto_home(const struct dsm_proto *p, uint64_t gpa);
 
 /**
  * dsm_proto_message() - a message arrived that has passed wire_check()

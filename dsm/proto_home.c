@@ -182,13 +182,13 @@ int home_request(struct dsm_proto *p, const struct wire_hdr *h)
 	}
 	if (e->owner == h->from || (!req.write && (e->sharers & node_bit(h->from))))
 		return -EPROTO;
-	if (e->requester == NO_NODE)
+	if (e->requester == NO_NODE && region_state(p, h->addr) == REGION_SETTLED)
 		return begin(p, e, h->addr, &req);
 	r = requests_push(&p->requests, &e->queue, &req);
 	if (r < 0)
 		return r;
 	p->stats.queued++;
-	return urge(p, e, h->addr, &req);
+	return e->requester == NO_NODE ? 0 : urge(p, e, h->addr, &req);
 }
 
 int home_next(struct dsm_proto *p, struct home_entry *e, uint64_t gpa)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Inside of the protocol core: proto.c (entry points, messages to self), proto_home.c (directory
- * and queue), proto_put.c (copies that go back) and proto_cache.c (this node's copies: requester,
- * sharer, owner).
+ * and queue), proto_put.c (copies that go back), proto_region.c, proto_move.c (regions) and
+ * proto_cache.c (this node's copies: requester, sharer, owner).
  *
  * Every handler checks the whole message against the state first and returns -EPROTO; from its
  * first change on it can only fail for good (`dead`). A handler sends at most one message to self,
@@ -10,6 +10,7 @@
  * DONE and what the home's own copy answers leave at most one transaction under way, and only that
  * one may ask something of this node: GRANT, INV or FWD; a GRANT or the last INV_ACK answers with
  * one DONE; INV and FWD answer the requester, which is never the node whose copy they want.
+ * Where requests for all pages of a region begin, each is handled before the next.
  */
 #ifndef SSIHV_DSM_PROTO_IMPL_H
 #define SSIHV_DSM_PROTO_IMPL_H
@@ -20,12 +21,36 @@
 #include "dsm/proto.h"
 #include "dsm/requests.h"
 
+enum region_state {
+	REGION_SETTLED,
+	REGION_LEAVING,	 /* its home is this node, and none of its transactions begins */
+	REGION_ARRIVING, /* its home is this node, and none begins before the directory is here */
+};
+
+struct region {
+	uint8_t home;  /* counted from 1; 0: where the configuration has it */
+	uint8_t state; /* enum region_state */
+	uint8_t from;  /* ARRIVING: the old home */
+	uint8_t parts; /* ARRIVING: of the directory that are here, as bits */
+};
+
+/* The region that is leaving. */
+struct move {
+	bool active;
+	bool told;	  /* all others, too; not only the new home */
+	uint8_t to;	  /* the new home */
+	uint64_t waiting; /* nodes that must answer REHOME */
+	uint64_t region;
+};
+
 struct dsm_proto {
 	struct dsm_proto_config cfg;
 	struct directory dir;
 	struct pending_table pending;
 	struct hold_table hold;
 	struct request_pool requests;
+	struct region *region; /* never written to: never in memory */
+	struct move move;
 	struct dsm_stats stats;
 	struct wire_hdr to_self;
 	bool has_to_self;
@@ -35,6 +60,9 @@ struct dsm_proto {
 /* A message for page @gpa and requester @node; the rest is for the caller to add. */
 struct wire_hdr proto_hdr(const struct dsm_proto *p, enum wire_type type, uint64_t gpa,
 			  unsigned node);
+
+/* Handles what the core sent to itself, until it sends itself nothing more. */
+int proto_drain(struct dsm_proto *p, uint64_t now);
 
 /* The home of a page, or -1 when no page of this shard begins at @gpa. */
 int proto_home(const struct dsm_proto *p, uint64_t gpa);
@@ -74,6 +102,18 @@ static inline bool entry_takes_back(const struct home_entry *e)
 /* proto_put.c: WIRE_PUT, WIRE_DROPPED. The home of h->addr is this node. */
 int home_put(struct dsm_proto *p, const struct wire_hdr *h);
 int home_dropped(struct dsm_proto *p, const struct wire_hdr *h);
+
+/*
+ * proto_move.c. announced(): WIRE_REHOME. acked(): WIRE_REHOME_ACK. came(): WIRE_HOME.
+ */
+int move_announced(struct dsm_proto *p, const struct wire_hdr *h);
+int move_acked(struct dsm_proto *p, const struct wire_hdr *h, uint64_t now);
+int move_came(struct dsm_proto *p, const struct wire_hdr *h, const void *payload, uint64_t now);
+
+static inline enum region_state region_state(const struct dsm_proto *p, uint64_t gpa)
+{
+	return (enum region_state)p->region[gpa >> REGION_SHIFT].state;
+}
 
 /* proto_cache.c. @home: of h->addr. */
 enum dsm_copy cache_copy(const struct dsm_proto *p, uint64_t gpa, unsigned home);

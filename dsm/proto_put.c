@@ -49,8 +49,8 @@ int home_put(struct dsm_proto *p, const struct wire_hdr *h)
 	struct home_entry *e = directory_home(&p->dir, h->addr);
 	struct wire_hdr drop;
 
-	if (!e || e->requester != NO_NODE || pending_find(&p->pending, h->addr) ||
-	    !(e->sharers & node_bit(h->from)))
+	if (!e || region_state(p, h->addr) != REGION_SETTLED || e->requester != NO_NODE ||
+	    pending_find(&p->pending, h->addr) || !(e->sharers & node_bit(h->from)))
 		return 0;
 	if (e->sharers == node_bit(h->from))
 		return fetch(p, h->addr);

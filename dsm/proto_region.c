@@ -17,7 +17,8 @@ int dsm_proto_untrack(struct dsm_proto *p, uint64_t gpa)
 
 	if (p->dead)
 		return p->dead;
-	if (proto_home(p, region) != (int)p->cfg.self || !directory_home(&p->dir, region))
+	if (proto_home(p, region) != (int)p->cfg.self || !directory_home(&p->dir, region) ||
+	    region_state(p, region) != REGION_SETTLED)
 		return 0;
 	for (unsigned i = 0; i < REGION_PAGES; i++) {
 		uint64_t page = region + i * PAGE_BYTES;

@@ -55,6 +55,21 @@ int requests_push(struct request_pool *p, uint32_t *queue, const struct request 
 	return 0;
 }
 
+uint64_t requests_nodes(const struct request_pool *p, uint32_t queue, bool readers)
+{
+	uint64_t nodes = 0;
+	uint32_t at = queue;
+
+	if (!queue)
+		return 0;
+	do {
+		if (!readers || !p->slot[at].write)
+			nodes |= UINT64_C(1) << p->slot[at].node;
+		at = p->slot[at].next;
+	} while (at != queue);
+	return nodes;
+}
+
 struct ticket requests_oldest(const struct request_pool *p, uint32_t queue, struct ticket ticket)
 {
 	uint32_t at = queue;

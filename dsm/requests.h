@@ -40,6 +40,9 @@ static inline struct ticket request_ticket(const struct request *r)
 	return (struct ticket){.number = r->ticket, .node = r->node};
 }
 
+/** requests_nodes() - who is in the queue, as bits; @readers: not who wants to write. */
+uint64_t requests_nodes(const struct request_pool *p, uint32_t queue, bool readers);
+
 /** requests_oldest() - the oldest of @ticket and the tickets in the queue. */
 struct ticket requests_oldest(const struct request_pool *p, uint32_t queue, struct ticket ticket);
 

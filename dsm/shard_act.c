@@ -86,7 +86,7 @@ static int act_send(struct shard *s, const struct dsm_action *a)
 
 	if (hdr.flags & WIRE_GRANT_DATA)
 		hdr = take_aside(s, a);
-	return transmit(s, a->send.to, hdr, s->aside);
+	return transmit(s, a->send.to, hdr, a->send.payload ?: s->aside);
 }
 
 static int act_drop(struct shard *s, const struct dsm_action *a)
@@ -184,6 +184,9 @@ int shard_act(void *ctx, const struct dsm_action *a)
 		return act_wake(s, a);
 	case DSM_TRACK:
 		return act_track(s, a);
+	case DSM_CAME:
+	case DSM_LEFT:
+		return 0;
 	case DSM_UNTRACK:
 		r = track_forget(&s->tracker, a->gpa);
 		return r < 0 ? shard_fail_here(s, r, "giving up tracking", a->gpa) : 0;

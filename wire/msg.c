@@ -48,6 +48,7 @@ struct rule {
 #define PAGE  WIRE_PAYLOAD_MAX
 #define TEXT  WIRE_TEXT_MAX
 #define HELLO sizeof(struct wire_hello)
+#define HOME  sizeof(struct wire_home)
 #define IPI   sizeof(struct wire_ipi)
 #define IO    sizeof(struct wire_io)
 #define PART  sizeof(struct wire_part)
@@ -73,6 +74,9 @@ static const struct rule rules[] = {
 	[WIRE_PUT]        = {"PUT",        PAGES,   ADDR_PAGE, NODE,   0, 0,         0, 0},
 	[WIRE_DROP]       = {"DROP",       PAGES,   ADDR_PAGE, TURN,   0, 0,         0, 0},
 	[WIRE_DROPPED]    = {"DROPPED",    PAGES,   ADDR_PAGE, SHOWN,  0, 0,         0, 0},
+	[WIRE_REHOME]     = {"REHOME",     PAGES,   ADDR_PAGE, NODE,   0, 0,         0, 0},
+	[WIRE_REHOME_ACK] = {"REHOME_ACK", PAGES,   ADDR_PAGE, NODE,   0, 1,         0, 0},
+	[WIRE_HOME]       = {"HOME",       PAGES,   ADDR_PAGE, SHOWN,  0, 0,         HOME, HOME},
 	[WIRE_GRANT]      = {"GRANT",      PAGES,   ADDR_PAGE, GRANTS, 0, GRANT_ALL, 0, PAGE},
 	[WIRE_IPI]        = {"IPI",        EVENT,   ADDR_ZERO, SHOWN,  0, 0,         IPI, IPI},
 	[WIRE_EOI]        = {"EOI",        EVENT,   ADDR_BYTE, STAMP,  0, 0,         0, 0},

@@ -65,6 +65,10 @@ enum wire_type {
 	WIRE_PUT,     /* sharer or owner -> home: a hint, take my copy when it suits */
 	WIRE_DROP,    /* home -> sharer: a demand, drop the copy that you have offered */
 	WIRE_DROPPED, /* sharer -> home: so it was done, the page is free for the next */
+	/* A region of 2 MiB gets another home, dsm/proto_move.c; addr = it, node = the new home. */
+	WIRE_REHOME,	 /* old home -> the new one, then all others */
+	WIRE_REHOME_ACK, /* the answer. flags: WIRE_REHOME_REFUSED, by the new home, or 0 */
+	WIRE_HOME, /* old home -> new. addr = first page of a part. Payload: struct wire_home */
 
 	/*
 	 * WIRE_CLASS_PAGE, home or owner -> requester. flags: WIRE_GRANT_*; acks = number of
@@ -106,6 +110,8 @@ enum {
 	WIRE_GRANT_ZERO = 4,  /* the page is all zero, no data follows; neither: requester has it */
 };
 
+#define WIRE_REHOME_REFUSED 1
+
 enum wire_stop {
 	WIRE_STOP_POWEROFF = 1, /* the guest switched itself off */
 	WIRE_STOP_RESET,	/* the guest asked for a reset */
@@ -136,6 +142,14 @@ struct wire_hdr {
 static_assert(sizeof(struct wire_hdr) == 32, "wire layout");
 static_assert(offsetof(struct wire_hdr, addr) == 16, "wire layout");
 static_assert(offsetof(struct wire_hdr, stamp) == 24, "wire layout");
+
+/* A part of a region's directory. */
+#define WIRE_HOME_PAGES 256
+struct wire_home {
+	uint64_t sharers[WIRE_HOME_PAGES]; /* nodes that have a copy; 0: the page is all zero */
+	uint8_t owner[WIRE_HOME_PAGES];	   /* the sharer that may write; UINT8_MAX: none */
+};
+static_assert(sizeof(struct wire_home) == 2304, "wire layout");
 
 struct wire_hello {
 	uint32_t magic;	  /* WIRE_MAGIC */

@@ -14,6 +14,7 @@ static const struct option_of {
 	{"--faults", .number = offsetof(struct xp_config, faults)},
 	{"--prefetches", .number = offsetof(struct xp_config, prefetches)},
 	{"--puts", .number = offsetof(struct xp_config, puts)},
+	{"--moves", .number = offsetof(struct xp_config, moves)},
 	{"--pending", .number = offsetof(struct xp_config, max_pending)},
 	{"--states", .number = offsetof(struct xp_config, max_states)},
 	{"--apart", .flag = offsetof(struct xp_config, apart)},
@@ -21,6 +22,7 @@ static const struct option_of {
 	{"--turns", .flag = offsetof(struct xp_config, turns)},
 	{"--zeros", .flag = offsetof(struct xp_config, zeros)},
 	{"--idle", .flag = offsetof(struct xp_config, idle)},
+	{"--refuse", .flag = offsetof(struct xp_config, refuse)},
 	{"--untrack", .flag = offsetof(struct xp_config, untrack)},
 	{"--crash", .flag = offsetof(struct xp_config, crash)},
 };
@@ -28,10 +30,11 @@ static const struct option_of {
 static int usage(void)
 {
 	fputs("usage: explore [--nodes N] [--pages N] [--faults N] [--prefetches N]\n"
-	      "               [--puts N] [--pending N] [--states N] [--apart] [--reorder] "
+	      "               [--puts N] [--moves N] [--pending N] [--states N] [--apart] "
+	      "[--reorder] "
 	      "[--turns] "
 	      "[--zeros]\n"
-	      "               [--idle] [--crash] [--untrack]\n",
+	      "               [--idle] [--crash] [--untrack] [--refuse]\n",
 	      stderr);
 	return 2;
 }

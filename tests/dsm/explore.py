@@ -15,10 +15,10 @@ import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 CORE = ["directory", "hold", "pagehash", "pending", "proto", "proto_cache", "proto_home",
-        "proto_put", "proto_region", "requests"]
+        "proto_move", "proto_put", "proto_region", "requests"]
 SOURCES = [ROOT / "dsm" / f"{name}.c" for name in CORE] + [ROOT / "wire" / "msg.c"] + [
     ROOT / "tests" / "dsm" / f"explore{part}.c"
-    for part in ("", "_check", "_core", "_search", "_step")]
+    for part in ("", "_check", "_core", "_events", "_search", "_step")]
 FLAGS = ["-std=gnu17", "-D_GNU_SOURCE", "-O1", "-fno-strict-aliasing", f"-I{ROOT}"]
 TIMEOUT = 1800       # of a long search
 MUTANT_TIMEOUT = 60
@@ -53,6 +53,16 @@ SEARCHES = [
      "--nodes 3 --zeros --puts 255 --untrack --states 1000000"),
     ("two nodes, turns, regions become plain again", True,
      "--turns --faults 3 --puts 2 --untrack --states 1000000"),
+    ("three nodes, homes move and are refused", True,
+     "--nodes 3 --moves 255 --refuse --zeros --states 1000000"),
+    ("three nodes, homes move, copies go back, regions become plain", True,
+     "--nodes 3 --moves 1 --puts 255 --untrack --zeros --states 2000000"),
+    ("three nodes, homes move, one crashes", True,
+     "--nodes 3 --moves 1 --crash --zeros --states 1000000"),
+    ("two nodes, two pages, homes move, one request at a time", True,
+     "--pages 2 --apart --pending 1 --moves 255 --states 1000000"),
+    ("three nodes, two faults each, turns, homes move, from the start on", False,
+     "--nodes 3 --turns --faults 2 --moves 1 --states 1000000"),
     ("four nodes, one fault each, turns", True, "--nodes 4 --turns --faults 1 --states 1000000"),
 ]
 LONG = [
@@ -71,6 +81,7 @@ MUTANT_SEARCH = "--nodes 3 --turns --faults 3 --prefetches 1 --states 1000000"
 PUTS = "--nodes 3 --puts 255 --states 1000000"
 PUTS_TURNS = "--nodes 3 --turns --faults 3 --puts 2 --states 2000000"
 UNTRACK = "--nodes 3 --puts 255 --untrack --states 1000000"
+MOVES = "--nodes 3 --moves 2 --puts 255 --refuse --states 2000000"
 TWO_PAGES = "--pages 2 --turns --faults 3 --states 2000000"
 
 # What is broken, in which file, what is replaced by what; the search, if it is another one.
@@ -145,7 +156,8 @@ MUTANTS = [
     ("a shared copy is thought to be enough for a write", "proto",
      "(copy == DSM_SHARED && !write);", "copy == DSM_SHARED;"),
     ("the home begins although another transaction is under way", "proto_home",
-     "if (e->requester == NO_NODE)\n\t\treturn begin", "if (!e->queue)\n\t\treturn begin"),
+     "if (e->requester == NO_NODE && region_state(p, h->addr) == REGION_SETTLED)",
+     "if (!e->queue)"),
     ("the home forgets who waits", "proto_home",
      "while (r == 0 && e->requester", "while (0 && e->requester"),
     ("the home asks nobody to give up a copy", "proto_home",
@@ -174,10 +186,10 @@ MUTANTS = [
      "if (e->sharers == node_bit(h->from))",
      "if (e->owner != NO_NODE)", PUTS),
     ("an offer is taken while a transaction is under way", "proto_put",
-     "if (!e || e->requester != NO_NODE ||", "if (!e ||", PUTS),
+     "region_state(p, h->addr) != REGION_SETTLED || e->requester != NO_NODE ||",
+     "region_state(p, h->addr) != REGION_SETTLED ||", PUTS),
     ("an offer of a copy that has left is taken", "proto_put",
-     "pending_find(&p->pending, h->addr) ||\n\t    !(e->sharers & node_bit(h->from)))",
-     "pending_find(&p->pending, h->addr))", PUTS),
+     "!(e->sharers & node_bit(h->from)))", "0)", PUTS),
     ("a node that has offered its copy keeps it", "proto_cache",
      "set_copy(p, h->addr, home, DSM_NONE);\n\tr = proto_act_on(p, DSM_DROP, h->addr);",
      "r = offered ? 0 : (set_copy(p, h->addr, home, DSM_NONE), proto_act_on(p, DSM_DROP, h->addr));",
@@ -189,6 +201,46 @@ MUTANTS = [
     ("a region becomes plain while its home waits for a page", "proto_region",
      "return e->requester != NO_NODE || pending_find(&p->pending, gpa) ||",
      "(void)e;\n\treturn", UNTRACK),
+    ("a home moves while a transaction is under way", "proto_move",
+     "|| !is_idle(p, region))", "|| (!is_idle(p, region) && 0))", MOVES),
+    ("a home that leaves begins with what comes", "proto_home",
+     "if (e->requester == NO_NODE && region_state(p, h->addr) == REGION_SETTLED)",
+     "if (e->requester == NO_NODE && region_state(p, h->addr) != REGION_ARRIVING)", MOVES),
+    ("a new home begins before the directory is there", "proto_home",
+     "if (e->requester == NO_NODE && region_state(p, h->addr) == REGION_SETTLED)",
+     "if (e->requester == NO_NODE && region_state(p, h->addr) != REGION_LEAVING)", MOVES),
+    ("a new home forgets what waited for the directory", "proto_move",
+     "return begin_all(p, ALIGN_DOWN(h->addr, REGION_BYTES), now);", "return 0;", MOVES),
+    ("the others are told when the new home is", "proto_move",
+     "r = tell(p, WIRE_REHOME, region, to, to, 0);",
+     "p->move.told = true;\n"
+     "\tp->move.waiting = (node_bit(p->cfg.nodes) - 1) & ~node_bit(p->cfg.self);\n"
+     "\tfor (unsigned i = r = 0; i < p->cfg.nodes; i++)\n"
+     "\t\tif (i != p->cfg.self)\n"
+     "\t\t\ttell(p, WIRE_REHOME, region, to, i, 0);", MOVES.replace(" --refuse", "")),
+    ("the directory leaves before all have answered", "proto_move",
+     "return r < 0 || m->waiting ? r : hand_over(p);",
+     "m->waiting = 0;\n\treturn r < 0 ? r : hand_over(p);", MOVES),
+    ("who waits does not ask the new home", "proto_move",
+     "r = tell(p, WIRE_REHOME_ACK, h->addr, h->node, h->from, 0);\n"
+     "\treturn r < 0 ? r : ask_again(p, h->addr);\n}\n\n/*\n",
+     "return tell(p, WIRE_REHOME_ACK, h->addr, h->node, h->from, 0);\n}\n\n/*\n", MOVES),
+    ("the old home does not ask the new one", "proto_move",
+     "r = proto_act_on(p, DSM_LEFT, region);\n\treturn r < 0 ? r : ask_again(p, region);",
+     "return proto_act_on(p, DSM_LEFT, region);", MOVES),
+    ("the new home does not ask itself", "proto_move",
+     "return r < 0 ? r : ask_again(p, h->addr);\n}\n\nint move_announced(",
+     "return r;\n}\n\nint move_announced(", MOVES),
+    ("a home that was refused begins with nothing that waits", "proto_move",
+     "return begin_all(p, p->move.region, now);", "return 0;", MOVES),
+    ("the directory arrives without its owners", "proto_move",
+     "e->owner = home.owner[i];", "", MOVES),
+    ("a new home forgets its own copy", "directory",
+     ".copy = region->copy ? region->copy[i] : DSM_NONE,", ".copy = DSM_NONE,", MOVES),
+    ("the old home forgets its copies", "directory",
+     "table[i] = region->home[i].copy;", "table[i] = DSM_NONE;", MOVES),
+    ("a home that leaves takes an offer", "proto_put",
+     "region_state(p, h->addr) != REGION_SETTLED ||", "", MOVES),
     ("a queue loses all behind the first", "requests",
      "if (first == *queue)\n", "if (first)\n"),
 ]

@@ -7,7 +7,7 @@
 static bool is_plain(const struct explorer *x, unsigned node, unsigned page,
 		     const struct xp_page *p)
 {
-	return xp_home(x, page) == node && !p->tracked;
+	return p->home == node && !p->tracked;
 }
 
 /* One writer or many readers, all of the last value. */
@@ -45,11 +45,13 @@ static int check_copy(struct explorer *x, unsigned node, unsigned page, const st
 static int check_rest(struct explorer *x, const struct xp_state *s, unsigned page, unsigned present,
 		      unsigned writable)
 {
-	const struct xp_page *home = &s->node[xp_home(x, page)].page[page];
+	const struct xp_page *home = &s->node[s->node[0].page[page].home].page[page];
 
 	for (unsigned i = 0; i < x->cfg.nodes; i++) {
 		const struct xp_page *p = &s->node[i].page[page];
 
+		if (s->node[i].leaves || p->state || p->home != s->node[0].page[page].home)
+			return xp_fail(x, "node %u does not know the home of page %u", i, page);
 		if (p->pending || p->waits)
 			return xp_fail(x, "node %u waits for page %u for ever", i, page);
 	}

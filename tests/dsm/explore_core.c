@@ -35,14 +35,24 @@ static int home_of(void *ctx, uint64_t gpa)
 	return (int)xp_home(c->x, (unsigned)(gpa >> REGION_SHIFT));
 }
 
-int xp_core_lend(struct xp_core *c, unsigned page)
+static bool accept(void *ctx, uint64_t gpa)
 {
-	struct home_entry *table = calloc(REGION_PAGES, sizeof(*table));
+	const struct xp_core *c = ctx;
 
-	for (unsigned i = 0; table && i < REGION_PAGES; i++)
-		table[i].requester = table[i].owner = NO_NODE;
-	c->table[page] = table;
-	return table ? 0 : -ENOMEM;
+	return !c->x->refuse;
+}
+
+/* New tables for the page's region, where there is none. */
+static int lend(struct xp_core *c, unsigned page)
+{
+	if (!c->table[page]) {
+		c->table[page] = calloc(REGION_PAGES, sizeof(*c->table[page]));
+		for (unsigned i = 0; c->table[page] && i < REGION_PAGES; i++)
+			c->table[page][i].requester = c->table[page][i].owner = NO_NODE;
+	}
+	if (!c->bytes[page])
+		c->bytes[page] = calloc(REGION_PAGES, sizeof(*c->bytes[page]));
+	return c->table[page] && c->bytes[page] ? 0 : -ENOMEM;
 }
 
 int xp_core_new(struct explorer *x, unsigned self, dsm_emit_fn emit, struct xp_core *ret)
@@ -53,6 +63,7 @@ int xp_core_new(struct explorer *x, unsigned self, dsm_emit_fn emit, struct xp_c
 		.hold_ns = x->cfg.turns ? LENGTH : 0,
 		.max_pending = x->cfg.max_pending,
 		.home = home_of,
+		.accept = accept,
 		.emit = emit,
 		.ctx = ret,
 		.gpa_end = x->cfg.pages * REGION_BYTES,
@@ -60,7 +71,7 @@ int xp_core_new(struct explorer *x, unsigned self, dsm_emit_fn emit, struct xp_c
 
 	*ret = (struct xp_core){.x = x, .self = self};
 	for (unsigned i = 0; i < x->cfg.pages; i++)
-		if (xp_core_lend(ret, i) < 0)
+		if (lend(ret, i) < 0)
 			return -ENOMEM;
 	return dsm_proto_new(&cfg, &ret->proto);
 }
@@ -69,6 +80,7 @@ void xp_core_free(struct xp_core *c)
 {
 	for (unsigned i = 0; i < XP_PAGES; i++) {
 		free(c->table[i]);
+		free(c->bytes[i]);
 		if (c->proto && i < c->x->cfg.pages)
 			c->proto->dir.region[i].home = NULL;
 	}
@@ -90,17 +102,11 @@ static void clear(struct xp_core *c)
 	for (unsigned i = 0; i < c->x->cfg.pages; i++) {
 		struct pending *pend = pending_find(&p->pending, xp_gpa(i));
 		struct hold *h = find_hold(&p->hold, xp_gpa(i));
-		struct request r;
 
 		if (pend)
 			pending_del(&p->pending, pend);
 		if (h)
 			hold_take(&p->hold, h);
-		p->dir.region[i].home = c->table[i];
-		if (xp_home(c->x, i) != c->self)
-			continue;
-		while (requests_pop(&p->requests, &directory_home(&p->dir, xp_gpa(i))->queue, &r))
-			;
 	}
 	p->dead = 0;
 	p->has_to_self = false;
@@ -109,8 +115,12 @@ static void clear(struct xp_core *c)
 static void put_home(struct xp_core *c, unsigned page, const struct xp_page *from)
 {
 	struct dsm_proto *p = c->proto;
-	struct home_entry *e = directory_home(&p->dir, xp_gpa(page));
+	struct home_entry *e;
 
+	c->lent[page] = p->dir.region[page].home = from->tracked ? c->table[page] : NULL;
+	if (!from->tracked)
+		return;
+	e = directory_home(&p->dir, xp_gpa(page));
 	*e = (struct home_entry){.sharers = from->sharers,
 				 .owner = from->owner,
 				 .requester = from->requester,
@@ -121,8 +131,31 @@ static void put_home(struct xp_core *c, unsigned page, const struct xp_page *fro
 			      &(struct request){.node = from->queue[i].node,
 						.ticket = from->queue[i].ticket,
 						.write = from->queue[i].write});
-	if (!from->tracked)
-		p->dir.region[page].home = NULL;
+}
+
+static void put_region(struct xp_core *c, unsigned page, const struct xp_page *from)
+{
+	struct dsm_proto *p = c->proto;
+
+	p->region[page] = (struct region){.home = from->home + 1,
+					  .state = from->state,
+					  .from = from->from,
+					  .parts = from->parts};
+	if (from->home == c->self) {
+		put_home(c, page, from);
+		return;
+	}
+	c->lent[page] = p->dir.region[page].copy = c->bytes[page];
+	*directory_copy(&p->dir, xp_gpa(page)) = from->copy;
+}
+
+static void put_move(struct move *m, const struct xp_node *n)
+{
+	*m = (struct move){.active = n->leaves,
+			   .told = n->told,
+			   .to = n->leaves_to,
+			   .waiting = n->waiting,
+			   .region = n->leaving * REGION_BYTES};
 }
 
 static void put_pending(struct dsm_proto *p, unsigned page, const struct xp_page *from)
@@ -150,7 +183,7 @@ static void put_hold(struct dsm_proto *p, unsigned page, const struct xp_page *f
 	h = find_hold(t, xp_gpa(page));
 	h->waits = true;
 	h->demand = (struct wire_hdr){.type = from->type,
-				      .from = (uint16_t)p->cfg.home(p->cfg.ctx, xp_gpa(page)),
+				      .from = from->home,
 				      .node = from->node,
 				      .acks = from->need,
 				      .ticket = from->dticket,
@@ -177,11 +210,9 @@ void xp_core_put(struct xp_core *c, const struct xp_node *n)
 
 	clear(c);
 	put_turn(&p->hold, n);
+	put_move(&p->move, n);
 	for (unsigned i = 0; i < c->x->cfg.pages; i++) {
-		if (xp_home(c->x, i) == c->self)
-			put_home(c, i, &n->page[i]);
-		else
-			*directory_copy(&p->dir, xp_gpa(i)) = n->page[i].copy;
+		put_region(c, i, &n->page[i]);
 		put_pending(p, i, &n->page[i]);
 	}
 	for (unsigned place = 0; place < c->x->cfg.pages; place++)
@@ -211,10 +242,46 @@ static void get_home(struct xp_core *c, unsigned page, struct xp_page *to)
 		to->queue[to->queued].ticket = r.ticket;
 		to->queue[to->queued++].write = r.write;
 	}
-	if ((void *)e != (char *)c->table[page] + 3 * sizeof(*e)) { /* tracked by this event */
-		free(p->dir.region[page].home);
-		p->dir.region[page].home = c->table[page];
-	}
+}
+
+/* What the core has made in place of the table that it was lent, which it has freed. */
+static int take_back(struct xp_core *c, unsigned page)
+{
+	void *now = c->proto->dir.region[page].home;
+
+	if (now == c->lent[page])
+		return 0;
+	free(now);
+	if (c->lent[page] == c->table[page])
+		c->table[page] = NULL;
+	if (c->lent[page] == c->bytes[page])
+		c->bytes[page] = NULL;
+	return lend(c, page);
+}
+
+static int get_region(struct xp_core *c, unsigned page, struct xp_page *to)
+{
+	struct dsm_proto *p = c->proto;
+	const struct region *region = &p->region[page];
+
+	to->home = region->home - 1;
+	to->state = region->state;
+	to->from = region->from;
+	to->parts = region->parts;
+	if (to->home == c->self)
+		get_home(c, page, to);
+	else
+		to->copy = *directory_copy(&p->dir, xp_gpa(page));
+	return take_back(c, page);
+}
+
+static void get_move(const struct move *m, struct xp_node *n)
+{
+	n->leaves = m->active;
+	n->told = m->active && m->told;
+	n->leaves_to = m->active ? m->to : 0;
+	n->waiting = m->active ? (uint8_t)m->waiting : 0;
+	n->leaving = m->active ? (uint8_t)(m->region >> REGION_SHIFT) : 0;
 }
 
 static void get_pending(const struct dsm_proto *p, unsigned page, struct xp_page *to)
@@ -265,24 +332,24 @@ static void get_turn(const struct hold_table *t, struct xp_node *n)
 	n->over = t->ticket && (t->first_ran ? t->first_ran : t->began) == LONG_AGO;
 }
 
-void xp_core_get(struct xp_core *c, struct xp_node *n)
+int xp_core_get(struct xp_core *c, struct xp_node *n)
 {
 	struct dsm_proto *p = c->proto;
+	int r = 0;
 
 	for (unsigned i = 0; i < c->x->cfg.pages; i++) {
 		struct xp_page *to = &n->page[i];
 
 		*to = (struct xp_page){.mapped = to->mapped, .waits = to->waits};
-		if (xp_home(c->x, i) == c->self)
-			get_home(c, i, to);
-		else
-			to->copy = *directory_copy(&p->dir, xp_gpa(i));
+		r = r < 0 ? r : get_region(c, i, to);
 		get_pending(p, i, to);
 	}
-	if (!c->x->cfg.turns)
-		return;
+	get_move(&p->move, n);
+	if (r < 0 || !c->x->cfg.turns)
+		return r;
 	get_turn(&p->hold, n);
 	get_holds(c->x, &p->hold, &p->hold.quiet, XP_QUIET, n);
 	get_holds(c->x, &p->hold, &p->hold.loud, XP_LOUD, n);
 	get_holds(c->x, &p->hold, &p->hold.due, XP_DUE, n);
+	return 0;
 }

@@ -142,6 +142,7 @@ void xp_print_event(const struct xp_state *s, struct xp_event e, FILE *out)
 		[XP_PREFETCH] = "asks ahead for",
 		[XP_PUT] = "offers",
 		[XP_UNTRACK] = "stops tracking",
+		[XP_MOVE] = "gives another home to",
 		[XP_TOUCH] = "touches its own",
 		[XP_IDLE] = "falls idle or wakes",
 		[XP_CRASH] = "crashes",

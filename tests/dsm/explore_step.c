@@ -29,6 +29,8 @@ static int send(struct xp_core *c, unsigned page, const struct dsm_action *a)
 	const struct wire_hdr *h = &a->send.hdr;
 	uint8_t mapped = s->node[c->self].page[page].mapped;
 	bool data = h->flags & WIRE_GRANT_DATA;
+	const struct wire_home *home = a->send.payload;
+	const uint64_t at = (xp_gpa(page) - a->gpa) >> PAGE_SHIFT; /* of HOME: in the part */
 	struct xp_message m = {
 		.from = (uint8_t)c->self,
 		.to = (uint8_t)a->send.to,
@@ -42,6 +44,12 @@ static int send(struct xp_core *c, unsigned page, const struct dsm_action *a)
 		.fresh = data ? (mapped & XP_FRESH) != 0 : !s->written[page],
 	};
 
+	if (h->type == WIRE_HOME)
+		m.part = at >= WIRE_HOME_PAGES;
+	if (h->type == WIRE_HOME && !m.part) {
+		m.sharers = (uint8_t)home->sharers[at];
+		m.owner = home->owner[at];
+	}
 	if (data && (!(mapped & XP_PRESENT) || (mapped & XP_WRITABLE)))
 		return xp_fail(x, "node %u sends page %u, which is not mapped read-only", c->self,
 			       page);
@@ -129,6 +137,13 @@ static int change(struct xp_core *c, unsigned page, const struct dsm_action *a)
 	}
 }
 
+static bool is_of_region(const struct dsm_action *a)
+{
+	return a->type == DSM_SEND &&
+	       (a->send.hdr.type == WIRE_REHOME || a->send.hdr.type == WIRE_REHOME_ACK ||
+		a->send.hdr.type == WIRE_HOME);
+}
+
 int xp_emit(void *ctx, const struct dsm_action *a)
 {
 	struct xp_core *c = ctx;
@@ -139,13 +154,40 @@ int xp_emit(void *ctx, const struct dsm_action *a)
 		return track(c, a);
 	if (a->type == DSM_UNTRACK)
 		return plain(c, page);
-	if (page >= x->cfg.pages || a->gpa != xp_gpa(page))
+	if (a->type == DSM_CAME || a->type == DSM_LEFT)
+		return 0;
+	if (page >= x->cfg.pages || (a->gpa != xp_gpa(page) && !is_of_region(a)))
 		return xp_fail(x, "node %u: an action on address %#llx", c->self,
 			       (unsigned long long)a->gpa);
 	return a->type == DSM_SEND || a->type == DSM_GIVE ? send(c, page, a) : change(c, page, a);
 }
 
 /* ---- events ---- */
+
+/* Where @m is about: its page, or its region. */
+static uint64_t address(const struct xp_message *m)
+{
+	uint64_t region = m->page * REGION_BYTES;
+
+	if (m->type == WIRE_REHOME || m->type == WIRE_REHOME_ACK)
+		return region;
+	if (m->type == WIRE_HOME)
+		return region + m->part * WIRE_HOME_PAGES * PAGE_BYTES;
+	return xp_gpa(m->page);
+}
+
+/* Of the part that @m carries: nothing is known of the pages that do not exist here. */
+static void directory_of(const struct xp_message *m, struct wire_home *ret)
+{
+	const uint64_t at = (xp_gpa(m->page) % REGION_BYTES) >> PAGE_SHIFT;
+
+	memset(ret->sharers, 0, sizeof(ret->sharers));
+	memset(ret->owner, NO_NODE, sizeof(ret->owner));
+	if (m->part)
+		return;
+	ret->sharers[at] = m->sharers;
+	ret->owner[at] = m->owner;
+}
 
 static int take_message(struct explorer *x, struct xp_core *c, unsigned index)
 {
@@ -160,9 +202,11 @@ static int take_message(struct explorer *x, struct xp_core *c, unsigned index)
 		.ticket = m.ticket,
 		.acks = m.acks,
 		.ticket_node = m.ticket_node,
-		.addr = xp_gpa(m.page),
+		.addr = address(&m),
 		.len = m.flags & WIRE_GRANT_DATA ? PAGE_BYTES : 0,
 	};
+	struct wire_home home;
+	const void *payload = m.type == WIRE_HOME ? (void *)&home : m.fresh ? &fresh : &old;
 	uint8_t written = s->written[m.page];
 	int r;
 
@@ -171,7 +215,9 @@ static int take_message(struct explorer *x, struct xp_core *c, unsigned index)
 		(s->messages - index) * sizeof(s->message[0]));
 	if (m.flags & WIRE_GRANT_ZERO) /* map() takes what it gets without data from here */
 		s->written[m.page] = !m.fresh;
-	r = dsm_proto_message(c->proto, &h, m.fresh ? &fresh : &old, xp_now());
+	if (m.type == WIRE_HOME)
+		directory_of(&m, &home);
+	r = dsm_proto_message(c->proto, &h, payload, xp_now());
 	s->written[m.page] = written;
 	return r < 0 ? xp_fail(x, "node %u: %s of page %u from node %u for node %u: %s", c->self,
 			       wire_type_name(m.type), m.page, m.from, m.node, strerror(-r))
@@ -208,17 +254,6 @@ static void crash(struct xp_state *s, unsigned node)
 	s->messages = kept;
 }
 
-/* The core has freed the table that it was lent. */
-static int untrack(struct explorer *x, struct xp_core *c, unsigned page)
-{
-	int r = dsm_proto_untrack(c->proto, xp_gpa(page));
-
-	if (r == 1)
-		r = xp_core_lend(c, page);
-	return r < 0 ? xp_fail(x, "node %u: untracking page %u: %s", c->self, page, strerror(-r))
-		     : 0;
-}
-
 static void use(uint8_t *budget)
 {
 	if (*budget != XP_UNLIMITED)
@@ -248,7 +283,12 @@ static int happen(struct explorer *x, struct xp_core *c, struct xp_event e)
 		r = dsm_proto_put(c->proto, xp_gpa(e.at));
 		break;
 	case XP_UNTRACK:
-		return untrack(x, c, e.at);
+		r = dsm_proto_untrack(c->proto, xp_gpa(e.at));
+		break;
+	case XP_MOVE:
+		use(&n->moves);
+		r = dsm_proto_move(c->proto, xp_gpa(e.at), e.mode);
+		break;
 	case XP_IDLE:
 		dsm_proto_set_idle(c->proto, !n->idle);
 		break;
@@ -371,6 +411,7 @@ int xp_step(struct explorer *x, struct xp_state *s, struct xp_event e)
 	x->state = s;
 	x->sent_page = false;
 	x->zero = e.mode & XP_ZERO;
+	x->refuse = e.mode & XP_REFUSE;
 	if (e.kind == XP_CRASH) {
 		crash(s, e.node);
 	} else if (e.kind == XP_LOSE) {
@@ -384,168 +425,11 @@ int xp_step(struct explorer *x, struct xp_state *s, struct xp_event e)
 	} else {
 		xp_core_put(c, n);
 		r = happen(x, c, e);
-		xp_core_get(c, n);
+		if (xp_core_get(c, n) < 0)
+			return -ENOMEM;
 	}
 	write_pages(x, s);
 	rename_tickets(x, s);
 	sort_messages(x, s);
 	return r;
-}
-
-/* ---- what may happen ---- */
-
-void xp_first(struct explorer *x, struct xp_state *ret)
-{
-	*ret = (struct xp_state){0};
-	for (unsigned i = 0; i < x->cfg.nodes; i++) {
-		struct xp_node *n = &ret->node[i];
-
-		n->faults = (uint8_t)x->cfg.faults;
-		n->prefetches = (uint8_t)x->cfg.prefetches;
-		n->puts = (uint8_t)x->cfg.puts;
-		for (unsigned p = 0; p < x->cfg.pages; p++) {
-			if (xp_home(x, p) != i)
-				continue;
-			n->page[p].owner = n->page[p].requester = NO_NODE;
-			n->page[p].copy = DSM_OWNED;
-		}
-	}
-}
-
-struct list_of_events {
-	struct xp_event *at;
-	unsigned count, max;
-};
-
-static void add(struct list_of_events *l, enum xp_kind kind, unsigned node, unsigned at,
-		unsigned mode)
-{
-	assert(l->count < l->max);
-	l->at[l->count++] = (struct xp_event){.kind = (uint8_t)kind,
-					      .node = (uint8_t)node,
-					      .at = (uint8_t)at,
-					      .mode = (uint8_t)mode};
-}
-
-static bool same_connection(const struct xp_message *a, const struct xp_message *b)
-{
-	return a->from == b->from && a->to == b->to;
-}
-
-static void add_network(const struct explorer *x, const struct xp_state *s,
-			struct list_of_events *l)
-{
-	for (unsigned i = 0; i < s->messages; i++) {
-		const struct xp_message *m = &s->message[i], *before = i ? m - 1 : NULL;
-		const struct xp_message *behind = i + 1 < s->messages ? m + 1 : NULL;
-
-		/* A connection that breaks has lost what it had not delivered, from its end on. */
-		if (s->node[m->from].crashed && !(behind && same_connection(m, behind)))
-			add(l, XP_LOSE, m->from, i, 0);
-		if (before && (x->cfg.reorder ? memcmp(before, m, sizeof(*m)) == 0
-					      : same_connection(before, m)))
-			continue;
-		add(l, XP_DELIVER, m->to, i, 0);
-		if (x->cfg.zeros && (m->type == WIRE_FWD_GETS || m->type == WIRE_FWD_GETM ||
-				     m->type == WIRE_GETS || m->type == WIRE_GETM))
-			add(l, XP_DELIVER, m->to, i, XP_ZERO);
-	}
-}
-
-static void add_faults(const struct explorer *x, const struct xp_node *n, unsigned node,
-		       unsigned page, struct list_of_events *l)
-{
-	const struct xp_page *p = &n->page[page];
-
-	if (x->cfg.untrack && xp_home(x, page) == node && p->tracked)
-		add(l, XP_UNTRACK, node, page, 0);
-	if (xp_home(x, page) == node && !p->tracked) {
-		if (!(p->mapped & XP_PRESENT))
-			add(l, XP_TOUCH, node, page, 0);
-		return;
-	}
-	/* A fault that the copy suffices for changes nothing: xp_check() sees to what is mapped. */
-	for (unsigned write = p->copy == DSM_SHARED; write <= (p->copy != DSM_OWNED); write++) {
-		if (p->copy == DSM_OWNED)
-			break;
-		if (n->faults)
-			add(l, XP_FAULT, node, page, write ? XP_WRITE : 0);
-		if (n->prefetches && !p->pending)
-			add(l, XP_PREFETCH, node, page, write ? XP_WRITE : 0);
-	}
-}
-
-/* An offer that changes nothing, nor is sent, is no event; a second one would be as the first. */
-static void add_put(const struct explorer *x, const struct xp_state *s, unsigned node,
-		    unsigned page, struct list_of_events *l)
-{
-	const struct xp_node *n = &s->node[node];
-	const struct xp_page *p = &n->page[page];
-
-	if (!n->puts || xp_home(x, page) == node || p->copy == DSM_NONE || p->pending ||
-	    p->hold >= XP_LOUD)
-		return;
-	for (unsigned i = 0; i < s->messages; i++)
-		if (s->message[i].type == WIRE_PUT && s->message[i].from == node &&
-		    s->message[i].page == page)
-			return;
-	add(l, XP_PUT, node, page, 0);
-}
-
-static bool has_demand(const struct explorer *x, const struct xp_node *n, bool due)
-{
-	for (unsigned p = 0; p < x->cfg.pages; p++)
-		if (n->page[p].hold == XP_DUE ||
-		    (n->page[p].hold == XP_LOUD &&
-		     (!due || n->idle || !n->ticket || n->over || !n->page[p].granted_now)))
-			return true;
-	return false;
-}
-
-static void add_turns(const struct explorer *x, const struct xp_state *s, unsigned node,
-		      struct list_of_events *l)
-{
-	const struct xp_node *n = &s->node[node];
-
-	if (!x->cfg.turns)
-		return;
-	if (has_demand(x, n, true)) {
-		add(l, XP_TICK, node, 0, 0);
-		if (x->cfg.zeros)
-			add(l, XP_TICK, node, 0, XP_ZERO);
-	}
-	if (n->ticket && !n->over)
-		add(l, XP_EXPIRE, node, 0, 0);
-	if (x->cfg.idle)
-		add(l, XP_IDLE, node, 0, 0);
-}
-
-unsigned xp_events(const struct explorer *x, const struct xp_state *s, struct xp_event *ret,
-		   unsigned max)
-{
-	struct list_of_events l = {.at = ret, .max = max};
-
-	add_network(x, s, &l);
-	for (unsigned i = 0; i < x->cfg.nodes; i++) {
-		if (s->node[i].crashed)
-			continue;
-		add_turns(x, s, i, &l);
-		for (unsigned p = 0; p < x->cfg.pages; p++) {
-			add_faults(x, &s->node[i], i, p, &l);
-			add_put(x, s, i, p, &l);
-		}
-		if (x->cfg.crash && !s->crashed)
-			add(&l, XP_CRASH, i, 0, 0);
-	}
-	return l.count;
-}
-
-bool xp_at_rest(const struct explorer *x, const struct xp_state *s)
-{
-	if (s->messages)
-		return false;
-	for (unsigned i = 0; i < x->cfg.nodes; i++)
-		if (has_demand(x, &s->node[i], false))
-			return false;
-	return true;
 }

@@ -38,7 +38,7 @@ static void on_page(struct victim *v, const struct dsm_action *a)
 	uint64_t region = a->gpa >> REGION_SHIFT, page = (a->gpa >> PAGE_SHIFT) % REGION_PAGES;
 
 	fuzz_check(region < REGIONS && page < PAGES);
-	bool plain = region % NODES == SELF && !v->tracked[region];
+	bool plain = dsm_proto_home(v->p, a->gpa) == SELF && !v->tracked[region];
 	bool *present = &v->present[region][page], *writable = &v->writable[region][page];
 
 	switch (a->type) {
@@ -87,6 +87,9 @@ static int emit(void *ctx, const struct dsm_action *a)
 		a->track.populated[0] = 1;
 	} else if (a->type == DSM_UNTRACK) {
 		become_plain(v, a->gpa >> REGION_SHIFT);
+	} else if (a->type == DSM_CAME || a->type == DSM_LEFT) {
+		fuzz_check(v->tracked[a->gpa >> REGION_SHIFT] == (a->type == DSM_LEFT));
+		v->tracked[a->gpa >> REGION_SHIFT] = a->type == DSM_CAME;
 	} else if (a->type != DSM_SEND && a->type != DSM_GIVE) {
 		on_page(v, a);
 	} else {
@@ -114,10 +117,10 @@ static uint8_t some_node(uint64_t dice)
 
 static struct wire_hdr some_message(struct fuzz_input *in)
 {
-	static const uint8_t types[] = {WIRE_GETS, WIRE_GETM,	 WIRE_FWD_GETS, WIRE_FWD_GETM,
-					WIRE_INV,  WIRE_INV_ACK, WIRE_DONE,	WIRE_GRANT,
-					WIRE_URGE, WIRE_PUT,	 WIRE_DROP,	WIRE_DROPPED,
-					WIRE_PING};
+	static const uint8_t types[] = {WIRE_GETS, WIRE_GETM,	 WIRE_FWD_GETS,	  WIRE_FWD_GETM,
+					WIRE_INV,  WIRE_INV_ACK, WIRE_DONE,	  WIRE_GRANT,
+					WIRE_URGE, WIRE_PUT,	 WIRE_DROP,	  WIRE_DROPPED,
+					WIRE_HOME, WIRE_REHOME,	 WIRE_REHOME_ACK, WIRE_PING};
 	struct wire_hdr h = {
 		.type = types[fuzz_take(in, 1) % sizeof(types)],
 		.flags = (uint8_t)fuzz_take(in, 1),
@@ -132,6 +135,8 @@ static struct wire_hdr some_message(struct fuzz_input *in)
 
 	if (h.flags == 255)
 		h.epoch = 2;
+	if (h.type == WIRE_REHOME || h.type == WIRE_REHOME_ACK || h.type == WIRE_HOME)
+		h.addr &= ~(h.acks & 1 ? REGION_BYTES / 2 - 1 : REGION_BYTES - 1);
 	h.len = h.flags & WIRE_GRANT_DATA ? PAGE_BYTES : 0;
 	return h;
 }
@@ -153,6 +158,13 @@ static struct wire_hdr some_answer(const struct victim *v, struct fuzz_input *in
 
 	if (sent.type == WIRE_DROP)
 		h.type = WIRE_DROPPED;
+	if (sent.type == WIRE_REHOME || sent.type == WIRE_REHOME_ACK) {
+		h.type = sent.type == WIRE_REHOME ? WIRE_REHOME_ACK : WIRE_HOME;
+		h.from = some_node(fuzz_take(in, 1));
+		h.flags = h.type == WIRE_REHOME_ACK && dice % 16 == 0;
+		h.addr += h.type == WIRE_HOME && dice & 1 ? REGION_BYTES / 2 : 0;
+		return h;
+	}
 	if (!asked)
 		return h;
 	h.type = dice < 248 ? WIRE_GRANT : WIRE_INV_ACK;
@@ -169,15 +181,31 @@ static void check_same(const struct dsm_page_info *a, const struct dsm_page_info
 	fuzz_check(a->zero == b->zero && a->owner == b->owner && a->sharers == b->sharers);
 }
 
+/* One that agrees with this node's copies, or (acks) does not. */
+static void directory_of(const struct victim *v, const struct wire_hdr *h, struct wire_home *ret)
+{
+	memset(ret->sharers, 0, sizeof(ret->sharers));
+	memset(ret->owner, UINT8_MAX, sizeof(ret->owner));
+	for (unsigned i = 0; h->addr % REGION_BYTES == 0 && i < PAGES; i++) {
+		struct dsm_page_info info;
+
+		dsm_proto_page(v->p, h->addr + i * PAGE_BYTES, &info);
+		ret->sharers[i] = (info.copy ? 1 << SELF : 0) ^ h->acks;
+		ret->owner[i] = info.copy == DSM_OWNED ? SELF : h->ticket_node ?: UINT8_MAX;
+	}
+}
+
 /* Return: false when the core has died, which a hostile peer may achieve: the VM stops. */
 static bool receive(struct victim *v, const struct wire_hdr *h)
 {
 	static const uint8_t page[PAGE_BYTES];
+	struct wire_home home;
 	struct dsm_page_info before, after;
 	unsigned actions = v->actions;
 
 	dsm_proto_page(v->p, h->addr, &before);
-	int r = dsm_proto_message(v->p, h, page, v->now);
+	directory_of(v, h, &home);
+	int r = dsm_proto_message(v->p, h, h->type == WIRE_HOME ? (void *)&home : page, v->now);
 	fuzz_check(r == 0 || r == -EPROTO);
 	if (r == 0 || v->actions != actions)
 		return dsm_proto_tick(v->p, v->now) == 0;
@@ -205,7 +233,10 @@ static bool step(struct victim *v, struct fuzz_input in)
 		fuzz_check(r == 0 || r == -EPROTO);
 		return r == 0;
 	case 3:
-		if (op & 64) {
+		if (op & 128) {
+			r = dsm_proto_move(v->p, some_gpa(fuzz_take(&in, 1)), op / 32 % 4);
+			fuzz_check(r == 0 || r == 1);
+		} else if (op & 64) {
 			r = dsm_proto_untrack(v->p, some_gpa(fuzz_take(&in, 1)));
 			fuzz_check(r == 0 || r == 1);
 		} else if (op & 32) {

@@ -94,6 +94,13 @@ static int home_of(void *ctx, uint64_t gpa)
 	return (int)((gpa >> REGION_SHIFT) % n->sim->nodes);
 }
 
+static bool accept(void *ctx, uint64_t gpa)
+{
+	struct sim_node *n = ctx;
+
+	return sim_chance(n->sim, 80);
+}
+
 static void choose_shape(struct sim *s)
 {
 	s->nodes = 2 + (unsigned)sim_random(s, SIM_FEW - 1);
@@ -109,6 +116,7 @@ static void choose_shape(struct sim *s)
 	s->sleep_percent = sim_chance(s, 40) ? 0 : (unsigned)sim_random(s, 50);
 	s->put_percent = sim_chance(s, 50) ? 0 : (unsigned)sim_random(s, 50);
 	s->untrack_percent = sim_chance(s, 50) ? 0 : (unsigned)sim_random(s, 50);
+	s->move_percent = sim_chance(s, 50) ? 0 : (unsigned)sim_random(s, 20);
 	s->delay = 500 + sim_random(s, sim_chance(s, 50) ? 10 * MICROS : 200 * MICROS);
 	s->think = 1 + sim_random(s, sim_chance(s, 50) ? MICROS : 100 * MICROS);
 	s->hold = sim_chance(s, 40) ? 0 : 1 + sim_random(s, 100 * MICROS);
@@ -145,11 +153,11 @@ static void choose_shape(struct sim *s)
 	snprintf(s->result->shape, sizeof(s->result->shape),
 		 "%u nodes, %u CPUs each, %u pages, %u accesses, max_pending %u, delay %llu ns, "
 		 "hold %llu ns, %u%% writes, %u%% of many pages, %u%% prefetches, %u%% sleep, "
-		 "%u%% yields, %u%% offers, limit %u%s",
+		 "%u%% yields, %u%% offers, limit %u, %u%% moves%s",
 		 s->nodes, s->cpus, s->pages, s->accesses, s->max_pending,
 		 (unsigned long long)s->delay, (unsigned long long)s->hold, s->write_percent,
 		 s->many_percent, s->prefetch_percent, s->sleep_percent, s->yield_percent,
-		 s->put_percent, s->limit,
+		 s->put_percent, s->limit, s->move_percent,
 		 s->lose_at == UINT64_MAX ? "" : ", a connection is lost");
 }
 
@@ -183,6 +191,7 @@ static int start_node(struct sim *s, unsigned id)
 		.hold_ns = s->hold,
 		.max_pending = s->max_pending,
 		.home = home_of,
+		.accept = accept,
 		.emit = sim_emit,
 		.ctx = n,
 		.gpa_end = 2 * s->nodes * REGION_BYTES,

@@ -61,11 +61,11 @@ struct sim_config {
 
 struct sim_result {
 	char failure[256]; /* empty when all was well */
-	char shape[192];   /* what kind of run the seed made */
+	char shape[256];   /* what kind of run the seed made */
 	bool lost;	   /* a connection was lost, as planned */
 	bool failed;	   /* an action failed, as planned */
 	uint64_t events, accesses, messages, faults, prefetches, held, queued, joined, returns,
-		untracked;
+		untracked, moves;
 	uint64_t idle;	     /* how often a node fell asleep */
 	uint64_t longest;    /* ns, that an instruction took from its beginning on */
 	unsigned most_tries; /* faults that one instruction took */

@@ -46,9 +46,7 @@ static void fault(struct sim_node *n, struct sim_cpu *c)
 
 bool sim_tracked(const struct sim_node *n, unsigned page)
 {
-	const struct sim_page *p = &n->sim->page[page];
-
-	return p->home != n->id || n->tracked[sim_region(p)];
+	return sim_home(n, page) != n->id || n->tracked[sim_region(&n->sim->page[page])];
 }
 
 static int check_value(struct sim_node *n, const struct sim_cpu *c)
@@ -165,7 +163,7 @@ static int prefetch(struct sim_node *n)
 	dsm_proto_page(n->proto, gpa, &after);
 	asked = dsm_proto_waiting(n->proto) > waiting || after.copy != before.copy;
 	n->tally.prefetches += asked;
-	if (asked && n->id != s->page[page].home)
+	if (asked && n->id != sim_home(n, page))
 		n->touched[sim_region(&s->page[page])] = true;
 	if (asked && (before.copy == DSM_OWNED || (before.copy == DSM_SHARED && !write)))
 		return sim_fail(s, "node %u: prefetches page %u, which it has", n->id, page);
@@ -188,7 +186,7 @@ int sim_take_fault(struct sim *s, unsigned index)
 	s->fault[index] = s->fault[--s->faults];
 	sim_trace(s, "node %u: fault event, page %u, %s", f.node, f.page,
 		  f.write ? "write" : "read");
-	if (n->id != s->page[f.page].home)
+	if (n->id != sim_home(n, f.page))
 		n->touched[sim_region(&s->page[f.page])] = true;
 	r = dsm_proto_fault(n->proto, s->page[f.page].gpa + sim_random(s, PAGE_BYTES), f.write,
 			    s->now);

@@ -23,7 +23,7 @@
 
 struct sim_page {
 	uint64_t gpa;
-	unsigned home;
+	unsigned home; /* the first one */
 	uint64_t golden[SIM_WORDS];
 };
 
@@ -73,6 +73,8 @@ struct sim_message {
 	struct wire_hdr hdr;
 	unsigned to;
 	uint64_t word[SIM_WORDS];
+	uint64_t sharers[SIM_PAGES]; /* of WIRE_HOME, for the pages of its part */
+	uint8_t owner[SIM_PAGES];
 	uint64_t at;
 };
 
@@ -93,6 +95,7 @@ struct sim {
 	unsigned prefetch_percent, sleep_percent;
 	unsigned put_percent;	  /* of the messages that reach a node: it offers a copy, too */
 	unsigned untrack_percent; /* likewise: it stops tracking a region, if it can */
+	unsigned move_percent;	  /* likewise: a region gets another home */
 	unsigned limit; /* copies of other homes' pages that a node keeps; 0: as many as it likes */
 	unsigned
 		yield_percent; /* of the messages that reach a node: another CPU sends interrupts */
@@ -137,12 +140,16 @@ bool sim_turns_help(const struct sim *s);
 /* Judges what a core returned. Return: 0, also for the error that was planned; -EIO. */
 int sim_returned(struct sim_node *n, int r, const char *call);
 
+/* The page's home, as @n knows it. */
+unsigned sim_home(const struct sim_node *n, unsigned page);
+
 /* sim_node.c */
 int sim_emit(void *ctx, const struct dsm_action *a);
 bool sim_tracked(const struct sim_node *n, unsigned page);
 
 /* sim_net.c */
 int sim_send(struct sim_node *n, const struct wire_hdr *h, unsigned to, const uint64_t *word);
+int sim_send_home(struct sim_node *n, const struct dsm_action *a);
 int sim_deliver(struct sim *s, unsigned index);
 
 /* sim_cpu.c */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The network, and most rules that can be broken: each is a lie that a message tells. */
+#include "dsm/directory.h"
 #include "tests/dsm/sim_impl.h"
 
 static bool is_lost(const struct sim *s, unsigned a, unsigned b)
@@ -87,10 +88,12 @@ static bool lie(struct sim_node *n, struct wire_hdr *h, unsigned to, int *r)
 /* What a driver may do with a page that is all zero. */
 static void shorten_zero_page(struct sim *s, struct wire_hdr *h, const uint64_t *word)
 {
+	if (!(h->flags & WIRE_GRANT_DATA))
+		return;
 	for (unsigned i = 0; i < SIM_WORDS; i++)
 		if (word[i])
 			return;
-	if (!(h->flags & WIRE_GRANT_DATA) || sim_chance(s, 50))
+	if (sim_chance(s, 50))
 		return;
 	h->flags = (uint8_t)((h->flags & ~WIRE_GRANT_DATA) | WIRE_GRANT_ZERO);
 	h->len = 0;
@@ -119,9 +122,9 @@ int sim_send(struct sim_node *n, const struct wire_hdr *h, unsigned to, const ui
 static void count(struct sim_node *n, const struct wire_hdr *h)
 {
 	n->tally.served += h->type == WIRE_GETS || h->type == WIRE_GETM;
-	n->tally.received += h->len;
 	if (h->type != WIRE_GRANT)
 		return;
+	n->tally.received += h->len;
 	if (h->flags & WIRE_GRANT_DATA)
 		n->tally.data_grants++;
 	else if (h->flags & WIRE_GRANT_ZERO)
@@ -130,10 +133,49 @@ static void count(struct sim_node *n, const struct wire_hdr *h)
 		n->tally.upgrade_grants++;
 }
 
+/* Where a page's entry is in the part of a directory that begins at @addr; -1 when it is not. */
+static int place_in_part(const struct sim *s, unsigned page, uint64_t addr)
+{
+	uint64_t gpa = s->page[page].gpa, end = addr + WIRE_HOME_PAGES * PAGE_BYTES;
+
+	return gpa >= addr && gpa < end ? (int)((gpa - addr) >> PAGE_SHIFT) : -1;
+}
+
+int sim_send_home(struct sim_node *n, const struct dsm_action *a)
+{
+	const struct wire_home *home = a->send.payload;
+	struct sim *s = n->sim;
+	unsigned before = s->messages;
+	int r = sim_send(n, &a->send.hdr, a->send.to, NULL);
+
+	for (unsigned i = 0; s->messages > before && i < s->pages; i++) {
+		int at = place_in_part(s, i, a->gpa);
+
+		s->message[before].sharers[i] = at < 0 ? 0 : home->sharers[at];
+		s->message[before].owner[i] = at < 0 ? NO_NODE : home->owner[at];
+	}
+	return r;
+}
+
+static void directory_of(const struct sim *s, const struct sim_message *m, struct wire_home *ret)
+{
+	memset(ret->sharers, 0, sizeof(ret->sharers));
+	memset(ret->owner, NO_NODE, sizeof(ret->owner));
+	for (unsigned i = 0; i < s->pages; i++) {
+		int at = place_in_part(s, i, m->hdr.addr);
+
+		if (at < 0)
+			continue;
+		ret->sharers[at] = m->sharers[i];
+		ret->owner[at] = m->owner[i];
+	}
+}
+
 int sim_deliver(struct sim *s, unsigned index)
 {
 	struct sim_message m = s->message[index];
 	struct sim_node *n = &s->node[m.to];
+	struct wire_home home;
 	int r;
 
 	s->message[index] = s->message[--s->messages];
@@ -142,7 +184,10 @@ int sim_deliver(struct sim *s, unsigned index)
 	sim_trace(s, "node %u: gets %s from %u, page %d for %u", m.to, wire_type_name(m.hdr.type),
 		  m.hdr.from, sim_page_at(s, m.hdr.addr), m.hdr.node);
 	count(n, &m.hdr);
-	r = dsm_proto_message(n->proto, &m.hdr, m.word, s->now);
+	if (m.hdr.type == WIRE_HOME)
+		directory_of(s, &m, &home);
+	r = dsm_proto_message(n->proto, &m.hdr, m.hdr.type == WIRE_HOME ? (void *)&home : m.word,
+			      s->now);
 	if (sim_returned(n, r, wire_type_name(m.hdr.type)) < 0)
 		return -EIO;
 	if (sim_give_back(n) < 0)

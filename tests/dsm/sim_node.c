@@ -82,7 +82,8 @@ static int do_track(struct sim_node *n, const struct dsm_action *a)
 	struct sim *s = n->sim;
 	unsigned region = (unsigned)(a->gpa >> REGION_SHIFT);
 
-	if (a->gpa % REGION_BYTES || region % s->nodes != n->id || n->tracked[region])
+	if (a->gpa % REGION_BYTES || dsm_proto_home(n->proto, a->gpa) != (int)n->id ||
+	    n->tracked[region])
 		return sim_fail(s, "node %u: TRACK of region %u", n->id, region);
 	n->tracked[region] = true;
 	for (unsigned i = 0; i < s->pages; i++) {
@@ -101,7 +102,8 @@ static int do_untrack(struct sim_node *n, const struct dsm_action *a)
 	struct sim *s = n->sim;
 	unsigned region = (unsigned)(a->gpa >> REGION_SHIFT);
 
-	if (a->gpa % REGION_BYTES || region % s->nodes != n->id || !n->tracked[region])
+	if (a->gpa % REGION_BYTES || dsm_proto_home(n->proto, a->gpa) != (int)n->id ||
+	    !n->tracked[region])
 		return sim_fail(s, "node %u: UNTRACK of region %u", n->id, region);
 	n->tracked[region] = false;
 	for (unsigned i = 0; i < s->pages; i++) {
@@ -111,6 +113,26 @@ static int do_untrack(struct sim_node *n, const struct dsm_action *a)
 		sim_wake(n, i);
 	}
 	return 0;
+}
+
+static int do_move(struct sim_node *n, const struct dsm_action *a)
+{
+	unsigned region = (unsigned)(a->gpa >> REGION_SHIFT);
+	bool came = a->type == DSM_CAME;
+
+	sim_trace(n->sim, "node %u:   region %u %s", n->id, region, came ? "comes" : "has left");
+	if (a->gpa % REGION_BYTES || n->tracked[region] == came ||
+	    (dsm_proto_home(n->proto, a->gpa) == (int)n->id) != came)
+		return sim_fail(n->sim, "node %u: CAME or LEFT of region %u", n->id, region);
+	n->tracked[region] = came;
+	n->touched[region] = !came;
+	n->sim->result->moves += came;
+	return 0;
+}
+
+static bool is_of_region(const struct wire_hdr *h)
+{
+	return h->type == WIRE_REHOME || h->type == WIRE_REHOME_ACK || h->type == WIRE_HOME;
 }
 
 static int act(struct sim_node *n, unsigned page, const struct dsm_action *a)
@@ -133,8 +155,7 @@ static int act(struct sim_node *n, unsigned page, const struct dsm_action *a)
 			return illegal(n, "WAKE", page, "not mapped");
 		sim_wake(n, page);
 		return 0;
-	case DSM_TRACK:
-	case DSM_UNTRACK:
+	default:
 		break;
 	}
 	return -EINVAL;
@@ -156,6 +177,11 @@ static bool fails(struct sim_node *n)
 	return true;
 }
 
+unsigned sim_home(const struct sim_node *n, unsigned page)
+{
+	return (unsigned)dsm_proto_home(n->proto, n->sim->page[page].gpa);
+}
+
 int sim_emit(void *ctx, const struct dsm_action *a)
 {
 	static const char *const names[] = {
@@ -175,6 +201,11 @@ int sim_emit(void *ctx, const struct dsm_action *a)
 		return do_track(n, a);
 	if (a->type == DSM_UNTRACK)
 		return do_untrack(n, a);
+	if (a->type == DSM_CAME || a->type == DSM_LEFT)
+		return do_move(n, a);
+	if (a->type == DSM_SEND && is_of_region(&a->send.hdr))
+		return a->send.hdr.type == WIRE_HOME ? sim_send_home(n, a)
+						     : sim_send(n, &a->send.hdr, a->send.to, NULL);
 	if (page < 0)
 		return sim_fail(n->sim, "node %u: an action on page %#llx", n->id,
 				(unsigned long long)a->gpa);

@@ -23,6 +23,7 @@ struct victim {
 	struct dsm_proto *p;
 	uint64_t random, now;
 	unsigned actions, sends;
+	uint64_t moves;
 	struct wire_hdr sent[RECENT]; /* the last ones; [sends % RECENT] is the oldest */
 	bool tracked[REGIONS];
 	bool present[REGIONS][PAGES], writable[REGIONS][PAGES];
@@ -42,7 +43,8 @@ static int home_of(void *ctx, uint64_t gpa)
 static void on_page(struct victim *v, const struct dsm_action *a)
 {
 	uint64_t region = a->gpa >> REGION_SHIFT, page = (a->gpa >> PAGE_SHIFT) % REGION_PAGES;
-	bool plain = region % NODES == SELF && !v->tracked[region], *present, *writable;
+	bool plain = dsm_proto_home(v->p, a->gpa) == SELF && !v->tracked[region], *present,
+	     *writable;
 
 	assert_in_range(region, 0, REGIONS - 1);
 	assert_in_range(page, 0, PAGES - 1);
@@ -95,6 +97,9 @@ static int emit(void *ctx, const struct dsm_action *a)
 		a->track.populated[0] = 1;
 	} else if (a->type == DSM_UNTRACK) {
 		become_plain(v, a->gpa >> REGION_SHIFT);
+	} else if (a->type == DSM_CAME || a->type == DSM_LEFT) {
+		assert_true(v->tracked[a->gpa >> REGION_SHIFT] == (a->type == DSM_LEFT));
+		v->tracked[a->gpa >> REGION_SHIFT] = a->type == DSM_CAME;
 	} else if (a->type != DSM_SEND && a->type != DSM_GIVE) {
 		on_page(v, a);
 	} else {
@@ -114,12 +119,40 @@ static uint64_t any_gpa(struct victim *v)
 	return draw(v, REGIONS) * REGION_BYTES + draw(v, PAGES) * PAGE_BYTES;
 }
 
+static bool is_of_region(uint8_t type)
+{
+	return type == WIRE_HOME || type == WIRE_REHOME || type == WIRE_REHOME_ACK;
+}
+
+/* Mostly one that agrees with this node's copies. */
+static void any_directory(struct victim *v, uint64_t addr, struct wire_home *ret)
+{
+	memset(ret->sharers, 0, sizeof(ret->sharers));
+	memset(ret->owner, UINT8_MAX, sizeof(ret->owner));
+	for (unsigned i = 0; addr % REGION_BYTES == 0 && i < PAGES; i++) {
+		struct dsm_page_info info;
+
+		dsm_proto_page(v->p, addr + i * PAGE_BYTES, &info);
+		if (info.copy == DSM_OWNED) {
+			ret->owner[i] = SELF;
+			ret->sharers[i] = 1 << SELF;
+		} else if (draw(v, 2)) {
+			ret->owner[i] = (uint8_t)(info.copy ? UINT8_MAX : SELF ^ 1);
+			ret->sharers[i] = 1 << (info.copy ? SELF : SELF ^ 1);
+		}
+		if (draw(v, 10) == 0)
+			ret->sharers[i] ^= draw(v, 1 << NODES);
+		if (draw(v, 10) == 0)
+			ret->owner[i] = (uint8_t)draw(v, UINT8_MAX + 1);
+	}
+}
+
 static struct wire_hdr any_message(struct victim *v)
 {
-	static const uint8_t types[] = {WIRE_GETS, WIRE_GETM,	 WIRE_FWD_GETS, WIRE_FWD_GETM,
-					WIRE_INV,  WIRE_INV_ACK, WIRE_DONE,	WIRE_GRANT,
-					WIRE_URGE, WIRE_PUT,	 WIRE_DROP,	WIRE_DROPPED,
-					WIRE_PING};
+	static const uint8_t types[] = {WIRE_GETS, WIRE_GETM,	 WIRE_FWD_GETS,	  WIRE_FWD_GETM,
+					WIRE_INV,  WIRE_INV_ACK, WIRE_DONE,	  WIRE_GRANT,
+					WIRE_URGE, WIRE_PUT,	 WIRE_DROP,	  WIRE_DROPPED,
+					WIRE_HOME, WIRE_REHOME,	 WIRE_REHOME_ACK, WIRE_PING};
 	struct wire_hdr h = {
 		.type = types[draw(v, sizeof(types))],
 		.from = (uint16_t)(draw(v, 50) ? draw(v, NODES) : draw(v, UINT16_MAX)),
@@ -138,6 +171,11 @@ static struct wire_hdr any_message(struct victim *v)
 		h.node = (uint8_t)h.from;
 	if ((h.type == WIRE_GRANT || h.type == WIRE_INV_ACK || h.type == WIRE_DROP) && draw(v, 10))
 		h.node = SELF;
+	if (is_of_region(h.type) && draw(v, 10))
+		h.addr &= ~(h.type == WIRE_HOME && draw(v, 2) ? REGION_BYTES / 2 - 1
+							      : REGION_BYTES - 1);
+	if (h.type == WIRE_REHOME_ACK)
+		h.flags = (uint8_t)draw(v, 2);
 	if (h.type == WIRE_GRANT)
 		h.flags = (uint8_t)(draw(v, 20) ? draw(v, 8) : draw(v, 256));
 	if (h.flags & WIRE_GRANT_DATA || draw(v, 100) == 0)
@@ -153,7 +191,17 @@ static struct wire_hdr any_answer(struct victim *v)
 		     (sent.node == SELF && draw(v, 2));
 	struct wire_hdr h = {.epoch = 1, .node = sent.node, .addr = sent.addr};
 
-	if (asked) {
+	if (is_of_region(sent.type)) {
+		/* What the others say of a move, in which this node has any of the parts. */
+		h.type = draw(v, 4) ? WIRE_REHOME_ACK : WIRE_REHOME;
+		h.flags = h.type == WIRE_REHOME_ACK && draw(v, 8) == 0;
+		h.from = (uint16_t)draw(v, NODES);
+		if (sent.type == WIRE_REHOME_ACK && draw(v, 4)) {
+			h.type = WIRE_HOME;
+			h.flags = 0;
+			h.addr += draw(v, 2) * REGION_BYTES / 2;
+		}
+	} else if (asked) {
 		h.type = draw(v, 20) ? WIRE_GRANT : WIRE_INV_ACK;
 		h.flags = h.type == WIRE_GRANT ? (uint8_t)draw(v, 8) : 0;
 		h.len = h.flags & WIRE_GRANT_DATA ? PAGE_BYTES : 0;
@@ -181,6 +229,7 @@ static void assert_same(const struct dsm_page_info *a, const struct dsm_page_inf
 static bool attack_once(struct victim *v, const void *page)
 {
 	struct wire_hdr h;
+	struct wire_home home;
 	struct dsm_page_info before, after;
 	unsigned actions = v->actions;
 	int r;
@@ -202,6 +251,11 @@ static bool attack_once(struct victim *v, const void *page)
 		return true;
 	}
 	if (draw(v, 10) == 0) {
+		r = dsm_proto_move(v->p, any_gpa(v), (unsigned)draw(v, NODES + 1));
+		assert_true(r == 0 || r == 1);
+		return true;
+	}
+	if (draw(v, 10) == 0) {
 		r = dsm_proto_untrack(v->p, any_gpa(v));
 		assert_true(r == 0 || r == 1);
 		return true;
@@ -212,7 +266,9 @@ static bool attack_once(struct victim *v, const void *page)
 		assert_int_equal(dsm_proto_tick(v->p, v->now), 0);
 	h = v->sends && draw(v, 2) ? any_answer(v) : any_message(v);
 	dsm_proto_page(v->p, h.addr, &before);
-	r = dsm_proto_message(v->p, &h, page, v->now);
+	any_directory(v, h.addr, &home);
+	r = dsm_proto_message(v->p, &h, h.type == WIRE_HOME ? &home : page, v->now);
+	v->moves = dsm_proto_stats(v->p)->regions_left + dsm_proto_stats(v->p)->regions_came;
 	assert_true(r == 0 || r == -EPROTO);
 	if (r == 0 || v->actions != actions)
 		return dsm_proto_tick(v->p, v->now) == 0;
@@ -221,7 +277,7 @@ static bool attack_once(struct victim *v, const void *page)
 	return true;
 }
 
-static void attack(uint64_t seed, unsigned *accepted)
+static void attack(uint64_t seed, unsigned *accepted, uint64_t *moves)
 {
 	struct victim v = {.random = seed};
 	const struct dsm_proto_config cfg = {
@@ -242,17 +298,20 @@ static void attack(uint64_t seed, unsigned *accepted)
 	for (unsigned i = 0; i < MESSAGES && attack_once(&v, page); i++)
 		;
 	*accepted += v.actions;
+	*moves += v.moves;
 	dsm_proto_free(v.p);
 }
 
 static void hostile_peers_do_no_harm(void **state)
 {
 	unsigned actions = 0;
+	uint64_t moves = 0;
 
 	for (uint64_t seed = 1; seed <= SEEDS; seed++)
-		attack(seed, &actions);
+		attack(seed, &actions, &moves);
 	/* They got past the door often enough to mean something. */
 	assert_in_range(actions, SEEDS * 100, UINT32_MAX);
+	assert_in_range(moves, SEEDS / 4, UINT32_MAX);
 }
 
 int main(void)

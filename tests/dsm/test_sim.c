@@ -43,6 +43,7 @@ static void schedules_keep_every_invariant(void **state)
 		sum.idle += res.idle;
 		sum.returns += res.returns;
 		sum.untracked += res.untracked;
+		sum.moves += res.moves;
 		sum.faults += res.faults;
 	}
 	/* The schedules went where the difficulties are. */
@@ -55,6 +56,7 @@ static void schedules_keep_every_invariant(void **state)
 	assert_true(sum.idle > count);
 	assert_true(sum.returns > count);
 	assert_true(sum.untracked > count / 10);
+	assert_true(sum.moves > count);
 }
 
 /* Nodes that give back all but a few pages, as those of a host that is too small. */
