@@ -98,6 +98,14 @@ class Results:
         return 1 if self.failed or not self.passed else 0
 
 
+def ignore_here_only():
+    """What we were started to ignore (nohup, or in the background) the tests do not inherit: they
+    send it to what they test. A program starts with a handled signal at its default."""
+    for number in (signal.SIGHUP, signal.SIGINT):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
+
+
 class Running:
     """The processes under way, so that all can be ended. Each leads a group of its own."""
 

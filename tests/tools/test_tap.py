@@ -7,11 +7,12 @@ Usage: test_tap.py TESTS, the folder of tap.py
 import contextlib
 import io
 import pathlib
+import signal
 import sys
 import tempfile
 
 sys.path.insert(0, sys.argv[1])
-from tap import Program, Results, Running, run  # noqa: E402
+from tap import Program, Results, Running, ignore_here_only, run  # noqa: E402
 
 
 def told(script, timeout=60):
@@ -83,10 +84,20 @@ def a_good_end_names_no_failure():
     assert "p: b: why" in text and text.endswith("1 passed, 0 failed, 1 skipped\n"), text
 
 
+def programs_do_not_inherit_what_is_ignored():
+    old = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        ignore_here_only()
+        _, failed, _ = told(lines("1..1") + "kill -HUP $$\necho ok 1 - it is still here")
+    finally:
+        signal.signal(signal.SIGHUP, old)
+    assert failed == ["  p: ended by SIGHUP after 0 cases"], failed
+
+
 TESTS = (the_error_before_a_failed_case_is_told, without_an_error_its_last_words_are,
          what_cmocka_tells_after_it_is, a_long_line_is_cut, a_crash_is_told_with_what_it_left,
          cases_that_are_missing_are_a_failure, one_that_takes_too_long_is_ended,
-         a_good_end_names_no_failure)
+         a_good_end_names_no_failure, programs_do_not_inherit_what_is_ignored)
 
 
 def main():
