@@ -22,6 +22,9 @@ static int on_message(void *ctx, struct conn *c, const struct wire_hdr *h, const
 	/* Before anything of it can be seen: no vCPU here reads an earlier time than its sender. */
 	int r = h->stamp && s->cfg->reach ? s->cfg->reach(s->cfg->ctx, c->peer, h->stamp) : 0;
 
+	/* A turn that begins with this page does not begin before the wait, or it would be over. */
+	if (h->stamp)
+		s->now = clock_now_ns();
 	if (r == 0)
 		r = dsm_proto_message(s->proto, h, payload, s->now);
 
