@@ -37,8 +37,13 @@ static int fetch(struct dsm_proto *p, uint64_t gpa)
 {
 	struct wire_hdr h = proto_hdr(p, WIRE_GETM, gpa, p->cfg.self);
 
-	if (!pending_add(&p->pending, gpa, true))
-		return 0; /* no room: it will be offered again */
+	/*
+	 * It will be offered again. Half of the room is kept for faults: whoever has seen that
+	 * there is some may have read them before this message.
+	 */
+	if (p->pending.count >= (p->cfg.max_pending + 1) / 2)
+		return 0;
+	pending_add(&p->pending, gpa, true);
 	p->stats.returns++;
 	h.ticket = p->hold.ticket;
 	return proto_send(p, p->cfg.self, &h);

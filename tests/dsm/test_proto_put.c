@@ -92,13 +92,13 @@ static void last_copy_goes_home(void **state)
 	rig_close(&r);
 }
 
-static void full_home_fetches_nothing(void **state)
+static void home_that_waits_for_much_fetches_nothing(void **state)
 {
 	struct rig r;
 
 	rig_open(&r, 0, 0);
 	assert_int_equal(take(&r, WIRE_GETM, 1, 1, PAGE(0, 0)), 0);
-	for (unsigned i = 0; i < PENDING; i++)
+	for (unsigned i = 0; i < PENDING / 2; i++)
 		assert_int_equal(dsm_proto_fault(r.p, PAGE(1, i), false, 0), 0);
 	r.count = 0;
 	assert_int_equal(take(&r, WIRE_PUT, 1, 1, PAGE(0, 0)), 0);
@@ -231,7 +231,7 @@ int main(void)
 		cmocka_unit_test(one_of_several_copies_is_dropped),
 		cmocka_unit_test(owned_page_goes_home),
 		cmocka_unit_test(last_copy_goes_home),
-		cmocka_unit_test(full_home_fetches_nothing),
+		cmocka_unit_test(home_that_waits_for_much_fetches_nothing),
 		cmocka_unit_test(what_is_offered),
 		cmocka_unit_test(offered_page_stays_for_its_turn),
 		cmocka_unit_test(home_urges_who_gives_back),
