@@ -388,15 +388,20 @@ void tiny_load(struct tiny *t, uint64_t gpa, const uint8_t *code, const uint8_t 
 	put(t, gpa, code, (size_t)(end - code));
 }
 
+/* With interrupts on, as user code has them: without, Bochs does not leave it (lab/README.md). */
 static void set_level(struct tiny *t, unsigned level)
 {
 	struct kvm_sregs sregs;
+	struct kvm_regs regs;
 
 	assert_int_equal(ioctl(t->vcpu[0]->fd, KVM_GET_SREGS, &sregs), 0);
 	sregs.cs.dpl = sregs.ss.dpl = (uint8_t)level;
 	sregs.cs.selector |= (uint16_t)level;
 	sregs.ss.selector |= (uint16_t)level;
 	assert_int_equal(ioctl(t->vcpu[0]->fd, KVM_SET_SREGS, &sregs), 0);
+	assert_int_equal(ioctl(t->vcpu[0]->fd, KVM_GET_REGS, &regs), 0);
+	regs.rflags |= 1 << 9;
+	assert_int_equal(ioctl(t->vcpu[0]->fd, KVM_SET_REGS, &regs), 0);
 }
 
 void tiny_start(struct tiny *t, unsigned level)
