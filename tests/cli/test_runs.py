@@ -314,9 +314,11 @@ def test_messages_that_are_lost_are_told(w):
 
 
 def test_ctrl_c_ends_a_wait_for_who_reads_the_report(w):
-    with w.start("run fill wait", "-o", "json", "-v", node1="wait", stdout=subprocess.PIPE,
+    reader, writer = full_pipe()
+    with w.start("run wait", "-o", "json", "-v", node1="wait", stdout=writer,
                  stderr=subprocess.PIPE, stdin=subprocess.DEVNULL) as run:
-        read_until(run.stderr, "node0: console is full")
+        os.close(writer)
+        read_until(run.stderr, "node0: running")
         run.send_signal(signal.SIGINT)
         read_until(run.stderr, "ended by Ctrl-C")
         # All is over but the report, for which there is no room.
@@ -328,6 +330,7 @@ def test_ctrl_c_ends_a_wait_for_who_reads_the_report(w):
         w.assert_nothing_runs()
         run.send_signal(signal.SIGINT)
         assert run.wait(timeout=60) == -signal.SIGINT
+    os.close(reader)
     w.assert_no_directory()
 
 
