@@ -5,6 +5,7 @@
 
 #include "base/hist.h"
 #include "dsm/evict.h"
+#include "dsm/prefetch.h"
 #include "dsm/proto.h"
 #include "mem/ram.h"
 #include "transport/transport.h"
@@ -34,7 +35,8 @@ struct pager_config {
 
 struct pager_stats {
 	struct dsm_stats dsm;
-	struct evict_stats evict;  /* where there is a limit */
+	struct evict_stats evict; /* where there is a limit */
+	struct prefetch_stats prefetch;
 	struct hist local, remote; /* fault service time, ns: event read -> page usable */
 };
 

@@ -4,15 +4,16 @@
 
 #define TRUSTED	    2 /* times a link was seen before it is followed */
 #define TRUST_MAX   3
-#define RUN_TRUSTED 2  /* continued faults before a run is fetched ahead */
 #define DOUBT_EVERY 32 /* uses of a link after which it is put to the test */
 
 static struct prefetch_thread *thread_of(struct prefetch *p, uint32_t tid)
 {
 	struct prefetch_thread *t = &p->thread[tid % PREFETCH_THREADS];
 
-	if (t->tid != tid)
+	if (t->tid != tid) {
 		*t = (struct prefetch_thread){.tid = tid};
+		streams_init(&t->streams);
+	}
 	return t;
 }
 
@@ -66,15 +67,13 @@ static unsigned follow(struct prefetch *p, uint64_t gpa, struct prefetch_page *r
 	return n;
 }
 
-/* The pages behind @gpa, up to the end of its region: their home is the same. */
-static unsigned run_ahead(uint64_t gpa, bool write, unsigned most, struct prefetch_page *ret)
+static unsigned walk(const struct stream_batch *batch, uint64_t page, struct prefetch_page *ret)
 {
-	uint64_t end = ALIGN_DOWN(gpa, REGION_BYTES) + REGION_BYTES;
-	unsigned n = 0;
-
-	for (uint64_t at = gpa + PAGE_BYTES; at < end && n < most; at += PAGE_BYTES)
-		ret[n++] = (struct prefetch_page){.gpa = at, .write = write};
-	return n;
+	for (unsigned i = 0; i < batch->pages; i++) {
+		page += (uint64_t)batch->step;
+		ret[i] = (struct prefetch_page){.gpa = page, .write = batch->write};
+	}
+	return batch->pages;
 }
 
 unsigned prefetch_fault(struct prefetch *p, uint32_t tid, uint64_t gpa, bool write,
@@ -82,21 +81,29 @@ unsigned prefetch_fault(struct prefetch *p, uint32_t tid, uint64_t gpa, bool wri
 {
 	struct prefetch_thread *t = thread_of(p, tid);
 	uint64_t page = ALIGN_DOWN(gpa, PAGE_BYTES);
-	unsigned n;
+	struct stream_batch batch = stream_fault(&t->streams, &p->stats.streams, page, write);
 
-	t->run = page == t->expected && write == t->write ? t->run + 1 : 0;
-	t->write = write;
-	if (t->run >= RUN_TRUSTED) {
-		/* With the page itself a power of two: what follows stays aligned. */
-		unsigned most = ((PREFETCH_RUN_FIRST + 1) << MIN(t->run - RUN_TRUSTED, 8u)) - 1;
-		n = run_ahead(page, write, MIN(most, PREFETCH_MAX), ret);
-		t->expected = page + (n + 1) * PAGE_BYTES;
+	t->chain = !batch.pages;
+	if (batch.pages) {
 		t->tail = 0;
-		return n;
+		return walk(&batch, page, ret);
 	}
-	t->expected = page + PAGE_BYTES;
 	if (t->tail && t->tail != page)
 		learn(p, t->tail, page, write);
-	n = follow(p, page, ret, &t->tail);
-	return n;
+	return follow(p, page, ret, &t->tail);
+}
+
+void prefetch_asked(struct prefetch *p, uint32_t tid, unsigned tried, unsigned asked)
+{
+	struct prefetch_thread *t = thread_of(p, tid);
+
+	if (t->chain)
+		p->stats.chained += asked;
+	else
+		stream_asked(&t->streams, &p->stats.streams, tried, asked);
+}
+
+void prefetch_joined(struct prefetch *p, uint32_t tid, uint64_t gpa)
+{
+	stream_joined(&thread_of(p, tid)->streams, &p->stats.streams, gpa);
 }

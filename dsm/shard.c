@@ -11,9 +11,8 @@
 #include "base/clock.h"
 #include "dsm/uffd.h"
 
-#define FAULT_BATCH 16
-#define EVENTS	    (MAX_NODES + 16) /* all connections, and room for the rest */
-#define CONGESTED   (1 * MIB)
+#define EVENTS	  (MAX_NODES + 16) /* all connections, and room for the rest */
+#define CONGESTED (1 * MIB)
 
 /* Only what the message itself is to blame for is its sender's fault. */
 static int on_message(void *ctx, struct conn *c, const struct wire_hdr *h, const void *payload)
@@ -37,67 +36,51 @@ static int on_message(void *ctx, struct conn *c, const struct wire_hdr *h, const
 	return r < 0 ? shard_fail_here(s, r, "serving", h->addr) : 0;
 }
 
-static bool room_for_faults(const struct shard *s)
+/* Return: as dsm_proto_fault(); *@asks: it made a request that guesses may follow. */
+static int serve_fault(struct shard *s, const struct uffd_fault *fault, uint64_t gpa, bool *asks)
 {
-	return dsm_proto_waiting(s->proto) + FAULT_BATCH <= PAGER_MAX_PENDING &&
-	       shard_has_room(s, FAULT_BATCH);
-}
+	unsigned waiting = dsm_proto_waiting(s->proto);
+	bool write = shard_writes(s, gpa, fault->write);
+	int r = dsm_proto_fault(s->proto, gpa, write, s->now);
 
-/* Asks for pages that nobody waits for yet, as far as there is room. */
-static int ask_also(struct shard *s, const struct prefetch_page *page, unsigned n)
-{
-	int r = 0;
-
-	/* Near the limit guesses are given up before faults have to wait. */
-	for (unsigned i = 0; r >= 0 && i < n && room_for_faults(s); i++) {
-		if (!shard_has_room(s, 2 * FAULT_BATCH))
-			break;
-		r = dsm_proto_prefetch(s->proto, page[i].gpa, page[i].write, s->now);
-	}
-	return r;
-}
-
-static_assert(RECALL_MAX >= PREFETCH_MAX, "room for both");
-
-/* What this node had, and what the faulting thread will want next. */
-static int fetch_ahead(struct shard *s, const struct uffd_fault *fault, uint64_t gpa)
-{
-	struct prefetch_page page[RECALL_MAX];
-	int r = ask_also(s, page, recall_take(&s->recall, page));
-
+	*asks = r == 0 && dsm_proto_waiting(s->proto) > waiting;
 	if (r < 0)
-		return r;
-	return ask_also(s, page, prefetch_fault(&s->prefetch, fault->tid, gpa, fault->write, page));
+		return shard_fail_here(s, r, "a fault", gpa);
+	if (r > 0)
+		hist_add(&s->local, clock_now_ns() - s->now);
+	else
+		timing_begin(&s->timing, gpa, fault->write, s->now);
+	if (r == 0 && !*asks)
+		shard_joined(s, fault->tid, gpa);
+	return r;
 }
 
 static int take_faults(struct shard *s)
 {
 	struct uffd_fault fault[FAULT_BATCH];
-	int n = uffd_read(s->uffd, fault, FAULT_BATCH);
+	struct shard_fault asked[FAULT_BATCH];
+	int n = uffd_read(s->uffd, fault, FAULT_BATCH), r = 0;
+	unsigned count = 0;
 
 	if (n < 0)
 		return shard_fail_host(s, n, "reading faults");
 	for (int i = 0; i < n; i++) {
 		uint64_t gpa;
+		bool asks;
 
 		if (mem_gpa(&s->cfg->ram->layout, fault[i].hva - (uintptr_t)s->cfg->ram->base,
 			    &gpa) < 0)
 			return shard_fail_host(s, -EFAULT, "locating a fault");
-		unsigned waiting = dsm_proto_waiting(s->proto);
-		bool guess = !s->cfg->exact, write = fault[i].write;
-		if (guess)
-			write = recall_fault(&s->recall, gpa, write);
-		int r = dsm_proto_fault(s->proto, gpa, write, s->now);
-		if (r == 0 && guess && dsm_proto_waiting(s->proto) > waiting)
-			r = fetch_ahead(s, &fault[i], gpa);
+		r = serve_fault(s, &fault[i], gpa, &asks);
 		if (r < 0)
-			return shard_fail_here(s, r, "a fault", gpa);
-		if (r > 0)
-			hist_add(&s->local, clock_now_ns() - s->now);
-		else
-			timing_begin(&s->timing, gpa, fault[i].write, s->now);
+			return r;
+		if (asks)
+			asked[count++] = (struct shard_fault){gpa, fault[i].tid, fault[i].write};
 	}
-	return 0;
+	/* Behind all that somebody waits for. */
+	for (unsigned i = 0; i < count && r >= 0; i++)
+		r = shard_guess(s, &asked[i]);
+	return MIN(r, 0);
 }
 
 /* Polls for writing exactly while something is queued. Return: 1 if a queue is too long, 0. */
@@ -127,7 +110,7 @@ static int update_writers(struct shard *s)
 /* Takes faults only while there is room. All is as it was in the common case: nothing queued. */
 static int update_interest(struct shard *s)
 {
-	bool room = room_for_faults(s);
+	bool room = shard_takes_faults(s);
 
 	if (s->backlog || (room && !s->taking)) {
 		int r = update_writers(s);
@@ -505,6 +488,7 @@ void shard_stats(const struct shard *s, struct pager_stats *sum)
 		struct hist hist;
 		uint64_t copies[sizeof(struct evict_stats) / sizeof(uint64_t)];
 		uint64_t counter[sizeof(struct dsm_stats) / sizeof(uint64_t)];
+		uint64_t guesses[sizeof(struct prefetch_stats) / sizeof(uint64_t)];
 	} now;
 	uint64_t *to = (uint64_t *)&sum->dsm;
 
@@ -518,6 +502,10 @@ void shard_stats(const struct shard *s, struct pager_stats *sum)
 		snapshot(now.copies, evict_stats(s->evict), sizeof(now.copies));
 	for (unsigned i = 0; s->evict && i < ARRAY_SIZE(now.copies); i++)
 		to[i] += now.copies[i];
+	to = (uint64_t *)&sum->prefetch;
+	snapshot(now.guesses, &s->prefetch.stats, sizeof(now.guesses));
+	for (unsigned i = 0; i < ARRAY_SIZE(now.guesses); i++)
+		to[i] += now.guesses[i];
 	snapshot(&now.hist, &s->local, sizeof(now.hist));
 	hist_merge(&sum->local, &now.hist);
 	snapshot(&now.hist, &s->remote, sizeof(now.hist));

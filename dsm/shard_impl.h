@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What shard.c (the loop), shard_act.c (the core's actions), shard_call.c (questions),
- * shard_tidy.c (regions) and shard_fail.c (why it ended) share; see shard.h. The loop uses the
- * others, none of them the loop.
+ * shard_guess.c (what nobody waits for yet), shard_tidy.c (regions) and shard_fail.c (why it ended)
+ * share; see shard.h. The loop uses the others, none of them the loop.
  */
 #ifndef SSIHV_DSM_SHARD_IMPL_H
 #define SSIHV_DSM_SHARD_IMPL_H
@@ -17,6 +17,8 @@
 #include "dsm/timing.h"
 #include "dsm/track.h"
 #include "dsm/usage.h"
+
+#define FAULT_BATCH 16 /* faults that are taken at once */
 
 struct shard {
 	const struct pager_config *cfg;
@@ -87,6 +89,21 @@ int shard_evict_init(struct shard *s);
 bool shard_has_room(const struct shard *s, unsigned spare);
 void shard_copy_came(struct shard *s, uint64_t gpa);
 int shard_offer(struct shard *s);
+
+/*
+ * shard_guess.c. takes_faults(): is there room for a batch of faults? writes(): is the right to
+ * write to be asked for? joined(): the thread waits for a page that is under way. guess(): a fault
+ * made a request, what else is asked for? Return: 0; negative errno, whose reason was noted.
+ */
+struct shard_fault {
+	uint64_t gpa;
+	uint32_t tid;
+	bool write;
+};
+bool shard_takes_faults(const struct shard *s);
+bool shard_writes(struct shard *s, uint64_t gpa, bool write);
+void shard_joined(struct shard *s, uint32_t tid, uint64_t gpa);
+int shard_guess(struct shard *s, const struct shard_fault *fault);
 
 /*
  * shard_tidy.c. saw(): a peer's message was served. tidy(): a round is over, and its answers are on

@@ -82,6 +82,16 @@ static void pages_can_be_asked_for(void **state)
 	run(cluster(3, 3, pages_body));
 }
 
+static void walks_are_fetched_ahead(void **state)
+{
+	struct native_config cfg = cluster(2, 1, ahead_body);
+
+	cfg.before = ahead_populate;
+	run(cfg);
+	cfg.spin_ns = cfg.hold_ns = 0;
+	run(cfg);
+}
+
 static void errors_of_the_kernel_end_it_with_a_reason(void **state)
 {
 	static const struct native_errors errors[] = {
@@ -216,6 +226,7 @@ int main(void)
 		cmocka_unit_test(memory_mappings_run_short),
 		cmocka_unit_test(used_regions_become_plain_again),
 		cmocka_unit_test(pages_can_be_asked_for),
+		cmocka_unit_test(walks_are_fetched_ahead),
 		cmocka_unit_test(errors_of_the_kernel_end_it_with_a_reason),
 		cmocka_unit_test(atomic_totals_are_exact),
 		cmocka_unit_test(message_passing_keeps_order),

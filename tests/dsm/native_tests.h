@@ -34,6 +34,10 @@ void errors_body(struct native_node *n);
 /* native_limit.c */
 void limit_body(struct native_node *n);
 
+/* native_ahead.c */
+void ahead_populate(struct native_node *n); /* .before of ahead_body() */
+void ahead_body(struct native_node *n);	    /* of two nodes with one shard */
+
 /* native_plain.c */
 void plain_body(struct native_node *n);
 

@@ -7,7 +7,7 @@
 #define PAGE(i) (REGION_BYTES + (uint64_t)(i)*PAGE_BYTES)
 #define MANY	200 /* uses of a link: it is put to the test several times */
 
-/* Far apart, so that they are no run. */
+/* In no order, so that they are no walk. */
 static const uint64_t chain[] = {PAGE(10), PAGE(200), PAGE(50), PAGE(400)};
 
 static struct prefetch *new_table(void)
@@ -127,7 +127,7 @@ static void long_chain_is_cut(void **state)
 	uint64_t pages[PREFETCH_CHAIN_MAX + 5];
 
 	for (unsigned i = 0; i < ARRAY_SIZE(pages); i++)
-		pages[i] = PAGE(2 * i);
+		pages[i] = PAGE(i * i); /* in no step */
 	for (uint32_t i = 0; i < 2; i++)
 		for (unsigned k = 0; k < ARRAY_SIZE(pages); k++)
 			assert_int_equal(fault(p, TID + i, pages[k], ret), 0);
@@ -137,41 +137,41 @@ static void long_chain_is_cut(void **state)
 		     pages + PREFETCH_CHAIN_MAX + 2, 3);
 }
 
-static void run_of_neighbours_is_fetched_ahead_and_goes_on(void **state)
+/* What a walk fetches, and what it was worth, is told (dsm/stream.h has the rules). */
+static void walk_is_fetched_ahead(void **state)
 {
 	_cleanup_free_ struct prefetch *p = new_table();
 	struct prefetch_page ret[PREFETCH_MAX];
-	static const unsigned ahead[] = {15, 31, 63, 63, 63};
-	unsigned n;
 
-	assert_int_equal(prefetch_fault(p, TID, PAGE(0), true, ret), 0);
-	assert_int_equal(prefetch_fault(p, TID, PAGE(1), true, ret), 0);
-	for (unsigned i = 0, at = 2; i < ARRAY_SIZE(ahead); at += ahead[i++] + 1) {
-		n = prefetch_fault(p, TID, PAGE(at) + 8, true, ret);
-		assert_int_equal(n, ahead[i]);
-		for (unsigned k = 0; k < n; k++) {
-			assert_int_equal(ret[k].gpa, PAGE(at + 1 + k));
-			assert_true(ret[k].write);
-		}
+	assert_int_equal(fault(p, TID, PAGE(40), ret), 0);
+	assert_int_equal(fault(p, TID, PAGE(38), ret), 0);
+	assert_int_equal(prefetch_fault(p, TID, PAGE(36) + 8, true, ret), 15);
+	for (unsigned i = 0; i < 15; i++) {
+		assert_int_equal(ret[i].gpa, PAGE(34 - 2 * i));
+		assert_false(ret[i].write);
 	}
-	/* Elsewhere, or with another kind of access, it is no run any more. */
-	assert_int_equal(prefetch_fault(p, TID, PAGE(242), false, ret), 0);
-	assert_int_equal(prefetch_fault(p, TID, PAGE(500), false, ret), 0);
+	prefetch_asked(p, TID, 15, 9);
+	assert_int_equal(p->stats.streams.asked, 9);
+	prefetch_joined(p, TID, PAGE(32));
+	assert_int_equal(p->stats.streams.right, 2);
+	/* It is of no concern to another thread, nor what that one is asked for. */
+	prefetch_joined(p, TID + 1, PAGE(30));
+	assert_int_equal(p->stats.streams.right, 2);
+	assert_int_equal(p->stats.chained, 0);
 }
 
-static void run_ends_with_its_region(void **state)
+static void chained_pages_are_counted(void **state)
 {
 	_cleanup_free_ struct prefetch *p = new_table();
 	struct prefetch_page ret[PREFETCH_MAX];
-	unsigned last = REGION_PAGES - 1;
 
-	for (unsigned i = 5; i > 3; i--)
-		assert_int_equal(fault(p, TID, PAGE(last - i), ret), 0);
-	assert_int_equal(fault(p, TID, PAGE(last - 3), ret), 3);
-	assert_int_equal(ret[2].gpa, PAGE(last));
-	/* It goes on in the next region when the thread does. */
-	assert_int_equal(fault(p, TID, PAGE(last + 1), ret), 2 * PREFETCH_RUN_FIRST + 1);
-	assert_int_equal(ret[0].gpa, PAGE(last + 2));
+	teach(p, chain, ARRAY_SIZE(chain), 1);
+	for (unsigned i = 0; i < ARRAY_SIZE(chain); i++)
+		assert_int_equal(fault(p, TID + 1, chain[i], ret), 0);
+	assert_int_equal(fault(p, TID + 2, chain[0], ret), 3);
+	prefetch_asked(p, TID + 2, 3, 2);
+	assert_int_equal(p->stats.chained, 2);
+	assert_int_equal(p->stats.streams.asked, 0);
 }
 
 static void threads_do_not_mix(void **state)
@@ -179,12 +179,14 @@ static void threads_do_not_mix(void **state)
 	_cleanup_free_ struct prefetch *p = new_table();
 	struct prefetch_page ret[PREFETCH_MAX];
 
+	static const uint32_t turn[] = {20, 21, 22, 20, 20, 21, 22, 21, 22};
+
 	/* In turn they fault on neighbours, and in an order that is nobody's own. */
 	for (unsigned round = 0; round < 4; round++)
 		for (unsigned i = 0; i < ARRAY_SIZE(chain); i++)
 			assert_int_equal(fault(p, TID + i, chain[i], ret), 0);
-	for (unsigned i = 0; i < 6; i++)
-		assert_int_equal(fault(p, 20 + i % 2, PAGE(100 + i), ret), 0);
+	for (unsigned i = 0; i < ARRAY_SIZE(turn); i++)
+		assert_int_equal(fault(p, turn[i], PAGE(100 + i), ret), 0);
 	/* Nor do those that share a place of the table. */
 	assert_int_equal(fault(p, TID, PAGE(2), ret), 0);
 	assert_int_equal(fault(p, TID, PAGE(3), ret), 0);
@@ -199,8 +201,8 @@ int main(void)
 		cmocka_unit_test(wrong_link_is_unlearned),
 		cmocka_unit_test(cycle_ends),
 		cmocka_unit_test(long_chain_is_cut),
-		cmocka_unit_test(run_of_neighbours_is_fetched_ahead_and_goes_on),
-		cmocka_unit_test(run_ends_with_its_region),
+		cmocka_unit_test(walk_is_fetched_ahead),
+		cmocka_unit_test(chained_pages_are_counted),
 		cmocka_unit_test(threads_do_not_mix),
 	};
 
