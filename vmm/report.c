@@ -72,6 +72,26 @@ static json_t *copies(const struct node *n, const struct pager_stats *stats)
 			 (json_int_t)stats->evict.refaulted);
 }
 
+static double share(uint64_t part, uint64_t rest)
+{
+	return part ? (double)part / (double)(part + rest) : 0;
+}
+
+/*
+ * Pages that were asked for ahead of a thread's walk (dsm/stream.h). Accuracy: how many of those
+ * that were judged were right; coverage: how many of the pages that a thread needed they were.
+ */
+static json_t *ahead(const struct pager_stats *stats)
+{
+	const struct stream_stats *s = &stats->prefetch.streams;
+
+	return json_pack("{s:I, s:I, s:I, s:f, s:f, s:I}", "asked", (json_int_t)s->asked, "right",
+			 (json_int_t)s->right, "wrong", (json_int_t)s->wrong, "accuracy",
+			 share(s->right, s->wrong), "coverage",
+			 share(s->right, stats->dsm.faults_remote), "chained",
+			 (json_int_t)stats->prefetch.chained);
+}
+
 json_t *node_report(struct node *n)
 {
 	_cleanup_free_ struct pager_stats *stats = calloc(1, sizeof(*stats));
@@ -82,7 +102,8 @@ json_t *node_report(struct node *n)
 	if (n->pager)
 		pager_stats(n->pager, stats);
 	return json_pack(
-		"{s:s, s:I, s:I, s:I, s:I, s:f, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:I, s:o, s:o}",
+		"{s:s, s:I, s:I, s:I, s:I, s:f, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:I, s:o, s:o, "
+		"s:o}",
 		"name", n->cfg->nodes[n->self].name, "vcpus",
 		(json_int_t)n->cfg->nodes[n->self].vcpus, "vcpus_left",
 		(json_int_t)atomic_load(&n->moving.left), "vcpus_arrived",
@@ -93,5 +114,5 @@ json_t *node_report(struct node *n)
 		(json_int_t)stats->dsm.prefetches, "local", latency(&stats->local), "remote",
 		latency(&stats->remote), "dsm", counters(&stats->dsm), "exits", exits(n),
 		"ipis_sent", (json_int_t)atomic_load(&n->irq.sent_remote), "clock", time_kept(n),
-		"copies", copies(n, stats));
+		"copies", copies(n, stats), "ahead", ahead(stats));
 }

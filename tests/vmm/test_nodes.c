@@ -62,7 +62,7 @@ static void three_nodes_end_with_one_reason(void **state)
 static void a_node_gives_memory_only_and_the_other_has_a_limit(void **state)
 {
 	struct cluster *c = CLUSTER_MAKE(2, sweep);
-	const json_t *report, *copies;
+	const json_t *report, *copies, *ahead;
 
 	c->cfg->nodes[0].limit = c->cfg->nodes[0].memory + MIN_NODE_COPIES;
 	c->cfg->nodes[1].vcpus = 0;
@@ -77,6 +77,11 @@ static void a_node_gives_memory_only_and_the_other_has_a_limit(void **state)
 		    (json_int_t)MIN_NODE_COPIES);
 	/* 16384 pages three times, and no more than 4096 at once. */
 	assert_true(json_integer_value(json_object_get(copies, "evicted")) > 3 * 12000);
+	/* It walks from page to page. */
+	ahead = json_object_get(report, "ahead");
+	assert_true(json_integer_value(json_object_get(ahead, "right")) > 12000);
+	assert_true(json_real_value(json_object_get(ahead, "accuracy")) > 0.9);
+	assert_true(json_real_value(json_object_get(ahead, "coverage")) > 0.5);
 	cluster_destroy(c);
 }
 
