@@ -138,56 +138,6 @@ static int take_nudge(struct shard *s)
 	return 0;
 }
 
-/* Sleeps until the next event or @deadline. */
-static int sleep_events(struct shard *s, struct epoll_event *ev, int max, uint64_t deadline)
-{
-	struct timespec ts, *timeout = NULL;
-
-	if (deadline != UINT64_MAX) {
-		uint64_t now = clock_now_ns(), left = deadline > now ? deadline - now : 0;
-
-		ts.tv_sec = (time_t)(left / NSEC_PER_SEC);
-		ts.tv_nsec = (long)(left % NSEC_PER_SEC);
-		timeout = &ts;
-	}
-	return epoll_pwait2(s->epoll, ev, max, timeout, NULL);
-}
-
-/* Connections that hold what no event will tell, see conn_arm(). Return: how many. */
-static int armed(const struct shard *s, struct epoll_event *ev)
-{
-	int n = 0;
-
-	for (unsigned i = 0; i < s->cfg->nodes; i++) {
-		struct conn *c = shard_conn(s, i);
-
-		if (c && conn_arm(c) > 0)
-			ev[n++] = (struct epoll_event){.events = EPOLLIN, .data.ptr = c};
-	}
-	return n;
-}
-
-/* Waits for the next events: polling while an answer is near, else asleep up to the deadline. */
-static int wait_events(struct shard *s, struct epoll_event *ev)
-{
-	uint64_t deadline = MIN(dsm_proto_deadline(s->proto), shard_tidy_deadline(s));
-	if (s->evict)
-		deadline = MIN(deadline, evict_deadline(s->evict));
-	uint64_t spin_end = dsm_proto_waiting(s->proto) ? s->now + s->cfg->spin_ns : 0;
-	int n = 0, here = s->arms ? armed(s, ev) : 0;
-
-	for (uint64_t now = s->now; n == 0 && here == 0 && now < spin_end && now < deadline;
-	     now = clock_now_ns())
-		n = epoll_wait(s->epoll, ev, EVENTS, 0);
-	if (n == 0) /* what else there is gets its turn, whatever a connection holds */
-		n = sleep_events(s, ev + here, EVENTS - here, here ? 0 : deadline);
-	if (here)
-		n = here + MAX(n, 0);
-	if (n < 0)
-		return errno == EINTR ? 0 : -errno;
-	return n;
-}
-
 /* Without a demand that waits nobody is in a hurry to know. */
 static void nudge(struct shard *s)
 {
@@ -231,10 +181,10 @@ static int end_turns(struct shard *s)
 static int serve(struct shard *s)
 {
 	struct epoll_event ev[EVENTS];
-	int r, n = wait_events(s, ev);
+	int r, n = shard_wait(s, ev, EVENTS, on_message);
 
 	if (n < 0)
-		return shard_fail_host(s, n, "waiting for events");
+		return n;
 	s->now = clock_now_ns();
 	for (int i = 0; i < n; i++) {
 		if (ev[i].data.ptr == &s->stop)
@@ -257,6 +207,7 @@ static int serve(struct shard *s)
 	r = end_turns(s);
 	if (r < 0)
 		return shard_fail_host(s, r, "ending a turn");
+	s->asked = dsm_proto_waiting(s->proto) ? s->asked | s->posted : 0;
 	r = shard_flush(s, s->posted);
 	if (r == 0 && s->evict)
 		r = shard_offer(s); /* what was asked of this node has been answered */

@@ -11,7 +11,8 @@
  * are mapped here. It takes no lock, allocates nothing and logs nothing on this path.
  *
  * SPIN. While own requests wait for an answer, the thread polls for at most spin_ns after the last
- * event, then sleeps: a wake-up across CPUs costs more than most answers take.
+ * event, then sleeps: a wake-up across CPUs costs more than most answers take. It polls by trying
+ * to receive the answer; the rest is looked at now and then (shard_wait.c).
  *
  * BACKPRESSURE. While a connection has more than CONGESTED bytes queued, or the core has no room
  * for a batch of faults, no new faults are taken; requests of peers are always served. The

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What shard.c (the loop), shard_act.c (the core's actions), shard_call.c (questions),
- * shard_guess.c (what nobody waits for yet), shard_tidy.c (regions) and shard_fail.c (why it ended)
- * share; see shard.h. The loop uses the others, none of them the loop.
+ * shard_guess.c (what nobody waits for yet), shard_tidy.c (regions), shard_wait.c and shard_fail.c
+ * (why it ended) share; see shard.h. The loop uses the others, none of them the loop.
  */
 #ifndef SSIHV_DSM_SHARD_IMPL_H
 #define SSIHV_DSM_SHARD_IMPL_H
@@ -43,6 +43,8 @@ struct shard {
 	bool taking;	 /* the userfaultfd is polled */
 	bool arms;	 /* a connection wants conn_arm() before each wait */
 	uint64_t posted; /* peers for which messages wait for the end of this round */
+	uint64_t asked;	 /* peers to which something was sent while own requests wait */
+	bool received;	 /* the last wait ended with an answer: others come next */
 	bool backlog;	 /* some connection has bytes queued that the kernel did not take */
 	struct {
 		int code; /* 0: it serves */
@@ -116,6 +118,14 @@ uint64_t shard_tidy_deadline(const struct shard *s);
 
 /* Sends what was posted for @peers. Return: 0; negative errno, whose reason was noted. */
 int shard_flush(struct shard *s, uint64_t peers);
+
+/*
+ * shard_wait.c: waits for events, or receives an answer, by @take, in their place.
+ * Return: number of events in @ev, 0 also when messages were taken; negative errno, whose reason
+ * was noted.
+ */
+struct epoll_event;
+int shard_wait(struct shard *s, struct epoll_event *ev, int max, conn_recv_fn take);
 
 /*
  * Note why the shard's service ends; the first reason stands. Return: @code.
