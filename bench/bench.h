@@ -33,6 +33,7 @@ struct measure {
 	const char *name;
 	unsigned nodes;
 	unsigned arg;	 /* the measure's own */
+	unsigned shards; /* of each node; 0: one */
 	bool guess;	 /* with prefetch, as in real use; else one fault is one request */
 	unsigned spread; /* pages at home on each node per page of a round; 0: none */
 	bool home_alone; /* with a CPU each, HOME has its to itself, and all others share */

@@ -3,6 +3,7 @@
  * How many pages a second.
  *
  *   faults-T         T threads read pages in no order, one request a fault
+ *   faults-T-shards-S  the same, of nodes with S shards
  *   sequential-T     T threads read pages one after another, with prefetch as in real use
  *   strided-T        every fourth page
  *   random-T         a fourth of all pages, in no order
@@ -113,6 +114,12 @@ const struct measure rate_measures[] = {
 	{"faults-1", 2, .arg = 1, .spread = 1, .run = run_faults},
 	{"faults-4", 2, .arg = 4, .spread = 1, .run = run_faults},
 	{"faults-16", 2, .arg = 16, .spread = 1, .run = run_faults},
+	{"faults-1-shards-2", 2, .arg = 1, .shards = 2, .spread = 1, .run = run_faults},
+	{"faults-1-shards-4", 2, .arg = 1, .shards = 4, .spread = 1, .run = run_faults},
+	{"faults-4-shards-2", 2, .arg = 4, .shards = 2, .spread = 1, .run = run_faults},
+	{"faults-4-shards-4", 2, .arg = 4, .shards = 4, .spread = 1, .run = run_faults},
+	{"faults-16-shards-2", 2, .arg = 16, .shards = 2, .spread = 1, .run = run_faults},
+	{"faults-16-shards-4", 2, .arg = 16, .shards = 4, .spread = 1, .run = run_faults},
 	{"sequential-1", 2, .arg = 1, .guess = true, .spread = SPREAD, .run = run_sequential},
 	{"sequential-4", 2, .arg = 4, .guess = true, .spread = SPREAD, .run = run_sequential},
 	{"strided-1", 2, .arg = 1, .guess = true, .spread = SPREAD, .run = run_strided},

@@ -189,7 +189,7 @@ int bench_run(struct bench *b)
 		m->setup(b);
 	const struct native_config cfg = {
 		.nodes = m->nodes,
-		.shards = 1,
+		.shards = m->shards ?: 1,
 		.memory = b->memory,
 		.copies = b->copies,
 		.keepers = b->keepers,

@@ -51,6 +51,8 @@ SECTIONS = [
     Section(RATES_HEAD, RATES, ["faults-1", "faults-4", "faults-16", "sequential-1",
                                 "sequential-4", "strided-1", "strided-4", "random-1", "random-4",
                                 "invalidations-1", "invalidations-4"], factor=4),
+    Section(RATES_HEAD, RATES, [f"faults-{threads}-shards-{shards}" for threads in (1, 4, 16)
+                                for shards in (2, 4)], factor=4),
     Section(TIMES_HEAD, TIMES, ["nodes-2", "nodes-4", "nodes-8"]),
     Section(RATES_HEAD, RATES, ["fan-in-2", "fan-in-4", "fan-in-8"], factor=2),
     Section(TABLES_HEAD,
