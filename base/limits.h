@@ -18,6 +18,9 @@
 /* Pager threads of a node. Each has a connection of its own to the same thread of every peer. */
 #define MAX_SHARDS 16
 
+/* Requests by which a node has to lead for memory to move to it, at most. */
+#define MAX_HOMES_LEAD 10000
+
 /* Linux with 4-level paging reaches 46 bits of physical memory. All RAM lies below GPA_LIMIT. */
 #define GPA_BITS  46u
 #define GPA_LIMIT (UINT64_C(1) << GPA_BITS)

@@ -76,19 +76,28 @@ static void *reserve(size_t bytes)
 	return p == MAP_FAILED ? NULL : p;
 }
 
+static bool is_limit(uint64_t pages)
+{
+	return pages >= EVICT_LIMIT_MIN && pages <= UINT32_MAX;
+}
+
+static void set_limit(struct evict *e, uint64_t limit)
+{
+	e->limit = limit;
+	e->high = limit - MAX(limit / SLACK_SHARE, SLACK_MIN);
+	e->low = e->high - MAX(limit / SLACK_SHARE, SLACK_MIN);
+}
+
 int evict_new(uint64_t gpa_end, uint64_t limit, struct evict **ret)
 {
 	struct evict *e;
 
-	if (limit < EVICT_LIMIT_MIN || limit > UINT32_MAX || !gpa_end ||
-	    gpa_end / PAGE_BYTES > UINT32_MAX - 2)
+	if (!is_limit(limit) || !gpa_end || gpa_end / PAGE_BYTES > UINT32_MAX - 2)
 		return -EINVAL;
 	e = calloc(1, sizeof(*e));
 	if (!e)
 		return -ENOMEM;
-	e->limit = limit;
-	e->high = limit - MAX(limit / SLACK_SHARE, SLACK_MIN);
-	e->low = e->high - MAX(limit / SLACK_SHARE, SLACK_MIN);
+	set_limit(e, limit);
 	e->pages = gpa_end / PAGE_BYTES;
 	e->state = reserve(e->pages);
 	e->links = reserve(links_bytes(e));
@@ -111,6 +120,19 @@ void evict_free(struct evict *e)
 	if (e->links)
 		munmap(e->links, links_bytes(e));
 	free(e);
+}
+
+int evict_set_limit(struct evict *e, uint64_t limit)
+{
+	if (!is_limit(limit))
+		return -EINVAL;
+	set_limit(e, limit);
+	return 0;
+}
+
+uint64_t evict_limit(const struct evict *e)
+{
+	return e->limit;
 }
 
 static uint32_t page_of(const struct evict *e, uint64_t gpa)
@@ -183,6 +205,21 @@ void evict_left(struct evict *e, uint64_t gpa)
 		return;
 	e->state[page] = GHOST;
 	e->links[page] = (struct links){.prev = (uint32_t)e->stats.evicted++};
+}
+
+void evict_settled(struct evict *e, uint64_t gpa)
+{
+	uint32_t page = page_of(e, gpa);
+
+	if (!(e->state[page] & HERE))
+		return;
+	e->stats.resident--;
+	take(e, page);
+}
+
+bool evict_here(const struct evict *e, uint64_t gpa)
+{
+	return e->state[page_of(e, gpa)] & HERE;
 }
 
 /* How many would be here if all homes took what they were offered. */

@@ -56,6 +56,15 @@ struct evict_stats {
 int evict_new(uint64_t gpa_end, uint64_t limit, struct evict **ret);
 void evict_free(struct evict *e);
 
+/**
+ * evict_set_limit() - from now on @limit pages, in place of what it was
+ *
+ * May be fewer than are here: then there is no room until enough have gone. Return: 0; -EINVAL as
+ * evict_new().
+ */
+int evict_set_limit(struct evict *e, uint64_t limit);
+uint64_t evict_limit(const struct evict *e);
+
 /** evict_came() - a copy of the page at @gpa, of another home, was mapped here. */
 void evict_came(struct evict *e, uint64_t gpa);
 
@@ -65,6 +74,13 @@ void evict_used(struct evict *e, uint64_t gpa);
 /** evict_left() - the copy of the page at @gpa is gone, for whatever reason; it may not have been.
  */
 void evict_left(struct evict *e, uint64_t gpa);
+
+/** evict_settled() - the page at @gpa is at home here now: if it is here, it is no copy any more.
+ */
+void evict_settled(struct evict *e, uint64_t gpa);
+
+/** evict_here() - is the page at @gpa a copy that is here? */
+bool evict_here(const struct evict *e, uint64_t gpa);
 
 /**
  * evict_next() - the page to offer to its home next

@@ -15,9 +15,17 @@
 struct pager_config {
 	unsigned self, nodes, shards; /* shards: the same on all nodes */
 	uint32_t epoch;
-	uint64_t hold_ns;   /* length of a turn, see dsm/hold.h */
-	uint64_t spin_ns;   /* how long a shard polls for an answer before it sleeps */
-	uint64_t quiet_ns;  /* a region that nobody else asks for is plain memory then; 0: never */
+	uint64_t hold_ns;  /* length of a turn, see dsm/hold.h */
+	uint64_t spin_ns;  /* how long a shard polls for an answer before it sleeps */
+	uint64_t quiet_ns; /* a region that nobody else asks for is plain memory then; 0: never */
+	/*
+	 * By how many requests a node must lead for a region to go to live there (dsm/rehome.h),
+	 * MAX_HOMES_LEAD at most; 0: homes stay. After that it stays for so long.
+	 */
+	unsigned homes;
+	uint64_t homes_rest_ns;
+	/* Does the region at @gpa stay where it is at home? The same on all nodes. NULL: none. */
+	bool (*pinned)(void *ctx, uint64_t gpa);
 	bool exact;	    /* no prefetch, no recall: one fault, one request */
 	uint64_t copies;    /* bytes of other homes' pages that may be here; 0: any number */
 	struct ram *ram;    /* stays the caller's, must outlive the pager */

@@ -73,7 +73,9 @@
  * core: every later call returns it. What a node does with its own pages cannot be checked by
  * others: a hostile node can spoil data and block pages, never this process.
  *
- * THREADS. One owner thread; no call is re-entrant (emit() must not call back into the core).
+ * THREADS. One owner thread; no call is re-entrant: emit() and accept() must not call back into the
+ * core, but for questions (those that take a const struct dsm_proto), which are answered as of
+ * then.
  */
 #ifndef SSIHV_DSM_PROTO_H
 #define SSIHV_DSM_PROTO_H
@@ -170,6 +172,7 @@ struct dsm_stats {
 	uint64_t queued;	  /* requests that waited behind another at this home */
 	uint64_t bytes_sent, bytes_received; /* page payload (sent: before a driver's zero check) */
 	uint64_t regions_left, regions_came; /* homes that moved */
+	uint64_t regions_refused;	     /* that were to leave, and the new home had no room */
 	uint64_t tracked_regions;	     /* home regions with a directory */
 	uint64_t memory;		     /* bytes of tables by page, for the overhead figure */
 };

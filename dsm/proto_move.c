@@ -170,6 +170,7 @@ static int hand_over(struct dsm_proto *p)
 static int stay(struct dsm_proto *p, uint64_t now)
 {
 	p->move.active = false;
+	p->stats.regions_refused++;
 	region_of(p, p->move.region)->state = REGION_SETTLED;
 	return begin_all(p, p->move.region, now);
 }

@@ -43,6 +43,8 @@ static int serve_fault(struct shard *s, const struct uffd_fault *fault, uint64_t
 	bool write = shard_writes(s, gpa, fault->write);
 	int r = dsm_proto_fault(s->proto, gpa, write, s->now);
 
+	shard_used(s, gpa);
+
 	*asks = r == 0 && dsm_proto_waiting(s->proto) > waiting;
 	if (r < 0)
 		return shard_fail_here(s, r, "a fault", gpa);
@@ -313,6 +315,7 @@ static int shard_init(struct shard *s, struct err *err)
 		.hold_ns = s->cfg->hold_ns,
 		.max_pending = PAGER_MAX_PENDING,
 		.home = home_of,
+		.accept = shard_accepts,
 		.emit = shard_act,
 		.ctx = s,
 		.gpa_end = mem_end(&s->cfg->ram->layout),
@@ -335,6 +338,9 @@ static int shard_init(struct shard *s, struct err *err)
 		r = track_init(&s->tracker, s->cfg, s->index, s->uffd);
 	if (r == 0)
 		r = usage_init(&s->usage, proto.gpa_end, s->cfg->quiet_ns);
+	if (r == 0)
+		r = rehome_init(&s->rehome, proto.gpa_end, s->cfg->self, s->cfg->homes,
+				s->cfg->homes_rest_ns);
 	if (r == 0)
 		r = poll_all(s);
 	if (r < 0)
@@ -412,6 +418,7 @@ void shard_free(struct shard *s)
 	evict_free(s->evict);
 	track_free(&s->tracker);
 	usage_free(&s->usage);
+	rehome_free(&s->rehome);
 	closep(&s->pagemap);
 	closep(&s->epoll);
 	closep(&s->stop);

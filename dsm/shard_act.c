@@ -186,7 +186,7 @@ int shard_act(void *ctx, const struct dsm_action *a)
 		return act_track(s, a);
 	case DSM_CAME:
 	case DSM_LEFT:
-		return 0;
+		return shard_region_moved(s, a->gpa, a->type == DSM_CAME);
 	case DSM_UNTRACK:
 		r = track_forget(&s->tracker, a->gpa);
 		return r < 0 ? shard_fail_here(s, r, "giving up tracking", a->gpa) : 0;

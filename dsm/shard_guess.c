@@ -25,13 +25,18 @@ void shard_joined(struct shard *s, uint32_t tid, uint64_t gpa)
 /* Asks for pages, as far as there is room. *@tried: how many were looked at. */
 static int ask_also(struct shard *s, const struct prefetch_page *page, unsigned n, unsigned *tried)
 {
+	const struct dsm_stats *stats = dsm_proto_stats(s->proto);
+	uint64_t asked;
 	int r = 0;
 
 	/* Near the limit guesses are given up before faults have to wait. */
 	for (*tried = 0; r >= 0 && *tried < n && shard_takes_faults(s); ++*tried) {
 		if (!shard_has_room(s, 2 * FAULT_BATCH))
 			break;
+		asked = stats->prefetches;
 		r = dsm_proto_prefetch(s->proto, page[*tried].gpa, page[*tried].write, s->now);
+		if (stats->prefetches > asked)
+			shard_used(s, page[*tried].gpa);
 	}
 	return r;
 }

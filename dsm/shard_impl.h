@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What shard.c (the loop), shard_act.c (the core's actions), shard_call.c (questions),
- * shard_guess.c (what nobody waits for yet), shard_tidy.c (regions), shard_wait.c and shard_fail.c
- * (why it ended) share; see shard.h. The loop uses the others, none of them the loop.
+ * shard_evict.c (the limit), shard_guess.c (what nobody waits for yet), shard_tidy.c (regions),
+ * shard_homes.c (that move), shard_wait.c and shard_fail.c (why it ended) share; see shard.h. The
+ * loop uses the others, none of them the loop.
  */
 #ifndef SSIHV_DSM_SHARD_IMPL_H
 #define SSIHV_DSM_SHARD_IMPL_H
@@ -13,6 +14,7 @@
 #include "dsm/granule.h"
 #include "dsm/prefetch.h"
 #include "dsm/recall.h"
+#include "dsm/rehome.h"
 #include "dsm/shard.h"
 #include "dsm/timing.h"
 #include "dsm/track.h"
@@ -36,6 +38,7 @@ struct shard {
 	struct evict *evict; /* NULL: copies are kept for ever */
 	struct tracker tracker;
 	struct usage usage;
+	struct rehome rehome;
 	struct hist local, remote;
 	uint64_t aside[PAGE_BYTES / sizeof(uint64_t)]; /* the page that is being sent */
 
@@ -66,7 +69,10 @@ static inline uint64_t shard_hva(const struct shard *s, uint64_t gpa)
 	return (uintptr_t)ram_ptr(s->cfg->ram, gpa, PAGE_BYTES);
 }
 
-/* The home of the region at @gpa; -1 when it is no RAM of this shard. */
+/*
+ * The first home of the region at @gpa; -1 when it is no RAM of this shard. Where it is now,
+ * dsm_proto_home() tells; see shard_homes.c.
+ */
 static inline int shard_home(const struct shard *s, uint64_t gpa)
 {
 	return granule_home(&s->cfg->ram->layout, s->cfg->shards, s->index, gpa);
@@ -93,6 +99,13 @@ void shard_copy_came(struct shard *s, uint64_t gpa);
 int shard_offer(struct shard *s);
 
 /*
+ * Also there. region_fits(): is there room for the region, if it comes to be at home here?
+ * resize(): it @came, or left. Return: 0; -errno.
+ */
+bool shard_region_fits(const struct shard *s, uint64_t region);
+int shard_resize(struct shard *s, uint64_t region, bool came);
+
+/*
  * shard_guess.c. takes_faults(): is there room for a batch of faults? writes(): is the right to
  * write to be asked for? joined(): the thread waits for a page that is under way. guess(): a fault
  * made a request, what else is asked for? Return: 0; negative errno, whose reason was noted.
@@ -108,11 +121,20 @@ void shard_joined(struct shard *s, uint32_t tid, uint64_t gpa);
 int shard_guess(struct shard *s, const struct shard_fault *fault);
 
 /*
- * shard_tidy.c. saw(): a peer's message was served. tidy(): a round is over, and its answers are on
- * their way; does some housekeeping, if it is time. Return: as shard_flush().
- * tidy_deadline(): when tidy() has something to do.
+ * shard_homes.c. saw(): a peer's message was served. used(): a thread of this node asked for the
+ * page. move(): lets a region go to the node that uses it most, if it is time; as shard_flush().
+ * accepts(), region_moved(): the core's accept(), DSM_CAME and DSM_LEFT.
  */
 void shard_saw(struct shard *s, const struct wire_hdr *h);
+void shard_used(struct shard *s, uint64_t gpa);
+int shard_move(struct shard *s);
+bool shard_accepts(void *ctx, uint64_t gpa);
+int shard_region_moved(struct shard *s, uint64_t gpa, bool came);
+
+/*
+ * shard_tidy.c. tidy(): a round is over, and its answers are on their way; does some housekeeping,
+ * if it is time. Return: as shard_flush(). tidy_deadline(): when tidy() has something to do.
+ */
 int shard_tidy(struct shard *s);
 uint64_t shard_tidy_deadline(const struct shard *s);
 

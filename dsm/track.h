@@ -2,6 +2,8 @@
 /*
  * Which regions at home here are registered with the userfaultfd, and what that costs.
  *
+ * At home here means: at first. A region whose home has moved away, or here, stays as it is.
+ *
  * A region is registered when the core tracks it (DSM_TRACK). In the kernel's eyes it then differs
  * from its neighbours, which makes of one memory mapping three, unless a neighbour is registered
  * already. A process may have vm.max_map_count (65530) mappings: some 64 GiB of which every other

@@ -76,6 +76,13 @@ static int on_stamp(void *ctx, unsigned peer, uint64_t stamp)
 	return 0;
 }
 
+static bool is_pinned(void *ctx, uint64_t gpa)
+{
+	const struct native_node *n = ctx;
+
+	return gpa < n->cfg->pinned;
+}
+
 static void connect_all(struct native_node *n)
 {
 	static const char *const name[NATIVE_NODES_MAX] = {"node 0", "node 1", "node 2", "node 3",
@@ -109,6 +116,9 @@ static void start_pager(struct native_node *n)
 		.hold_ns = n->cfg->hold_ns,
 		.quiet_ns = n->cfg->quiet_ns,
 		.spin_ns = n->cfg->spin_ns,
+		.homes = n->cfg->homes,
+		.homes_rest_ns = n->cfg->homes_rest_ns,
+		.pinned = is_pinned,
 		.exact = n->cfg->exact,
 		.copies = n->cfg->keepers >> n->self & 1 ? 0 : n->cfg->copies,
 		.ram = n->ram,

@@ -35,6 +35,9 @@ struct native_config {
 	unsigned nodes, shards;
 	uint64_t memory; /* bytes at home on each node */
 	uint64_t hold_ns, spin_ns, quiet_ns;
+	unsigned homes; /* see struct pager_config, and the next */
+	uint64_t homes_rest_ns;
+	uint64_t pinned;  /* bytes from the start of the guest whose homes stay */
 	bool exact;	  /* see struct pager_config */
 	uint64_t copies;  /* see there */
 	uint64_t keepers; /* set of nodes that may keep any number of copies all the same */

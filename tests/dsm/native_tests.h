@@ -38,6 +38,13 @@ void limit_body(struct native_node *n);
 void ahead_populate(struct native_node *n); /* .before of ahead_body() */
 void ahead_body(struct native_node *n);	    /* of two nodes with one shard */
 
+/* native_homes.c */
+void homes_go_body(struct native_node *n);
+void homes_return_body(struct native_node *n);
+void homes_refused_body(struct native_node *n);
+void homes_pinned_body(struct native_node *n);
+void homes_wander_body(struct native_node *n);
+
 /* native_plain.c */
 void plain_body(struct native_node *n);
 

@@ -223,16 +223,82 @@ static void random_accesses_are_no_worse_than_with_one_queue(void **state)
 	free_node(n);
 }
 
-/* Pages come, are used, taken by others, offered and passed over, at random. */
+static void the_limit_may_change(void **state)
+{
+	struct node *n = new_node();
+
+	for (unsigned i = 0; i < LIMIT * 3 / 4; i++) {
+		n->here[i] = true;
+		evict_came(n->evict, GPA(i));
+	}
+	drain(n);
+	assert_int_equal(evict_stats(n->evict)->resident, LIMIT * 3 / 4);
+	assert_int_equal(evict_set_limit(n->evict, 2 * LIMIT), 0);
+	assert_int_equal(evict_limit(n->evict), 2 * LIMIT);
+	assert_int_equal(evict_room(n->evict), LIMIT * 5 / 4);
+	/* More are here than may be: they go, in the background as ever. */
+	assert_int_equal(evict_set_limit(n->evict, LIMIT / 2), 0);
+	assert_int_equal(evict_room(n->evict), 0);
+	drain(n);
+	assert_int_equal(evict_stats(n->evict)->resident, LIMIT / 2 - 2 * 64);
+	assert_int_equal(evict_room(n->evict), 2 * 64);
+	assert_int_equal(evict_set_limit(n->evict, EVICT_LIMIT_MIN - 1), -EINVAL);
+	assert_int_equal(evict_limit(n->evict), LIMIT / 2);
+	free_node(n);
+}
+
+static void what_is_at_home_is_no_copy(void **state)
+{
+	struct node *n = new_node();
+	uint64_t gpa;
+
+	for (unsigned i = 0; i < LIMIT; i++)
+		evict_came(n->evict, GPA(i));
+	while (evict_next(n->evict, 1, &gpa))
+		;
+	/* Half of those that were offered, and as many of those that were not. */
+	for (unsigned i = LIMIT / 16; i < LIMIT * 3 / 16; i++) {
+		assert_true(evict_here(n->evict, GPA(i)));
+		evict_settled(n->evict, GPA(i));
+		evict_settled(n->evict, GPA(i));
+		evict_used(n->evict, GPA(i));
+		assert_false(evict_here(n->evict, GPA(i)));
+	}
+	assert_int_equal(evict_stats(n->evict)->resident, LIMIT * 14 / 16);
+	assert_int_equal(evict_room(n->evict), LIMIT * 2 / 16);
+	for (unsigned i = LIMIT; i < LIMIT * 17 / 16; i++)
+		evict_came(n->evict, GPA(i));
+	/* What was settled is not offered any more, nor does it count as evicted. */
+	for (uint64_t now = 1; now < 2 * LIMIT * EVICT_RETRY_NS; now += EVICT_RETRY_NS)
+		while (evict_next(n->evict, now, &gpa))
+			assert_false(gpa >= GPA(LIMIT / 16) && gpa < GPA(LIMIT * 3 / 16));
+	assert_int_equal(evict_stats(n->evict)->evicted, 0);
+	evict_left(n->evict, GPA(LIMIT / 16));
+	assert_int_equal(evict_stats(n->evict)->resident, LIMIT * 15 / 16);
+	free_node(n);
+}
+
+/* Pages come, are used, settle, are taken by others, offered and passed over, at random. */
 static void its_counts_hold_whatever_happens(void **state)
 {
 	struct node *n = new_node();
-	uint64_t seed = 3, gpa, here = 0;
+	uint64_t seed = 3, gpa, here = 0, limit = LIMIT;
 
 	for (unsigned i = 0; i < 500 * LIMIT; i++) {
 		unsigned page = random_below(&seed, 8 * LIMIT);
 
-		switch (random_below(&seed, 4)) {
+		if (random_below(&seed, 256) == 0) {
+			limit = EVICT_LIMIT_MIN + random_below(&seed, LIMIT);
+			assert_int_equal(evict_set_limit(n->evict, limit), 0);
+		}
+		assert_int_equal(evict_room(n->evict), limit > here ? limit - here : 0);
+		assert_int_equal(evict_here(n->evict, GPA(page)), n->here[page]);
+		switch (random_below(&seed, 5)) {
+		case 4:
+			here -= n->here[page];
+			n->here[page] = false;
+			evict_settled(n->evict, GPA(page));
+			break;
 		case 0:
 			evict_used(n->evict, GPA(page));
 			break;
@@ -266,6 +332,7 @@ static void what_cannot_be_is_refused(void **state)
 	struct evict *e;
 
 	assert_int_equal(evict_new(GPA(PAGES), EVICT_LIMIT_MIN - 1, &e), -EINVAL);
+	assert_int_equal(evict_new(GPA(PAGES), UINT64_C(1) << 32, &e), -EINVAL);
 	assert_int_equal(evict_new(0, LIMIT, &e), -EINVAL);
 	assert_int_equal(evict_new(UINT64_C(1) << 46, LIMIT, &e), -EINVAL);
 	evict_free(NULL);
@@ -282,6 +349,8 @@ int main(void)
 		cmocka_unit_test(a_page_that_was_used_again_stays_longer),
 		cmocka_unit_test(a_sweep_does_not_displace_what_is_used),
 		cmocka_unit_test(random_accesses_are_no_worse_than_with_one_queue),
+		cmocka_unit_test(the_limit_may_change),
+		cmocka_unit_test(what_is_at_home_is_no_copy),
 		cmocka_unit_test(its_counts_hold_whatever_happens),
 		cmocka_unit_test(what_cannot_be_is_refused),
 	};
