@@ -4,6 +4,7 @@
  * and watches what the processes have of their host; soak_load.c is what their threads do.
  *
  * A node may keep copies of a quarter of what is at home elsewhere; so copies are also given back.
+ * With every other seed homes move as well. Then one node may keep all, or none would have room.
  *
  * EVERY VALUE is checked when it is read. The memory at home on each node has:
  *
@@ -41,6 +42,7 @@ struct soak {
 	_Atomic bool stop;
 	_Atomic uint64_t steps[SOAK_NODES][SOAK_TENTHS];
 	_Atomic unsigned tenth;
+	_Atomic uint64_t moved; /* regions, of all nodes */
 	/* The most that each node had in the first and in the last tenth. */
 	struct native_usage first[SOAK_NODES], last[SOAK_NODES];
 	/* Told by each thread when it has stopped. */
