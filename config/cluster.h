@@ -46,6 +46,7 @@ struct cluster_config {
 		unsigned shards;
 		unsigned hold_us; /* how long a node runs with the pages that it fetched */
 		unsigned spin_us; /* how long a pager thread spins for an answer before it sleeps */
+		unsigned homes; /* a region's home moves to who leads by so many requests; 0: no */
 	} pager;
 	struct {
 		unsigned together; /* 1: all vCPUs start on node 0 and move when they have work */

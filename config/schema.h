@@ -33,7 +33,7 @@ struct cluster_file {
 		unsigned *local_distance, *remote_distance;
 	} numa;
 	struct {
-		unsigned *shards, *hold_us, *spin_us;
+		unsigned *shards, *hold_us, *spin_us, *homes;
 	} pager;
 	struct {
 		unsigned *together;

@@ -13,15 +13,17 @@ static json_t *latency(const struct hist *h)
 
 static json_t *counters(const struct dsm_stats *s)
 {
-	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
-			 "zero_grants", (json_int_t)s->zero_grants, "data_grants",
-			 (json_int_t)s->data_grants, "upgrade_grants",
-			 (json_int_t)s->upgrade_grants, "invalidations",
-			 (json_int_t)s->invalidations, "downgrades", (json_int_t)s->downgrades,
-			 "served", (json_int_t)s->served, "held", (json_int_t)s->held, "queued",
-			 (json_int_t)s->queued, "bytes_sent", (json_int_t)s->bytes_sent,
-			 "bytes_received", (json_int_t)s->bytes_received, "tracked_regions",
-			 (json_int_t)s->tracked_regions, "table_bytes", (json_int_t)s->memory);
+	return json_pack(
+		"{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
+		"zero_grants", (json_int_t)s->zero_grants, "data_grants",
+		(json_int_t)s->data_grants, "upgrade_grants", (json_int_t)s->upgrade_grants,
+		"invalidations", (json_int_t)s->invalidations, "downgrades",
+		(json_int_t)s->downgrades, "served", (json_int_t)s->served, "held",
+		(json_int_t)s->held, "queued", (json_int_t)s->queued, "bytes_sent",
+		(json_int_t)s->bytes_sent, "bytes_received", (json_int_t)s->bytes_received,
+		"tracked_regions", (json_int_t)s->tracked_regions, "table_bytes",
+		(json_int_t)s->memory, "regions_left", (json_int_t)s->regions_left, "regions_came",
+		(json_int_t)s->regions_came, "regions_refused", (json_int_t)s->regions_refused);
 }
 
 static json_t *exits(const struct node *n)

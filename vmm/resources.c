@@ -8,6 +8,9 @@
 /* Much longer than any phase of a guest's program in which it touches what others use, too. */
 #define QUIET_NS (2 * NSEC_PER_SEC)
 
+/* Two nodes that use a region in turns of less than that, in the end, leave it where it is. */
+#define HOMES_REST_NS NSEC_PER_SEC
+
 int memory_up(struct node *n, struct err *err)
 {
 	struct mem_layout layout;
@@ -87,6 +90,13 @@ static void choose_limit(struct node *n)
 			   size_format(free, size, sizeof(size)), n->self);
 }
 
+/* What the boot loader and the ACPI tables have put low, where all vCPUs start, is for everybody.
+ */
+static bool is_pinned(void *ctx, uint64_t gpa)
+{
+	return gpa < REGION_BYTES;
+}
+
 int pager_up(struct node *n, struct err *err)
 {
 	choose_limit(n);
@@ -99,6 +109,9 @@ int pager_up(struct node *n, struct err *err)
 		.hold_ns = n->cfg->pager.hold_us * NSEC_PER_USEC,
 		.spin_ns = n->cfg->pager.spin_us * NSEC_PER_USEC,
 		.copies = n->limit.copies,
+		.homes = n->cfg->pager.homes,
+		.homes_rest_ns = HOMES_REST_NS,
+		.pinned = is_pinned,
 		.ram = n->ram,
 		.conn = n->mesh.page,
 		.clock = n->cfg->lab.free_clocks < 2 ? clock_now : NULL,

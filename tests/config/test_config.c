@@ -76,6 +76,7 @@ static void missing_keys_have_defaults(void **state)
 	assert_int_equal(cfg->pager.shards, 1);
 	assert_int_equal(cfg->pager.hold_us, 2000);
 	assert_int_equal(cfg->pager.spin_us, 50);
+	assert_int_equal(cfg->pager.homes, 0);
 	assert_int_equal(cfg->boot.together, 1);
 	assert_int_equal(cfg->lab.slow_motion, 1);
 	assert_int_equal(cfg->lab.skew_ppm, 0);
@@ -162,6 +163,10 @@ static void what_is_saved_loads_the_same(void **state)
 	again->nodes[1].memory += REGION_BYTES;
 	assert_int_equal(cluster_digest(again, &b), 0);
 	again->nodes[1].memory -= REGION_BYTES;
+	again->pager.homes++;
+	assert_int_equal(cluster_digest(again, &c), 0);
+	assert_true(a != c);
+	again->pager.homes--;
 	again->distance[1][0]++;
 	assert_int_equal(cluster_digest(again, &c), 0);
 	assert_true(a != b && a != c && b != c);
@@ -232,6 +237,7 @@ static const struct {
 	{LOCAL NODE("a") "pager: {shards: 0}\n", "pager.shards: 0 is out of range; give 1..16"},
 	{LOCAL NODE("a") "boot: {together: 2}\n", "boot.together"},
 	{LOCAL NODE("a") "pager: {hold_us: 1000001}\n", "pager.hold_us"},
+	{LOCAL NODE("a") "pager: {homes: 10001}\n", "pager.homes"},
 	{LOCAL NODE("a") "lab: {slow_motion: 0}\n", "lab.slow_motion"},
 	{LOCAL NODE("a") "lab: {skew_ppm: 100001}\n", "lab.skew_ppm"},
 	{LOCAL NODE("a") "lab: {unlike_cpus: 2}\n", "lab.unlike_cpus"},
