@@ -14,7 +14,7 @@ CLUSTER := docs/cluster.example.yaml
 OUT := $(BUILD)/acpi
 
 .PHONY: help build test test-long test-repeat fuzz demo bench soak run-vmm run-acpi-gen \
-	integration-test check-kvm explore dev-setup lint format install clean
+	integration-test check-kvm explore sim-long dev-setup lint format install clean
 
 help: ## this list
 	@echo "SSI-HV: one Linux guest on several hosts. Targets:"
@@ -70,6 +70,9 @@ integration-test: build ## only the tests that start emulated hosts and guests
 
 explore: build ## the protocol core's states for longer than the tests do: minutes, up to 2 GiB
 	@tests/dsm/explore.py $(BUILD)/tests/dsm/explore $(or $(CC),cc) --long
+
+sim-long: build ## a million schedules of the simulator: minutes; ARGS="--schedules 10000 --seed 1"
+	@tests/dsm/sim_long.py $(BUILD)/tests/dsm/sim $(ARGS)
 
 check-kvm: build ## does /dev/kvm here run real 64-bit code?
 	@$(SSIHV) check-kvm

@@ -85,26 +85,53 @@ def one_host_boots_and_proves_itself(world):
     assert node["faults_local"] == 0 and node["faults_remote"] == 0, node
 
 
-def guest_on(world, hosts, words, limit):
-    """Runs a guest with a CPU and a node on each of the hosts; returns what it reports."""
-    status, report = world.run("--lab", hosts, "--memory-per-node", "256M", "--append",
-                               f"{SMALL} {words} proof.expect_cpus={hosts} "
-                               f"proof.expect_nodes={hosts} proof.distance=100 "
-                               "proof.node_mib=256", limit=limit)
+class Node:
+    """A host of the lab: MiB of the guest's memory, CPUs, MiB that may be on it."""
+
+    def __init__(self, memory, limit, vcpus=1):
+        self.memory, self.limit, self.vcpus = memory, limit, vcpus
+
+
+def guest_on(world, nodes, words, limit):
+    """Runs a guest on these hosts, with memory that does not fit; returns what it reports."""
+    cluster = world.path / "guest.yaml"
+    cluster.write_text("cluster: {name: guest}\nplacement: lab\nnodes:\n" +
+                       "".join(f"  - {{name: node{number}, memory: {node.memory}M, "
+                               f"vcpus: {node.vcpus}, limit: {node.limit}M}}\n"
+                               for number, node in enumerate(nodes)) +
+                       "pager: {hold_us: 8000, spin_us: 0}\nlab: {slow_motion: 10}\n",
+                       encoding="ascii")
+    homes = [number for number, node in enumerate(nodes) for _ in range(node.vcpus)]
+    status, report = world.run(
+        "--cluster", cluster, "--append",
+        f"{SMALL} {words} proof.expect_cpus={len(homes)} proof.expect_nodes={len(nodes)} "
+        f"proof.cpu_nodes={','.join(map(str, homes))} proof.distance=100 "
+        f"proof.node_mib={','.join(str(node.memory) for node in nodes)}", limit=limit)
     assert status == 0 and report["failed"] == [], (status, report.get("failed"))
-    assert report["hosts"] == report["cpus"] == report["numa_nodes"] == hosts, report
-    for number, node in enumerate(report["nodes"]):
-        assert node["faults_remote"] > 0, node
+    assert report["hosts"] == report["numa_nodes"] == len(nodes), report
+    assert report["cpus"] == len(homes), report
+    for number, (node, told) in enumerate(zip(nodes, report["nodes"])):
         # vCPUs start on the first node; what is proved between hosts needs them on their own.
-        assert node["vcpus_arrived"] == (1 if number else 0), node
-        assert node["vcpus_left"] == (0 if number else hosts - 1), node
+        assert told["vcpus_arrived"] == (node.vcpus if number else 0), told
+        assert told["vcpus_left"] == (0 if number else len(homes) - node.vcpus), told
+        assert told["faults_remote"] > 0 or not node.vcpus, told
+        assert told["copies"]["bytes"] <= (node.limit - node.memory) << 20, told
+        print(f"# node{number} copies: {told['copies']}")
     return report
 
 
+def swept(report, *nodes):
+    """All memory was used, and these nodes could not keep what they fetched."""
+    assert report["swept_fraction"] > 0.9 and report["bad_pages"] == 0, report
+    for number in nodes:
+        assert report["nodes"][number]["copies"]["evicted"] > 0, report["nodes"][number]
+
+
 def two_hosts_are_one_machine(world):
-    report = guest_on(world, 2, "", limit=1200)
+    """Half of the guest's memory is all that the first host may have."""
+    report = guest_on(world, (Node(192, 256), Node(320, 336)), "", limit=1200)
     exact(report, "xadd", "cmpxchg16b", "mutex")
-    assert report["swept_fraction"] > 0.9 and report["bad_pages"] == 0
+    swept(report, 0, 1)
     no_forbidden_outcome(report)
     # A batch whose runs all ended alike had one host go after the other.
     assert sum(test["mixed"] for test in report["litmus"].values()) > 0, "nothing overlapped"
@@ -166,14 +193,25 @@ def the_proof_passes_across_twenty_pauses(world):
 
 
 def three_hosts_are_one_machine(world):
-    report = guest_on(world, 3, "proof.only=numa,atomics,clock", limit=700)
+    """Each may have half of the guest's memory."""
+    report = guest_on(world, [Node(128, 192)] * 3, "proof.only=numa,atomics,clock,sweep",
+                      limit=900)
     exact(report, "xadd", "cmpxchg16b", "mutex")
+    swept(report, 0, 1, 2)
     assert report["clock_violations"] == 0
+
+
+def one_host_has_the_memory_of_two(world):
+    """A node without CPUs gives memory to the other's."""
+    report = guest_on(world, (Node(192, 208), Node(192, 208, vcpus=0)), "proof.only=numa,sweep",
+                      limit=600)
+    swept(report, 0)
 
 
 def four_hosts_see_writes_in_one_order(world):
     """IRIW: two hosts write, two others must not see the writes in opposite orders."""
-    report = guest_on(world, 4, "proof.only=numa,litmus-iriw proof.seconds=40", limit=700)
+    report = guest_on(world, [Node(192, 384)] * 4, "proof.only=numa,litmus-iriw proof.seconds=40",
+                      limit=700)
     assert set(report["litmus"]) == {"iriw.same", "iriw.diff"}, report["litmus"]
     assert all(test["runs"] > 0 for test in report["litmus"].values()), report["litmus"]
     no_forbidden_outcome(report)
@@ -319,7 +357,8 @@ TESTS = (kill_of_one_node_ends_the_others, a_host_that_vanishes_ends_the_others,
          the_proof_passes_across_twenty_pauses,
          a_cluster_file_gives_each_host_its_size, clocks_of_unlike_crystals_are_one,
          clocks_that_nobody_corrects_are_caught, clocks_too_far_apart_are_refused,
-         three_hosts_are_one_machine, four_hosts_see_writes_in_one_order)
+         one_host_has_the_memory_of_two, three_hosts_are_one_machine,
+         four_hosts_see_writes_in_one_order)
 
 
 def main():
