@@ -5,6 +5,7 @@
 
 struct pager {
 	struct pager_config cfg;
+	struct mappings mappings;
 	struct shard *shard[MAX_SHARDS];
 };
 
@@ -19,8 +20,9 @@ int pager_new(const struct pager_config *cfg, struct pager **ret, struct err *er
 	if (!p)
 		return err_set(err, -ENOMEM, "pager: out of memory");
 	p->cfg = *cfg;
+	mappings_init(&p->mappings);
 	for (unsigned i = 0; i < cfg->shards; i++) {
-		r = shard_new(&p->cfg, i, &p->shard[i], err);
+		r = shard_new(&p->cfg, i, &p->mappings, &p->shard[i], err);
 		if (r < 0) {
 			pager_free(p);
 			return r;
@@ -58,6 +60,7 @@ void pager_free(struct pager *p)
 	pager_stop(p);
 	for (unsigned i = 0; i < p->cfg.shards; i++)
 		shard_free(p->shard[i]);
+	mappings_free(&p->mappings);
 	free(p);
 }
 

@@ -306,7 +306,7 @@ static int poll_all(struct shard *s)
 	return 0;
 }
 
-static int shard_init(struct shard *s, struct err *err)
+static int shard_init(struct shard *s, struct mappings *mappings, struct err *err)
 {
 	const struct dsm_proto_config proto = {
 		.self = s->cfg->self,
@@ -335,7 +335,7 @@ static int shard_init(struct shard *s, struct err *err)
 	if (r == 0)
 		r = shard_evict_init(s);
 	if (r == 0)
-		r = track_init(&s->tracker, s->cfg, s->index, s->uffd);
+		r = track_init(&s->tracker, s->cfg, s->index, s->uffd, mappings);
 	if (r == 0)
 		r = usage_init(&s->usage, proto.gpa_end, s->cfg->quiet_ns);
 	if (r == 0)
@@ -348,7 +348,8 @@ static int shard_init(struct shard *s, struct err *err)
 	return track_remote(s, err);
 }
 
-int shard_new(const struct pager_config *cfg, unsigned index, struct shard **ret, struct err *err)
+int shard_new(const struct pager_config *cfg, unsigned index, struct mappings *mappings,
+	      struct shard **ret, struct err *err)
 {
 	struct shard *s = calloc(1, sizeof(*s));
 
@@ -359,7 +360,7 @@ int shard_new(const struct pager_config *cfg, unsigned index, struct shard **ret
 	shard_calls_close(s);
 	s->uffd = s->pagemap = s->epoll = s->stop = s->nudge = -1;
 
-	int r = shard_init(s, err);
+	int r = shard_init(s, mappings, err);
 	if (r < 0) {
 		shard_free(s);
 		return r;

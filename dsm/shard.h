@@ -29,12 +29,14 @@
 #define SSIHV_DSM_SHARD_H
 
 #include "base/err.h"
+#include "dsm/mappings.h"
 #include "dsm/pager_config.h"
 
 struct shard;
 
-/** shard_new() - as pager_new(), for shard @index; @cfg must outlive the shard. */
-int shard_new(const struct pager_config *cfg, unsigned index, struct shard **ret, struct err *err);
+/** shard_new() - as pager_new(), for shard @index; @cfg and @mappings must outlive the shard. */
+int shard_new(const struct pager_config *cfg, unsigned index, struct mappings *mappings,
+	      struct shard **ret, struct err *err);
 
 /** shard_start() - start the thread, with all signals blocked. Return: 0 or negative errno. */
 int shard_start(struct shard *s);

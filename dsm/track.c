@@ -1,67 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dsm/track.h"
 
-#include <stdio.h>
-#include <sys/mman.h>
-
 #include "dsm/granule.h"
 #include "dsm/uffd.h"
 
-#define MAPPINGS_DEFAULT 65530 /* of Linux, where /proc does not tell */
-#define PER_ISLAND	 4     /* two mappings, of half of all */
-#define RESERVE_PAGES	 5
-
-static unsigned mappings_max(void)
-{
-	FILE *f = fopen("/proc/sys/vm/max_map_count", "re");
-	unsigned n;
-
-	if (!f)
-		return MAPPINGS_DEFAULT;
-	if (fscanf(f, "%u", &n) != 1)
-		n = MAPPINGS_DEFAULT;
-	fclose(f);
-	return n;
-}
-
-/* Neighbours of unlike protection do not merge. Return: NULL without room: then do without. */
-static void *make_reserve(void)
-{
-	char *at = mmap(NULL, RESERVE_PAGES * PAGE_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS,
-			-1, 0);
-
-	if (at == MAP_FAILED)
-		return NULL;
-	for (unsigned i = 1; i < RESERVE_PAGES; i += 2)
-		(void)mprotect(at + i * PAGE_BYTES, PAGE_BYTES, PROT_READ);
-	return at;
-}
-
-static void free_reserve(struct tracker *t)
-{
-	if (t->reserve)
-		munmap(t->reserve, RESERVE_PAGES * PAGE_BYTES);
-	t->reserve = NULL;
-}
-
-int track_init(struct tracker *t, const struct pager_config *cfg, unsigned shard, int uffd)
+int track_init(struct tracker *t, const struct pager_config *cfg, unsigned shard, int uffd,
+	       struct mappings *mappings)
 {
 	size_t words = (size_t)(mem_end(&cfg->ram->layout) >> REGION_SHIFT) / 64 + 1;
 
 	t->cfg = cfg;
 	t->shard = shard;
 	t->uffd = uffd;
+	t->mappings = mappings;
 	t->registered = calloc(words, sizeof(uint64_t));
 	t->gap = calloc(words, sizeof(uint64_t));
-	t->reserve = make_reserve();
-	t->islands = 0;
-	t->islands_max = mappings_max() / PER_ISLAND / cfg->shards;
 	return t->registered && t->gap ? 0 : -ENOMEM;
 }
 
 void track_free(struct tracker *t)
 {
-	free_reserve(t);
 	free(t->registered);
 	free(t->gap);
 }
@@ -130,43 +88,49 @@ static int join(struct tracker *t, uint64_t gpa)
 	return register_gap(t, first, last, gpa);
 }
 
-int track_region(struct tracker *t, uint64_t gpa)
+/* By itself, or where mappings are short with all memory up to the nearest registered region. */
+static int register_region(struct tracker *t, uint64_t gpa)
 {
 	bool island = !is_registered(t, gpa - REGION_BYTES, gpa) &&
 		      !is_registered(t, gpa + REGION_BYTES, gpa);
-	bool allowed = !island || t->islands < t->islands_max;
 	int r = -ENOMEM;
+
+	if (!island || mappings_allow(t->mappings)) {
+		r = register_gap(t, gpa, gpa, gpa);
+		if (r == -ENOMEM)
+			mappings_are_short(t->mappings);
+		else if (r == 0 && island)
+			t->mappings->islands++;
+	}
+	if (r != -ENOMEM)
+		return r;
+	r = join(t, gpa);
+	if (r == -ENOMEM && mappings_give_back(t->mappings))
+		r = join(t, gpa);
+	return r;
+}
+
+int track_region(struct tracker *t, uint64_t gpa)
+{
+	int r;
 
 	if (has(t->registered, gpa)) {
 		set(t->gap, gpa, false);
 		return 0;
 	}
-	if (allowed)
-		r = register_gap(t, gpa, gpa, gpa);
-	if (r == 0)
-		t->islands += island;
-	if (r != -ENOMEM)
-		return r;
-	if (allowed) /* the kernel has no more: never again */
-		t->islands_max = t->islands;
-	r = join(t, gpa);
-	if (r == -ENOMEM && t->reserve) {
-		free_reserve(t);
-		r = join(t, gpa);
-	}
+	pthread_mutex_lock(&t->mappings->lock);
+	r = register_region(t, gpa);
+	pthread_mutex_unlock(&t->mappings->lock);
 	return r;
 }
 
-int track_forget(struct tracker *t, uint64_t gpa)
+static int unregister_region(struct tracker *t, uint64_t gpa)
 {
 	bool below = is_registered(t, gpa - REGION_BYTES, gpa);
 	bool above = is_registered(t, gpa + REGION_BYTES, gpa);
-	int r = uffd_unprotect(t->uffd, hva(t, gpa), REGION_BYTES);
+	int r;
 
-	if (r < 0)
-		return r;
-	set(t->gap, gpa, true);
-	if (below && above && t->islands >= t->islands_max)
+	if (below && above && !mappings_allow(t->mappings))
 		return 0;
 	r = uffd_unregister(t->uffd, hva(t, gpa), REGION_BYTES);
 	if (r == -ENOMEM) /* no mapping left: it stays a gap */
@@ -176,10 +140,23 @@ int track_forget(struct tracker *t, uint64_t gpa)
 	set(t->registered, gpa, false);
 	set(t->gap, gpa, false);
 	if (below && above)
-		t->islands++;
-	else if (!below && !above && t->islands)
-		t->islands--;
+		t->mappings->islands++;
+	else if (!below && !above && t->mappings->islands)
+		t->mappings->islands--;
 	return 0;
+}
+
+int track_forget(struct tracker *t, uint64_t gpa)
+{
+	int r = uffd_unprotect(t->uffd, hva(t, gpa), REGION_BYTES);
+
+	if (r < 0)
+		return r;
+	set(t->gap, gpa, true);
+	pthread_mutex_lock(&t->mappings->lock);
+	r = unregister_region(t, gpa);
+	pthread_mutex_unlock(&t->mappings->lock);
+	return r;
 }
 
 int track_fill(struct tracker *t, uint64_t gpa)

@@ -9,11 +9,11 @@
  * already. A process may have vm.max_map_count (65530) mappings: some 64 GiB of which every other
  * region is shared would use them up.
  *
- * So when half of them are used for such islands, or the kernel has no more, all memory from the
- * nearest registered region to the new one is registered in one go. That costs no mapping in the
- * end, but one on the way: `reserve` holds some that are given back then. The regions in between
- * (gaps) are not tracked by the core. Their missing pages fault from then on, and are filled with
- * zeros here (track_fill()), as the kernel would have done by itself.
+ * So when half of them are used for such islands, or the kernel has no more (dsm/mappings.h), all
+ * memory from the nearest registered region to the new one is registered in one go. That costs no
+ * mapping in the end, but some on the way. The regions in between (gaps) are not tracked by the
+ * core. Their missing pages fault from then on, and are filled with zeros here (track_fill()), as
+ * the kernel would have done by itself.
  *
  * A region that the core tracks no more is plain memory again, and becomes a huge page if the
  * kernel has one. In the middle of registered memory that would cost two mappings: where they are
@@ -22,19 +22,20 @@
 #ifndef SSIHV_DSM_TRACK_H
 #define SSIHV_DSM_TRACK_H
 
+#include "dsm/mappings.h"
 #include "dsm/pager_config.h"
 
 struct tracker {
 	const struct pager_config *cfg;
 	unsigned shard;
-	int uffd;		    /* the shard's, that stays the caller's */
+	int uffd; /* the shard's, that stays the caller's */
+	struct mappings *mappings;
 	uint64_t *registered, *gap; /* a bit a region, by its guest-physical address */
-	unsigned islands, islands_max;
-	void *reserve; /* RESERVE_PAGES, each a mapping; NULL once it was needed */
 };
 
-/** track_init() - for shard @shard; @cfg and @uffd must outlive its use. Return: 0; -ENOMEM. */
-int track_init(struct tracker *t, const struct pager_config *cfg, unsigned shard, int uffd);
+/** track_init() - for shard @shard; all that is handed over must outlive it. Return: 0; -ENOMEM. */
+int track_init(struct tracker *t, const struct pager_config *cfg, unsigned shard, int uffd,
+	       struct mappings *mappings);
 void track_free(struct tracker *t);
 
 /** track_region() - register the region at @gpa, which is at home here. Return: 0; -errno. */

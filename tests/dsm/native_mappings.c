@@ -10,8 +10,13 @@
 #include <stdio.h>
 #include <sys/mman.h>
 
-#define MAPPINGS_LEFT 24 /* a shard: its runs of regions are mappings at least */
-#define REGIONS	      MAPPINGS_REGIONS
+#define MAPPINGS_LEFT 24 /* a shard */
+#define GRANULE	      8	 /* regions, of three shards; see dsm/granule.h */
+
+static unsigned regions(const struct native_node *n)
+{
+	return (unsigned)(n->cfg->memory / REGION_BYTES);
+}
 
 static uint64_t *word(struct native_node *n, unsigned region, unsigned page)
 {
@@ -20,7 +25,7 @@ static uint64_t *word(struct native_node *n, unsigned region, unsigned page)
 
 void mappings_populate(struct native_node *n)
 {
-	for (unsigned i = 0; n->self == 0 && i < REGIONS; i++)
+	for (unsigned i = 0; n->self == 0 && i < regions(n); i++)
 		*word(n, i, 1) = i + 1;
 }
 
@@ -61,7 +66,7 @@ static void use_up(struct native_node *n)
 /* All regions have word 0 of page 1, and since node 0's turn also of page 2. */
 static void check(struct native_node *n, unsigned first, unsigned step)
 {
-	for (unsigned i = first; i < REGIONS; i += step) {
+	for (unsigned i = first; i < regions(n); i += step) {
 		NATIVE_CHECK(n, *word(n, i, 1) == i + 1, "region %u: what it had", i);
 		NATIVE_CHECK(n, *word(n, i, 2) == (i & 1 ? i + 100 : 0), "region %u: written", i);
 		NATIVE_CHECK(n, *word(n, i, 3) == 0, "region %u: never touched", i);
@@ -70,21 +75,25 @@ static void check(struct native_node *n, unsigned first, unsigned step)
 
 void mappings_body(struct native_node *n)
 {
+	/* With several shards each granule has a mapping of its own. */
+	for (unsigned i = 0; n->self == 1 && i < regions(n); i += GRANULE)
+		NATIVE_CHECK(n, *word(n, i, 1) == i + 1, "region %u", i);
+	native_barrier(n);
 	if (n->self == 0)
 		use_up(n);
 	native_barrier(n);
-	for (unsigned i = 0; n->self == 1 && i < REGIONS; i += 2) {
+	for (unsigned i = 0; n->self == 1 && i < regions(n); i += 2) {
 		NATIVE_CHECK(n, *word(n, i, 1) == i + 1, "region %u", i);
 		*word(n, i, 4) = i + 200;
 	}
 	native_barrier(n);
-	for (unsigned i = 1; n->self == 0 && i < REGIONS; i += 2)
+	for (unsigned i = 1; n->self == 0 && i < regions(n); i += 2)
 		*word(n, i, 2) = i + 100; /* a gap, or plain memory still */
 	native_barrier(n);
 	check(n, n->self, 2);
 	native_barrier(n);
 	check(n, !n->self, 2);
 	native_barrier(n);
-	for (unsigned i = 0; n->self == 0 && i < REGIONS; i += 2)
+	for (unsigned i = 0; n->self == 0 && i < regions(n); i += 2)
 		NATIVE_CHECK(n, *word(n, i, 4) == i + 200, "region %u: from node 1", i);
 }
