@@ -163,11 +163,9 @@ static void *thread_looks(void *arg)
 	return NULL;
 }
 
-static void await(const _Atomic unsigned *count, unsigned more)
+static void await(const _Atomic unsigned *count, unsigned least)
 {
-	unsigned from = *count;
-
-	while (*count < from + more)
+	while (*count < least)
 		sched_yield();
 }
 
@@ -203,12 +201,11 @@ static void others_are_served_meanwhile(void **state)
 	assert_int_equal(r.peer[1].requests, 1);
 	assert_int_equal(pager_call(r.pager, 0, count_call, &calls), 0);
 	assert_int_equal(calls, 1);
-	await(&r.peer[1].flood, FLOOD);
+	await(&r.peer[1].flood, r.peer[1].flood + FLOOD);
 
 	r.peer[2].mode = ASKS;
 	assert_int_equal(write(r.peer[2].conn.fd, &one, sizeof(one)), sizeof(one));
-	while (!r.peer[2].grants)
-		sched_yield();
+	await(&r.peer[2].grants, 1);
 	pager_stop(r.pager);
 	pthread_join(thread, NULL);
 	tear_down(&r);
