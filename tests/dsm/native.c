@@ -193,6 +193,7 @@ static void a_region_goes_to_live_where_it_is_used(void **state)
 	run(cfg);
 	cfg = cluster_with_homes(2, 1, 16, homes_return_body);
 	cfg.homes_rest_ns = NSEC_PER_MSEC;
+	cfg.quiet_ns = 10 * NSEC_PER_MSEC;
 	run(cfg);
 }
 
@@ -205,6 +206,7 @@ static void a_region_stays_where_it_must(void **state)
 	cfg = cluster_with_homes(2, 1, 16, homes_pinned_body);
 	cfg.pinned = 2 * REGION_BYTES;
 	run(cfg);
+	run(cluster_with_homes(2, 1, 16, homes_shared_body));
 }
 
 /* Without a limit; half of what the others have; a twentieth, where one has all that comes. */
@@ -219,8 +221,8 @@ static void homes_move_all_the_time(void **state)
 	cfg = cluster_with_homes(3, 3, 2, homes_wander_body);
 	run(cfg);
 	cfg.shards = 1;
-	cfg.memory = 16 * MIB;
-	cfg.copies = 2 * cfg.memory / 20;
+	cfg.memory = 10 * MIB;
+	cfg.copies = 1 * MIB;
 	cfg.keepers = 1;
 	run(cfg);
 }

@@ -13,6 +13,7 @@
 
 #define OTHER	1 /* regions of node 0 */
 #define THIRD	2
+#define ROUNDS	200
 #define PAGE_AT (PAGE_BYTES / sizeof(uint64_t))
 
 struct where {
@@ -112,7 +113,7 @@ void homes_go_body(struct native_node *n)
 	check_pages(n, OTHER, 1);
 }
 
-/* It goes to node 1; then node 0 uses it more, and has it back. */
+/* It goes to node 1; then node 0 uses it more, has it back, and all of it: it is plain memory. */
 void homes_return_body(struct native_node *n)
 {
 	_Atomic uint64_t *back = &n->shared->word[0];
@@ -135,7 +136,21 @@ void homes_return_body(struct native_node *n)
 	if (n->self == 0)
 		NATIVE_CHECK(n, stats(n).regions_left == 1 && stats(n).regions_came == 1, "%llu",
 			     (unsigned long long)stats(n).regions_came);
+	while (n->self == 0 && stats(n).tracked_regions)
+		sched_yield();
+	native_barrier(n);
 	check_pages(n, OTHER, 0);
+}
+
+/* Both use a page of it in turn: as much as node 1 asks for, its home does. */
+void homes_shared_body(struct native_node *n)
+{
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		if (n->self == i % 2)
+			write_pages(n, OTHER, 0, 1);
+		native_barrier(n);
+	}
+	NATIVE_CHECK(n, home_of(n, OTHER) == 0, "moved");
 }
 
 /* Node 1 has no room for a region. */
@@ -173,7 +188,7 @@ void homes_pinned_body(struct native_node *n)
 
 #define THREADS	   2
 #define WRITERS	   (3 * THREADS) /* of all nodes */
-#define STEPS	   3000		 /* each thread, at least */
+#define STEPS	   2000		 /* each thread, at least */
 #define FAVOURITE  300		 /* steps that prefer one region */
 #define MOVES	   20		 /* of all nodes, at least */
 #define TAGS	   (UINT64_C(1) << 20)
