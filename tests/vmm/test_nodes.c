@@ -85,6 +85,35 @@ static void a_node_gives_memory_only_and_the_other_has_a_limit(void **state)
 	cluster_destroy(c);
 }
 
+static json_int_t dsm_count(struct cluster *c, unsigned member, const char *name)
+{
+	const json_t *report = json_object_get(cluster_await_event(c, member, "report"), "report");
+	const json_t *count = json_object_get(json_object_get(report, "dsm"), name);
+
+	assert_non_null(count);
+	return json_integer_value(count);
+}
+
+/* As far as there is room: half of what it has for copies. */
+static void memory_goes_to_live_where_it_is_used(void **state)
+{
+	struct cluster *c = CLUSTER_MAKE(2, sweep);
+	json_int_t came;
+
+	c->cfg->nodes[0].limit = c->cfg->nodes[0].memory + MIN_NODE_COPIES;
+	c->cfg->nodes[1].vcpus = 0;
+	c->cfg->pager.homes = 16;
+	cluster_start(c, 3);
+	cluster_await_text(c, "k");
+	cluster_expect_end(c, 1, "poweroff", "the guest powered off");
+	cluster_join(c);
+	came = dsm_count(c, 0, "regions_came");
+	assert_in_range(came, 1, MIN_NODE_COPIES / 2 / REGION_BYTES);
+	assert_in_range(dsm_count(c, 1, "regions_left"), came, came + 1);
+	assert_true(dsm_count(c, 1, "regions_refused") > 0);
+	cluster_destroy(c);
+}
+
 static void a_reset_ends_all(void **state)
 {
 	struct cluster *c = CLUSTER_MAKE(2, reset);
@@ -279,6 +308,7 @@ int main(void)
 		cmocka_unit_test(a_guest_boots_prints_and_powers_off),
 		cmocka_unit_test(three_nodes_end_with_one_reason),
 		cmocka_unit_test(a_node_gives_memory_only_and_the_other_has_a_limit),
+		cmocka_unit_test(memory_goes_to_live_where_it_is_used),
 		cmocka_unit_test(a_reset_ends_all),
 		cmocka_unit_test(nodes_interrupt_each_other),
 		cmocka_unit_test(a_power_off_is_taken_from_any_node),
