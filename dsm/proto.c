@@ -68,7 +68,7 @@ struct wire_hdr proto_hdr(const struct dsm_proto *p, enum wire_type type, uint64
 {
 	return (struct wire_hdr){
 		.type = (uint8_t)type,
-		.from = (uint16_t)p->cfg.self,
+		.from = (uint8_t)p->cfg.self,
 		.epoch = p->cfg.epoch,
 		.node = (uint8_t)node,
 		.addr = gpa,

@@ -198,16 +198,14 @@ static int sent(struct faulty_conn *f, int r)
 /* Sends a part of the message, and no more ever. */
 static void tear(struct faulty_conn *f, const struct wire_hdr *h, const void *payload)
 {
-	uint8_t bytes[sizeof(*h) + WIRE_PAYLOAD_MAX];
-	size_t len = sizeof(*h) + h->len;
+	size_t len = 1 + faulty_random(&f->random_send) % (sizeof(*h) + h->len - 1);
+	size_t head = MIN(len, sizeof(*h));
+	struct iovec iov[] = {{(void *)h, head}, {(void *)payload, len - head}};
+	const struct msghdr msg = {.msg_iov = iov, .msg_iovlen = len > head ? 2 : 1};
 
-	memcpy(bytes, h, sizeof(*h));
-	if (h->len)
-		memcpy(bytes + sizeof(*h), payload, h->len);
-	len = 1 + faulty_random(&f->random_send) % (len - 1);
 	/* What does not go out, or waits in the queue: then it is torn there. */
 	if (conn_flush(f->inner) == 0 && conn_queued(f->inner) == 0)
-		(void)send(f->inner->fd, bytes, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+		(void)sendmsg(f->inner->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
 /* As a cable is cut: the sender learns it later. Return: was it? */

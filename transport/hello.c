@@ -8,7 +8,7 @@ void hello_encode(const struct wire_hello *hello, uint8_t ret[HELLO_BYTES])
 	const struct wire_hdr h = {
 		.len = sizeof(*hello),
 		.type = WIRE_HELLO,
-		.from = hello->from,
+		.from = (uint8_t)hello->from,
 		.epoch = hello->epoch,
 	};
 
@@ -23,7 +23,7 @@ size_t hello_refuse(uint16_t self, uint32_t epoch, bool busy, const char *text,
 		.len = (uint32_t)strnlen(text, WIRE_TEXT_MAX),
 		.type = WIRE_REFUSE,
 		.flags = busy,
-		.from = self,
+		.from = (uint8_t)self,
 		.epoch = epoch,
 	};
 
@@ -96,7 +96,7 @@ int greeting_refusal(const struct greeting *g, char ret[WIRE_TEXT_MAX + 1])
 
 struct wire_hdr hello_meshed(uint16_t self, uint32_t epoch)
 {
-	return (struct wire_hdr){.type = WIRE_MESHED, .from = self, .epoch = epoch};
+	return (struct wire_hdr){.type = WIRE_MESHED, .from = (uint8_t)self, .epoch = epoch};
 }
 
 bool greeting_meshed(const struct greeting *g, uint16_t from, uint32_t epoch)

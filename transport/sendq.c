@@ -2,9 +2,10 @@
 #include "transport/sendq.h"
 
 #define CHUNK_BYTES (64 * KIB)
+#define SPARES	    5 /* a message of the largest size */
 
 struct sendq_chunk {
-	struct list link;  /* in sendq.chunks; first, so that a link is its chunk */
+	struct list link;  /* in sendq.chunks or spare; first, so that a link is its chunk */
 	size_t start, end; /* the bytes data[start..end) wait */
 	uint8_t data[];
 };
@@ -18,10 +19,17 @@ static struct sendq_chunk *chunk_of(struct list *link)
 
 static struct sendq_chunk *chunk_add(struct sendq *q)
 {
-	struct sendq_chunk *c = q->spare ? TAKE_PTR(q->spare) : malloc(CHUNK_BYTES);
+	struct sendq_chunk *c;
 
-	if (!c)
-		return NULL;
+	if (q->spares) {
+		c = chunk_of(list_first(&q->spare));
+		list_del(&c->link);
+		q->spares--;
+	} else {
+		c = malloc(CHUNK_BYTES);
+		if (!c)
+			return NULL;
+	}
 	c->start = c->end = 0;
 	list_add_tail(&q->chunks, &c->link);
 	return c;
@@ -30,23 +38,27 @@ static struct sendq_chunk *chunk_add(struct sendq *q)
 static void chunk_drop(struct sendq *q, struct sendq_chunk *c)
 {
 	list_del(&c->link);
-	if (q->spare)
+	if (q->spares == SPARES) {
 		free(c);
-	else
-		q->spare = c;
+		return;
+	}
+	list_add_tail(&q->spare, &c->link);
+	q->spares++;
 }
 
 void sendq_init(struct sendq *q)
 {
 	*q = (struct sendq){0};
 	list_init(&q->chunks);
+	list_init(&q->spare);
 }
 
 void sendq_free(struct sendq *q)
 {
 	list_for_each_safe (link, &q->chunks)
 		free(chunk_of(link));
-	free(q->spare);
+	list_for_each_safe (link, &q->spare)
+		free(chunk_of(link));
 	sendq_init(q);
 }
 

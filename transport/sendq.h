@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Bytes that wait to be sent: a FIFO in chunks, so that it grows without copying what it holds and
- * gives memory back while it drains. One empty chunk is kept, so that a connection that queues a
- * little now and then does not allocate each time. One thread.
+ * gives memory back while it drains. Some empty chunks are kept, so that a connection that queues a
+ * message now and then does not allocate each time. One thread.
  */
 #ifndef SSIHV_TRANSPORT_SENDQ_H
 #define SSIHV_TRANSPORT_SENDQ_H
@@ -14,8 +14,8 @@
 struct sendq_chunk;
 
 struct sendq {
-	struct list chunks;
-	struct sendq_chunk *spare;
+	struct list chunks, spare;
+	unsigned spares;
 	size_t bytes;
 };
 

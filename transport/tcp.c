@@ -8,7 +8,7 @@
  *
  * RECEIVING. One recv() fills a buffer of RECEIVE_BYTES; all whole messages in it are handed out
  * where they lie; the rest of a partial one moves to the front. So a small message costs one
- * system call and a burst of pages one for fifteen of them. A read that did not fill the buffer
+ * system call, and so does a burst of them or of pages. A read that did not fill the buffer
  * has emptied the socket: no second call to learn EAGAIN. More that arrives meanwhile raises the
  * level-triggered poll again.
  *
@@ -36,8 +36,8 @@
 #include "transport/sendq.h"
 #include "transport/tcp.h"
 
-#define RECEIVE_BYTES  (64 * KIB)
-#define RECEIVE_ROUNDS 8 /* buffers that one conn_ready() takes at most */
+#define RECEIVE_BYTES  (WIRE_PAYLOAD_MAX + 64 * KIB)
+#define RECEIVE_ROUNDS 4 /* buffers that one conn_ready() takes at most */
 #define FLUSH_IOVECS   8
 #define VANISHED_MS    3500
 
@@ -49,7 +49,7 @@ struct tcp_conn {
 	uint8_t aligned[WIRE_PAYLOAD_MAX] __attribute__((aligned(64)));
 	uint8_t buffer[RECEIVE_BYTES] __attribute__((aligned(64)));
 };
-static_assert(RECEIVE_BYTES >= 2 * (sizeof(struct wire_hdr) + WIRE_PAYLOAD_MAX),
+static_assert(RECEIVE_BYTES > sizeof(struct wire_hdr) + WIRE_PAYLOAD_MAX,
 	      "a partial message never fills the buffer");
 
 int tcp_tune(int fd)
@@ -262,7 +262,7 @@ int tcp_conn_new(int fd, const struct conn_config *cfg, struct conn **ret)
 
 	if (!t)
 		return -ENOMEM;
-	/* The buffers are written before they are read: no need to touch 68 KiB here. */
+	/* The buffers are written before they are read: what is not needed is never in memory. */
 	memset(t, 0, offsetof(struct tcp_conn, aligned));
 	t->conn = (struct conn){
 		.ops = &tcp_ops,

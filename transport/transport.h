@@ -76,7 +76,7 @@ struct conn {
  *
  * Return: 0; -EBADMSG.
  */
-static inline int conn_check(const struct conn *c, const struct wire_hdr *h, uint16_t from)
+static inline int conn_check(const struct conn *c, const struct wire_hdr *h, unsigned from)
 {
 	if (h->from != from || h->epoch != c->epoch)
 		return -EBADMSG;

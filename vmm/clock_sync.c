@@ -15,8 +15,10 @@ void clock_sync_start_reference(struct clock_sync *s)
 
 int clock_sync_ping(struct conn *to)
 {
-	const struct wire_hdr h = {
-		.type = WIRE_PING, .from = to->self, .epoch = to->epoch, .addr = __rdtsc()};
+	const struct wire_hdr h = {.type = WIRE_PING,
+				   .from = (uint8_t)to->self,
+				   .epoch = to->epoch,
+				   .addr = __rdtsc()};
 
 	return conn_send(to, &h, NULL);
 }
@@ -26,7 +28,7 @@ int clock_sync_answer(const struct clock_sync *s, struct conn *to, const struct 
 	const struct wire_pong pong = {.reference = guest_clock_running(s->clock) + s->paused};
 	const struct wire_hdr answer = {
 		.type = WIRE_PONG,
-		.from = to->self,
+		.from = (uint8_t)to->self,
 		.epoch = to->epoch,
 		.len = sizeof(pong),
 		.addr = h->addr,

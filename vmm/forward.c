@@ -8,7 +8,7 @@ struct message {
 	struct wire_io head;
 	uint8_t data[WIRE_IO_DATA_MAX];
 };
-static_assert(sizeof(struct message) <= WIRE_PAYLOAD_MAX, "fits a message");
+static_assert(sizeof(struct message) <= WIRE_EVENT_MAX, "fits a message");
 
 void forward_init(struct forward *f, struct link *links)
 {

@@ -5,7 +5,7 @@ void link_send(struct link *link, struct wire_hdr hdr, const void *payload, size
 {
 	const uint64_t one = 1;
 
-	hdr.from = link->self;
+	hdr.from = (uint8_t)link->self;
 	hdr.epoch = link->epoch;
 	hdr.len = (uint32_t)len;
 	if (link->clock && wire_has_stamp(hdr.type))

@@ -7,7 +7,7 @@ struct part {
 	struct wire_part head;
 	uint8_t bytes[WIRE_PART_MAX];
 };
-static_assert(sizeof(struct part) == WIRE_PAYLOAD_MAX, "fits a message");
+static_assert(sizeof(struct part) == WIRE_EVENT_MAX, "fits a message");
 
 void moving_init(struct moving *m, struct interrupts *irq)
 {

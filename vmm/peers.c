@@ -128,7 +128,7 @@ void peers_down(struct node *n)
 void control_send(struct node *n, unsigned peer, struct wire_hdr hdr, const void *payload,
 		  size_t len)
 {
-	hdr.from = (uint16_t)n->self;
+	hdr.from = (uint8_t)n->self;
 	hdr.epoch = n->epoch;
 	hdr.len = (uint32_t)len;
 	/* A broken connection also ends receiving: on_lost() is told there. */

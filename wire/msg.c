@@ -24,11 +24,15 @@ enum {
 	TICKET = 4,
 	LENT = 8, /* `ticket_node` */
 	STAMP = 16,
-	ASKS = NODE | TICKET,
+	MORE = 32,
+	PAGED = NODE | MORE,
+	ASKS = PAGED | TICKET,
 	SHOWN = NODE | STAMP,
-	GRANTS = NODE | ACKS | STAMP,
+	GONE = PAGED | STAMP,
+	GRANTS = PAGED | ACKS | STAMP,
 	TURN = NODE | TICKET | LENT,
-	ALL = NODE | ACKS | TICKET | LENT,
+	TAKES = PAGED | TICKET | LENT,
+	ALL = TAKES | ACKS,
 
 	/* The largest value of `flags`. */
 	GRANT_ALL = WIRE_GRANT_WRITE | WIRE_GRANT_DATA | WIRE_GRANT_ZERO,
@@ -42,10 +46,11 @@ struct rule {
 	uint8_t addr;
 	uint8_t fields;
 	uint8_t flags_min, flags_max;
-	uint16_t len_min, len_max;
+	uint32_t len_min, len_max;
 };
 
-#define PAGE  WIRE_PAYLOAD_MAX
+#define RUN   WIRE_PAYLOAD_MAX
+#define MOST  WIRE_EVENT_MAX
 #define TEXT  WIRE_TEXT_MAX
 #define HELLO sizeof(struct wire_hello)
 #define HOME  sizeof(struct wire_home)
@@ -65,24 +70,24 @@ static const struct rule rules[] = {
 	[WIRE_MESHED]     = {"MESHED",     CONTROL, ADDR_ZERO, 0,      0, 0,         0, 0},
 	[WIRE_GETS]       = {"GETS",       PAGES,   ADDR_PAGE, ASKS,   0, 0,         0, 0},
 	[WIRE_GETM]       = {"GETM",       PAGES,   ADDR_PAGE, ASKS,   0, 0,         0, 0},
-	[WIRE_FWD_GETS]   = {"FWD_GETS",   PAGES,   ADDR_PAGE, TURN,   0, 0,         0, 0},
+	[WIRE_FWD_GETS]   = {"FWD_GETS",   PAGES,   ADDR_PAGE, TAKES,  0, 0,         0, 0},
 	[WIRE_FWD_GETM]   = {"FWD_GETM",   PAGES,   ADDR_PAGE, ALL,    0, 0,         0, 0},
-	[WIRE_INV]        = {"INV",        PAGES,   ADDR_PAGE, TURN,   0, 0,         0, 0},
-	[WIRE_INV_ACK]    = {"INV_ACK",    PAGES,   ADDR_PAGE, SHOWN,  0, 0,         0, 0},
-	[WIRE_DONE]       = {"DONE",       PAGES,   ADDR_PAGE, NODE,   0, 0,         0, 0},
+	[WIRE_INV]        = {"INV",        PAGES,   ADDR_PAGE, TAKES,  0, 0,         0, 0},
+	[WIRE_INV_ACK]    = {"INV_ACK",    PAGES,   ADDR_PAGE, GONE,   0, 0,         0, 0},
+	[WIRE_DONE]       = {"DONE",       PAGES,   ADDR_PAGE, PAGED,  0, 0,         0, 0},
 	[WIRE_URGE]       = {"URGE",       PAGES,   ADDR_PAGE, TURN,   0, 0,         0, 0},
-	[WIRE_PUT]        = {"PUT",        PAGES,   ADDR_PAGE, NODE,   0, 0,         0, 0},
-	[WIRE_DROP]       = {"DROP",       PAGES,   ADDR_PAGE, TURN,   0, 0,         0, 0},
-	[WIRE_DROPPED]    = {"DROPPED",    PAGES,   ADDR_PAGE, SHOWN,  0, 0,         0, 0},
+	[WIRE_PUT]        = {"PUT",        PAGES,   ADDR_PAGE, PAGED,  0, 0,         0, 0},
+	[WIRE_DROP]       = {"DROP",       PAGES,   ADDR_PAGE, TAKES,  0, 0,         0, 0},
+	[WIRE_DROPPED]    = {"DROPPED",    PAGES,   ADDR_PAGE, GONE,   0, 0,         0, 0},
 	[WIRE_REHOME]     = {"REHOME",     PAGES,   ADDR_PAGE, NODE,   0, 0,         0, 0},
 	[WIRE_REHOME_ACK] = {"REHOME_ACK", PAGES,   ADDR_PAGE, NODE,   0, 1,         0, 0},
 	[WIRE_HOME]       = {"HOME",       PAGES,   ADDR_PAGE, SHOWN,  0, 0,         HOME, HOME},
-	[WIRE_GRANT]      = {"GRANT",      PAGES,   ADDR_PAGE, GRANTS, 0, GRANT_ALL, 0, PAGE},
+	[WIRE_GRANT]      = {"GRANT",      PAGES,   ADDR_PAGE, GRANTS, 0, GRANT_ALL, 0, RUN},
 	[WIRE_IPI]        = {"IPI",        EVENT,   ADDR_ZERO, SHOWN,  0, 0,         IPI, IPI},
 	[WIRE_EOI]        = {"EOI",        EVENT,   ADDR_BYTE, STAMP,  0, 0,         0, 0},
-	[WIRE_IO_REQUEST] = {"IO_REQUEST", EVENT,   ADDR_ZERO, STAMP,  0, 0,         IO, PAGE},
-	[WIRE_IO_REPLY]   = {"IO_REPLY",   EVENT,   ADDR_ZERO, STAMP,  0, 0,         IO, PAGE},
-	[WIRE_VCPU_STATE] = {"VCPU_STATE", EVENT,   ADDR_ANY,  STAMP,  0, 0,         PART + 1, PAGE},
+	[WIRE_IO_REQUEST] = {"IO_REQUEST", EVENT,   ADDR_ZERO, STAMP,  0, 0,         IO, MOST},
+	[WIRE_IO_REPLY]   = {"IO_REPLY",   EVENT,   ADDR_ZERO, STAMP,  0, 0,         IO, MOST},
+	[WIRE_VCPU_STATE] = {"VCPU_STATE", EVENT,   ADDR_ANY,  STAMP,  0, 0,         PART + 1, MOST},
 	[WIRE_VCPU_AT]    = {"VCPU_AT",    EVENT,   ADDR_ANY,  0,      0, 0,         PLACE, PLACE},
 	[WIRE_VCPU_REFUSED] = {"VCPU_REFUSED", EVENT, ADDR_ANY, 0,     0, 0,         PLACE, PLACE},
 	[WIRE_JOIN]       = {"JOIN",       CONTROL, ADDR_ZERO, 0,      0, 0,         JOIN, JOIN},
@@ -110,7 +115,14 @@ static bool grant_is_consistent(const struct wire_hdr *h)
 		return false;
 	if (h->acks && !(h->flags & WIRE_GRANT_WRITE))
 		return false;
-	return h->len == (data ? PAGE_BYTES : 0);
+	return h->len == (data ? (h->more + 1) * PAGE_BYTES : 0);
+}
+
+/* All pages of a run lie in one region; it has at most WIRE_RUN_PAGES. */
+static bool run_is_allowed(const struct wire_hdr *h)
+{
+	return h->more < WIRE_RUN_PAGES &&
+	       h->addr % REGION_BYTES + h->more * PAGE_BYTES < REGION_BYTES;
 }
 
 static bool addr_is_allowed(const struct rule *r, uint64_t addr)
@@ -147,9 +159,18 @@ int wire_check(const struct wire_hdr *h, enum wire_class class_)
 		return -EBADMSG;
 	if (!addr_is_allowed(r, h->addr))
 		return -EBADMSG;
+	if (h->more && (!(r->fields & MORE) || !run_is_allowed(h)))
+		return -EBADMSG;
 	if (h->type == WIRE_GRANT && !grant_is_consistent(h))
 		return -EBADMSG;
 	return 0;
+}
+
+bool wire_may_run(uint8_t type)
+{
+	const struct rule *r = rule_of(type);
+
+	return r && (r->fields & MORE);
 }
 
 bool wire_has_stamp(uint8_t type)

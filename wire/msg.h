@@ -9,6 +9,10 @@
  *
  * What a type's generic fields mean stands beside its enumerator.
  *
+ * RUN. A message about a page may speak of the pages behind it, too: `more` of them, all in one
+ * region of 2 MiB. It means as many messages, alike but for `addr`, in the order of their pages; a
+ * payload holds the pages one behind the other. wire/run.h joins them and takes them apart.
+ *
  * STAMP. A message through which a vCPU can learn what another one did (a page, the leave to write
  * one that others have read, an interrupt, the result of an access, a vCPU) carries the guest TSC
  * of its sender, read after that was done. The receiver lets nobody see the message's effect before
@@ -21,8 +25,10 @@
 #include "base/base.h"
 
 #define WIRE_MAGIC	 UINT32_C(0x56485353) /* "SSHV" */
-#define WIRE_PAYLOAD_MAX PAGE_BYTES
-#define WIRE_TEXT_MAX	 512 /* a line for the user: not terminated, no newline */
+#define WIRE_RUN_PAGES	 64		      /* neighbouring pages that one message may speak of */
+#define WIRE_PAYLOAD_MAX (WIRE_RUN_PAGES * PAGE_BYTES)
+#define WIRE_EVENT_MAX	 PAGE_BYTES /* payload of WIRE_CLASS_EVENT */
+#define WIRE_TEXT_MAX	 512	    /* a line for the user: not terminated, no newline */
 
 /* Connections between two nodes, by class; a class never waits behind another. */
 enum wire_class {
@@ -49,7 +55,8 @@ enum wire_type {
 
 	/*
 	 * WIRE_CLASS_PAGE; addr = guest-physical address of the page, everywhere below.
-	 * node = the node that asked for the page (the requester).
+	 * node = the node that asked for the page (the requester). more: see RUN, but for URGE and
+	 * what is about a region.
 	 */
 	WIRE_GETS = 16, /* requester -> home: let me read */
 	WIRE_GETM,	/* requester -> home: let me write */
@@ -73,7 +80,7 @@ enum wire_type {
 	/*
 	 * WIRE_CLASS_PAGE, home or owner -> requester. flags: WIRE_GRANT_*; acks = number of
 	 * WIRE_INV_ACK that must arrive before the page may be written (WIRE_GRANT_WRITE only).
-	 * Payload: the page, if WIRE_GRANT_DATA.
+	 * Payload: the page, or all of a run, if WIRE_GRANT_DATA.
 	 */
 	WIRE_GRANT = 32,
 
@@ -130,7 +137,8 @@ struct wire_hdr {
 	uint32_t len;	     /* bytes of payload that follow */
 	uint8_t type;	     /* enum wire_type */
 	uint8_t flags;	     /* by type, else 0 */
-	uint16_t from;	     /* sending node */
+	uint8_t from;	     /* sending node */
+	uint8_t more;	     /* pages of a run behind the one at `addr`, see above; else 0 */
 	uint32_t epoch;	     /* the cluster's epoch; another one's messages are refused */
 	uint8_t node;	     /* by type, else 0 */
 	uint8_t ticket;	     /* requests and demands: number of a turn, see dsm/hold.h; else 0 */
@@ -185,7 +193,7 @@ struct wire_io {
 	uint8_t reserved;
 };
 static_assert(sizeof(struct wire_io) == 24, "wire layout");
-#define WIRE_IO_DATA_MAX (WIRE_PAYLOAD_MAX - sizeof(struct wire_io))
+#define WIRE_IO_DATA_MAX (WIRE_EVENT_MAX - sizeof(struct wire_io))
 
 /* A piece of a vCPU's state, which is larger than a message. */
 struct wire_part {
@@ -193,7 +201,7 @@ struct wire_part {
 	uint32_t generation; /* of the place that it moves to */
 };
 static_assert(sizeof(struct wire_part) == 8, "wire layout");
-#define WIRE_PART_MAX (WIRE_PAYLOAD_MAX - sizeof(struct wire_part))
+#define WIRE_PART_MAX (WIRE_EVENT_MAX - sizeof(struct wire_part))
 
 struct wire_place {
 	uint32_t generation; /* of the place: the sender for AT, the receiver for REFUSED */
@@ -235,7 +243,8 @@ static_assert(sizeof(struct wire_pong) == 8, "wire layout");
  * wire_check() - is this header one that a peer may send on a connection of class @class_?
  *
  * Checks the type against the class, the payload's length against the type, flags, reserved zero
- * fields and the page alignment of @addr for page messages. Does not know of the cluster's size:
+ * fields, for page messages the page alignment of @addr and the length and region of a run. Does
+ * not know of the cluster's size:
  * @from and @node are below MAX_NODES, no more. Looks at no payload. Pure; any thread.
  *
  * Return: 0; -EBADMSG.
@@ -249,6 +258,9 @@ int wire_check(const struct wire_hdr *h, enum wire_class class_);
  * different ones. Return: not 0.
  */
 uint32_t wire_version(void);
+
+/** wire_may_run() - may messages of @type speak of several pages? */
+bool wire_may_run(uint8_t type);
 
 /** wire_has_stamp() - do messages of @type carry one? */
 bool wire_has_stamp(uint8_t type);

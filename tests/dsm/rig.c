@@ -46,7 +46,7 @@ void rig_close(struct rig *r)
 struct wire_hdr message(enum wire_type type, unsigned from, unsigned node, uint64_t gpa)
 {
 	return (struct wire_hdr){.type = (uint8_t)type,
-				 .from = (uint16_t)from,
+				 .from = (uint8_t)from,
 				 .node = (uint8_t)node,
 				 .epoch = EPOCH,
 				 .addr = gpa};

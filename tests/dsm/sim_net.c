@@ -33,7 +33,7 @@ static struct wire_hdr forged(const struct wire_hdr *h, enum wire_type type, uns
 	struct wire_hdr f = *h;
 
 	f.type = (uint8_t)type;
-	f.from = (uint16_t)from;
+	f.from = (uint8_t)from;
 	f.flags = 0;
 	f.acks = 0;
 	return f;

@@ -155,7 +155,7 @@ static struct wire_hdr any_message(struct victim *v)
 					WIRE_HOME, WIRE_REHOME,	 WIRE_REHOME_ACK, WIRE_PING};
 	struct wire_hdr h = {
 		.type = types[draw(v, sizeof(types))],
-		.from = (uint16_t)(draw(v, 50) ? draw(v, NODES) : draw(v, UINT16_MAX)),
+		.from = (uint8_t)(draw(v, 50) ? draw(v, NODES) : draw(v, UINT8_MAX)),
 		.epoch = draw(v, 50) ? 1 : 2,
 		.node = (uint8_t)(draw(v, 50) ? draw(v, NODES) : draw(v, UINT8_MAX)),
 		.ticket = (uint8_t)draw(v, UINT8_MAX + 1),
@@ -195,7 +195,7 @@ static struct wire_hdr any_answer(struct victim *v)
 		/* What the others say of a move, in which this node has any of the parts. */
 		h.type = draw(v, 4) ? WIRE_REHOME_ACK : WIRE_REHOME;
 		h.flags = h.type == WIRE_REHOME_ACK && draw(v, 8) == 0;
-		h.from = (uint16_t)draw(v, NODES);
+		h.from = (uint8_t)draw(v, NODES);
 		if (sent.type == WIRE_REHOME_ACK && draw(v, 4)) {
 			h.type = WIRE_HOME;
 			h.flags = 0;
@@ -206,7 +206,7 @@ static struct wire_hdr any_answer(struct victim *v)
 		h.flags = h.type == WIRE_GRANT ? (uint8_t)draw(v, 8) : 0;
 		h.len = h.flags & WIRE_GRANT_DATA ? PAGE_BYTES : 0;
 		h.acks = (uint8_t)(h.type == WIRE_GRANT ? draw(v, NODES) : 0);
-		h.from = (uint16_t)draw(v, NODES);
+		h.from = (uint8_t)draw(v, NODES);
 	} else {
 		h.type = sent.type == WIRE_DROP ? WIRE_DROPPED : WIRE_DONE;
 		h.from = sent.node;

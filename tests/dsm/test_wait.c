@@ -61,7 +61,7 @@ static int peer_flush(struct conn *c)
 static struct wire_hdr message(const struct peer *p, enum wire_type type, uint64_t addr)
 {
 	return (struct wire_hdr){.type = (uint8_t)type,
-				 .from = p->conn.peer,
+				 .from = (uint8_t)p->conn.peer,
 				 .node = (uint8_t)p->conn.peer,
 				 .epoch = EPOCH,
 				 .addr = addr};

@@ -12,7 +12,7 @@
 
 #include "tests/fuzz/fuzz.h"
 
-#define ROOM (40 * KIB)
+#define ROOM (400 * KIB)
 
 /* An exact copy, so that a sanitizer sees the first byte behind it. */
 static void try(const uint8_t *data, size_t len)

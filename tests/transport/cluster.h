@@ -158,7 +158,7 @@ static inline struct wire_hdr link_message(const struct conn *c, unsigned from)
 	static const uint8_t types[] = {[WIRE_CLASS_CONTROL] = WIRE_PING,
 					[WIRE_CLASS_EVENT] = WIRE_EOI,
 					[WIRE_CLASS_PAGE] = WIRE_GRANT};
-	struct wire_hdr h = {.epoch = EPOCH, .type = types[c->class_], .from = (uint16_t)from};
+	struct wire_hdr h = {.epoch = EPOCH, .type = types[c->class_], .from = (uint8_t)from};
 
 	if (c->class_ == WIRE_CLASS_PAGE)
 		h.addr = (c->shard + 1) * PAGE_BYTES;

@@ -26,11 +26,11 @@ static uint32_t length_of(uint64_t n)
 	return (uint32_t)(sizeof(struct wire_part) + 1 + (n * 611) % WIRE_PART_MAX);
 }
 
-static struct wire_hdr message(uint16_t from, uint64_t n, uint8_t payload[WIRE_PAYLOAD_MAX])
+static struct wire_hdr message(unsigned from, uint64_t n, uint8_t payload[WIRE_EVENT_MAX])
 {
 	const struct wire_hdr h = {.type = WIRE_VCPU_STATE,
 				   .len = length_of(n),
-				   .from = from,
+				   .from = (uint8_t)from,
 				   .epoch = EPOCH,
 				   .addr = n};
 
@@ -42,7 +42,7 @@ static struct wire_hdr message(uint16_t from, uint64_t n, uint8_t payload[WIRE_P
 static int sink_take(void *ctx, struct conn *c, const struct wire_hdr *h, const void *payload)
 {
 	struct sink *s = ctx;
-	uint8_t want[WIRE_PAYLOAD_MAX];
+	uint8_t want[WIRE_EVENT_MAX];
 	struct wire_hdr hdr = message(c->peer, s->next, want);
 
 	assert_memory_equal(h, &hdr, sizeof(hdr));
@@ -103,7 +103,7 @@ static void an_idle_connection_has_nothing(void **state)
 
 static void messages_of_all_sizes_arrive_in_order(void **state)
 {
-	static uint8_t payload[WIRE_PAYLOAD_MAX];
+	static uint8_t payload[WIRE_EVENT_MAX];
 	struct sink s = {0};
 	struct conn *c[2];
 
@@ -149,6 +149,64 @@ static void pages_and_bare_headers_arrive(void **state)
 	conn_close(c[1]);
 }
 
+/* Runs of the largest size, and between them small ones and messages without any. */
+static struct wire_hdr nth_run(uint64_t n, uint8_t *payload)
+{
+	struct wire_hdr h = {.type = n % 3 ? WIRE_GRANT : WIRE_DONE,
+			     .flags = n % 3 ? WIRE_GRANT_DATA : 0,
+			     .more = n % 3 == 1 ? WIRE_RUN_PAGES - 1 : (uint8_t)(n % 5),
+			     .from = NODE_A,
+			     .epoch = EPOCH,
+			     .addr = n * REGION_BYTES};
+
+	h.len = h.flags ? (h.more + 1u) * (uint32_t)PAGE_BYTES : 0;
+	for (uint32_t i = 0; i < h.len; i += 8)
+		memcpy(payload + i, &(uint64_t){n << 32 | i}, 8);
+	return h;
+}
+
+static int run_take(void *ctx, struct conn *c, const struct wire_hdr *h, const void *payload)
+{
+	static uint8_t want[WIRE_PAYLOAD_MAX];
+	uint64_t *next = ctx;
+	struct wire_hdr hdr = nth_run((*next)++, want);
+
+	assert_memory_equal(h, &hdr, sizeof(hdr));
+	assert_memory_equal(payload, want, hdr.len);
+	assert_int_equal((uintptr_t)payload % 8, 0);
+	return 0;
+}
+
+static void runs_of_the_largest_size_arrive_in_order(void **state)
+{
+	static uint8_t payload[WIRE_PAYLOAD_MAX];
+	uint64_t next = 0;
+	size_t most = 0;
+	struct conn *c[2];
+
+	fabric(state)->pair(WIRE_CLASS_PAGE, c);
+	for (uint64_t n = 0; n < 400; n++) {
+		struct wire_hdr h = nth_run(n, payload);
+
+		assert_int_equal(
+			n % 7 ? conn_send(c[0], &h, payload) : conn_post(c[0], &h, payload), 0);
+		memset(payload, 0xee, sizeof(payload)); /* not touched after the return */
+		most = MAX(most, conn_queued(c[0]));
+		if (n % 40 == 39)
+			assert_true(conn_receive(c[1], run_take, &next) >= 0);
+	}
+	while (next < 400) {
+		assert_int_equal(conn_flush(c[0]), 0);
+		wait_for(c[1], POLLIN);
+		assert_true(conn_receive(c[1], run_take, &next) >= 0);
+	}
+	assert_true(most > 2 * WIRE_PAYLOAD_MAX); /* else this test has not tried what it is for */
+	assert_int_equal(conn_queued(c[0]), 0);
+	assert_int_equal(c[0]->sent_bytes, c[1]->received_bytes);
+	conn_close(c[0]);
+	conn_close(c[1]);
+}
+
 static void what_is_posted_waits_for_the_flush_and_keeps_its_place(void **state)
 {
 	static const uint8_t page[PAGE_BYTES] = {1, 2, 3};
@@ -184,7 +242,7 @@ static void what_is_posted_waits_for_the_flush_and_keeps_its_place(void **state)
 static void both_ways(const struct fabric *f, uint64_t messages, unsigned burst,
 		      const unsigned laziness[2])
 {
-	static uint8_t payload[WIRE_PAYLOAD_MAX];
+	static uint8_t payload[WIRE_EVENT_MAX];
 	struct sink s[2] = {0};
 	uint64_t sent[2] = {0};
 	size_t most = 0;
@@ -227,7 +285,7 @@ static void a_slow_reader_makes_the_queue_grow_and_drain(void **state)
 
 static void a_peer_that_does_not_read_breaks_at_the_bound(void **state)
 {
-	static uint8_t payload[WIRE_PAYLOAD_MAX];
+	static uint8_t payload[WIRE_EVENT_MAX];
 	struct wire_hdr h = {.type = WIRE_GRANT,
 			     .flags = WIRE_GRANT_DATA,
 			     .len = PAGE_BYTES,
@@ -262,7 +320,7 @@ static int answer(void *ctx, struct conn *c, const struct wire_hdr *h, const voi
 	if (h->type != WIRE_PING)
 		return 0;
 	pong.type = WIRE_PONG;
-	pong.from = c->self;
+	pong.from = (uint8_t)c->self;
 	pong.len = sizeof(struct wire_pong);
 	return conn_send(c, &pong, &(struct wire_pong){h->addr + 1});
 }
@@ -332,7 +390,7 @@ static void one_thread_may_receive_while_another_sends(void **state)
 
 static void the_receivers_error_ends_the_connection(void **state)
 {
-	static uint8_t payload[WIRE_PAYLOAD_MAX];
+	static uint8_t payload[WIRE_EVENT_MAX];
 	struct sink s = {.answer = -EPROTO};
 	struct conn *c[2];
 
@@ -385,8 +443,8 @@ static void a_header_the_peer_would_refuse_is_not_sent(void **state)
 
 static void bytes_that_trickle_become_messages(void **state)
 {
-	static uint8_t stream[3 * (sizeof(struct wire_hdr) + WIRE_PAYLOAD_MAX)];
-	uint8_t payload[WIRE_PAYLOAD_MAX];
+	static uint8_t stream[3 * (sizeof(struct wire_hdr) + WIRE_EVENT_MAX)];
+	uint8_t payload[WIRE_EVENT_MAX];
 	struct sink s = {0};
 	size_t len = 0;
 	int fd;
@@ -461,7 +519,7 @@ static void last_words_are_heard_though_sending_fails(void **state)
 static void hostile_bytes_are_refused(void **state)
 {
 	const struct wire_hdr good = {.type = WIRE_GETS, .from = NODE_B, .epoch = EPOCH};
-	struct wire_hdr h[9];
+	struct wire_hdr h[12];
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(h); i++)
@@ -476,6 +534,13 @@ static void hostile_bytes_are_refused(void **state)
 	h[7].addr = 1;
 	h[8].type = WIRE_HELLO;
 	h[8].len = sizeof(struct wire_hello);
+	h[9].more = WIRE_RUN_PAGES;
+	h[10].more = 1;
+	h[10].addr = REGION_BYTES - PAGE_BYTES;
+	h[11].type = WIRE_GRANT;
+	h[11].flags = WIRE_GRANT_DATA;
+	h[11].more = UINT8_MAX;
+	h[11].len = (UINT8_MAX + 1) * PAGE_BYTES;
 	for (i = 0; i < ARRAY_SIZE(h); i++) {
 		unsigned n = 0;
 		int fd;
@@ -502,6 +567,7 @@ static int conform(const struct fabric *f)
 		of_fabric(an_idle_connection_has_nothing),
 		of_fabric(messages_of_all_sizes_arrive_in_order),
 		of_fabric(pages_and_bare_headers_arrive),
+		of_fabric(runs_of_the_largest_size_arrive_in_order),
 		of_fabric(what_is_posted_waits_for_the_flush_and_keeps_its_place),
 		of_fabric(streams_in_both_directions_lose_nothing),
 		of_fabric(a_slow_reader_makes_the_queue_grow_and_drain),

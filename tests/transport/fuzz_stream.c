@@ -61,7 +61,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	fuzz_check(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd) == 0);
 	fuzz_check(tcp_conn_new(fd[0], &cfg, &c) == 0);
 	for (size_t at = 2; at < len && result >= 0; total += MAX(result, 0)) {
-		size_t piece = fuzz_random(&random) % (random % 4 ? 64 : 9000);
+		size_t piece = fuzz_random(&random) % (random % 4    ? 64
+						       : random % 32 ? 9000
+								     : 99000);
 
 		piece = MIN(piece, len - at);
 		if (piece)
@@ -94,6 +96,7 @@ static struct wire_hdr some_header(uint64_t *random, enum wire_class class_)
 			.flags = (uint8_t)(dice >> 8 & 7),
 			.from = PEER,
 			.epoch = EPOCH,
+			.more = dice >> 40 & 1 ? dice >> 41 & 63 : 0,
 			.addr = dice >> 16 & 1 ? (dice >> 20) * PAGE_BYTES : 0,
 		};
 		switch (dice >> 12 & 3) {
@@ -101,7 +104,7 @@ static struct wire_hdr some_header(uint64_t *random, enum wire_class class_)
 			h.len = 0;
 			break;
 		case 1:
-			h.len = PAGE_BYTES;
+			h.len = (h.more + 1u) * (uint32_t)PAGE_BYTES;
 			break;
 		default:
 			h.len = (uint32_t)(dice >> 24) % 150;

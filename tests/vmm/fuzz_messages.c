@@ -190,7 +190,7 @@ static struct wire_hdr some_message(struct world *w, struct fuzz_input *in, uint
 	uint64_t type = fuzz_take(in, 1), from = fuzz_take(in, 1);
 	struct wire_hdr h = {
 		.type = types[type % sizeof(types)],
-		.from = (uint16_t)((w->n->self + 1 + from % (NODES - 1)) % NODES),
+		.from = (uint8_t)((w->n->self + 1 + from % (NODES - 1)) % NODES),
 		.epoch = EPOCH,
 	};
 
@@ -216,7 +216,7 @@ static struct wire_hdr some_message(struct world *w, struct fuzz_input *in, uint
 /* Return: whether the connection goes on. */
 static bool message(struct world *w, struct fuzz_input *in)
 {
-	uint8_t bytes[WIRE_PAYLOAD_MAX] = {0};
+	uint8_t bytes[WIRE_EVENT_MAX] = {0};
 	struct wire_hdr h = some_message(w, in, bytes);
 	bool event = wire_check(&h, WIRE_CLASS_EVENT) == 0;
 

@@ -111,7 +111,7 @@ int node_rig_hear(struct node_rig *rig, enum wire_class class_, unsigned peer, s
 	bool event = class_ == WIRE_CLASS_EVENT;
 	struct conn *c = event ? &rig->event[peer].conn : &rig->control[peer].conn;
 
-	h.from = (uint16_t)peer;
+	h.from = (uint8_t)peer;
 	h.epoch = RIG_EPOCH;
 	/* What does not pass here is the transport's to refuse. */
 	assert_int_equal(conn_check(c, &h, c->peer), 0);

@@ -39,14 +39,14 @@ static void send_raw(struct player *p, enum wire_class class_, struct wire_hdr h
 		     const void *payload)
 {
 	struct conn *c = class_ == WIRE_CLASS_EVENT ? p->mesh.event[0] : p->mesh.control[0];
-	uint8_t bytes[sizeof(h) + WIRE_PAYLOAD_MAX];
+	uint8_t bytes[sizeof(h) + WIRE_EVENT_MAX];
 
 	/* Past conn_send(), which would not send what is wrong. */
 	memcpy(bytes, &h, sizeof(h));
-	memset(bytes + sizeof(h), 0, WIRE_PAYLOAD_MAX);
+	memset(bytes + sizeof(h), 0, WIRE_EVENT_MAX);
 	if (payload)
-		memcpy(bytes + sizeof(h), payload, MIN(h.len, WIRE_PAYLOAD_MAX));
-	size_t len = sizeof(h) + MIN(h.len, WIRE_PAYLOAD_MAX);
+		memcpy(bytes + sizeof(h), payload, MIN(h.len, WIRE_EVENT_MAX));
+	size_t len = sizeof(h) + MIN(h.len, WIRE_EVENT_MAX);
 	assert_int_equal(send(c->fd, bytes, len, MSG_NOSIGNAL), len);
 }
 

@@ -229,7 +229,7 @@ static void a_refused_vcpu_goes_on_where_it_was(void **state)
 static void send_bytes(struct world *w, unsigned from, unsigned to, uint64_t index,
 		       uint32_t generation, uint32_t offset, const void *bytes, size_t len)
 {
-	uint8_t part[WIRE_PAYLOAD_MAX];
+	uint8_t part[WIRE_EVENT_MAX];
 	const struct wire_part head = {.offset = offset, .generation = generation};
 
 	memcpy(part, &head, sizeof(head));

@@ -84,6 +84,15 @@ static enum wire_class class_of(const struct type_case *t)
 	return t->class_ == ANY_CLASS ? WIRE_CLASS_EVENT : (enum wire_class)t->class_;
 }
 
+static bool runs(const struct type_case *t)
+{
+	static const uint8_t types_that_run[] = {
+		WIRE_GETS, WIRE_GETM, WIRE_FWD_GETS, WIRE_FWD_GETM, WIRE_INV,  WIRE_INV_ACK,
+		WIRE_DONE, WIRE_PUT,  WIRE_DROP,     WIRE_DROPPED,  WIRE_GRANT};
+
+	return memchr(types_that_run, t->type, sizeof(types_that_run)) != NULL;
+}
+
 static struct wire_hdr good(const struct type_case *t)
 {
 	return (struct wire_hdr){
@@ -120,6 +129,10 @@ static void good_headers_pass(void **state)
 		h.ticket_node = t->lent ? MAX_NODES - 1 : 0;
 		h.stamp = t->stamp ? UINT64_MAX : 0;
 		expect(t, h, 0, "everything at its end");
+		h.more = WIRE_RUN_PAGES - 1;
+		h.len *= WIRE_RUN_PAGES;
+		h.addr = REGION_BYTES - WIRE_RUN_PAGES * PAGE_BYTES;
+		expect(t, h, runs(t) ? 0 : -EBADMSG, "a run of the largest size");
 	}
 }
 
@@ -168,6 +181,22 @@ static void each_single_violation_is_refused(void **state)
 		h.addr = t->bad_addr;
 		expect(t, h, t->bad_addr ? -EBADMSG : 0, "addr");
 		h = good(t);
+		h.more = 1;
+		h.len *= 2;
+		expect(t, h, runs(t) ? 0 : -EBADMSG, "more");
+		h.addr = REGION_BYTES - PAGE_BYTES;
+		expect(t, h, -EBADMSG, "a run of two regions");
+		h.addr = -PAGE_BYTES;
+		expect(t, h, -EBADMSG, "a run over the end of all addresses");
+		h = good(t);
+		h.addr = 0;
+		h.more = WIRE_RUN_PAGES;
+		h.len *= WIRE_RUN_PAGES + 1;
+		expect(t, h, -EBADMSG, "a long run");
+		h.more = UINT8_MAX;
+		h.len = t->len_min * (UINT8_MAX + 1);
+		expect(t, h, -EBADMSG, "the longest run");
+		h = good(t);
 		h.len = t->len_max + 1;
 		expect(t, h, -EBADMSG, "too long");
 		h.len = UINT32_MAX;
@@ -177,15 +206,20 @@ static void each_single_violation_is_refused(void **state)
 	}
 }
 
-static void a_grant_carries_a_page_or_nothing(void **state)
+static void a_grant_carries_its_pages_or_nothing(void **state)
 {
-	struct wire_hdr h = {.type = WIRE_GRANT, .flags = WIRE_GRANT_DATA};
+	struct wire_hdr h = {.type = WIRE_GRANT};
 
-	for (h.len = 0; h.len <= PAGE_BYTES + 1; h.len++)
-		assert_int_equal(wire_check(&h, WIRE_CLASS_PAGE), h.len == 4096 ? 0 : -EBADMSG);
-	h.flags = 0;
-	for (h.len = 0; h.len <= PAGE_BYTES + 1; h.len++)
-		assert_int_equal(wire_check(&h, WIRE_CLASS_PAGE), h.len == 0 ? 0 : -EBADMSG);
+	for (h.more = 0; h.more < WIRE_RUN_PAGES; h.more++)
+		for (unsigned i = 0; i < 3 * (WIRE_RUN_PAGES + 2); i++) {
+			h.len = i / 3 * 4096 + i % 3 - 1;
+			h.flags = WIRE_GRANT_DATA;
+			assert_int_equal(wire_check(&h, WIRE_CLASS_PAGE),
+					 h.len == 4096 * (h.more + 1u) ? 0 : -EBADMSG);
+			h.flags = 0;
+			assert_int_equal(wire_check(&h, WIRE_CLASS_PAGE),
+					 h.len == 0 ? 0 : -EBADMSG);
+		}
 }
 
 static void other_types_do_not_exist(void **state)
@@ -213,7 +247,7 @@ int main(void)
 		cmocka_unit_test(good_headers_pass),
 		cmocka_unit_test(a_type_has_one_class),
 		cmocka_unit_test(each_single_violation_is_refused),
-		cmocka_unit_test(a_grant_carries_a_page_or_nothing),
+		cmocka_unit_test(a_grant_carries_its_pages_or_nothing),
 		cmocka_unit_test(other_types_do_not_exist),
 	};
 
