@@ -138,7 +138,10 @@ struct dsm_action {
 	};
 };
 
-/* Executes one action at once. A negative return is fatal: the core passes it up and is dead. */
+/*
+ * Executes one action, at once or so that nobody can tell the difference (dsm/batch.h). A negative
+ * return is fatal: the core passes it up and is dead.
+ */
 typedef int (*dsm_emit_fn)(void *ctx, const struct dsm_action *a);
 
 struct dsm_proto_config {
@@ -246,6 +249,7 @@ int dsm_proto_home(const struct dsm_proto *p, uint64_t gpa);
 
 /**
  * dsm_proto_message() - a message arrived that has passed wire_check()
+ * @h:       about one page: a run is taken apart before (wire/run.h)
  * @payload: @h->len bytes; valid for the call. Not looked at, passed on to DSM_MAP.
  *
  * The caller knows that @h->from is who sent it.

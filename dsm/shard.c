@@ -14,28 +14,6 @@
 #define EVENTS	  (MAX_NODES + 16) /* all connections, and room for the rest */
 #define CONGESTED (1 * MIB)
 
-/* Only what the message itself is to blame for is its sender's fault. */
-static int on_message(void *ctx, struct conn *c, const struct wire_hdr *h, const void *payload)
-{
-	struct shard *s = ctx;
-	/* Before anything of it can be seen: no vCPU here reads an earlier time than its sender. */
-	int r = h->stamp && s->cfg->reach ? s->cfg->reach(s->cfg->ctx, c->peer, h->stamp) : 0;
-
-	/* A turn that begins with this page does not begin before the wait, or it would be over. */
-	if (h->stamp)
-		s->now = clock_now_ns();
-	if (r == 0)
-		r = dsm_proto_message(s->proto, h, payload, s->now);
-
-	if (r == -EPROTO)
-		return shard_fail_peer(s, r, c->peer);
-	if (r == -ECANCELED) /* the VM ends, and nobody may see it any more */
-		return 0;
-	if (r == 0)
-		shard_saw(s, h);
-	return r < 0 ? shard_fail_here(s, r, "serving", h->addr) : 0;
-}
-
 /* Return: as dsm_proto_fault(); *@asks: it made a request that guesses may follow. */
 static int serve_fault(struct shard *s, const struct uffd_fault *fault, uint64_t gpa, bool *asks)
 {
@@ -46,6 +24,8 @@ static int serve_fault(struct shard *s, const struct uffd_fault *fault, uint64_t
 	shard_used(s, gpa);
 
 	*asks = r == 0 && dsm_proto_waiting(s->proto) > waiting;
+	if (r > 0)
+		r = batch_settle(&s->batch) ?: 1;
 	if (r < 0)
 		return shard_fail_here(s, r, "a fault", gpa);
 	if (r > 0)
@@ -183,7 +163,7 @@ static int end_turns(struct shard *s)
 static int serve(struct shard *s)
 {
 	struct epoll_event ev[EVENTS];
-	int r, n = shard_wait(s, ev, EVENTS, on_message);
+	int r, n = shard_wait(s, ev, EVENTS, shard_receive);
 
 	if (n < 0)
 		return n;
@@ -198,8 +178,8 @@ static int serve(struct shard *s)
 		} else {
 			struct conn *c = ev[i].data.ptr;
 			/* What this round has posted so far leaves with the rest of it. */
-			r = c->polled_for_write ? conn_ready(c, on_message, s)
-						: conn_receive(c, on_message, s);
+			r = c->polled_for_write ? conn_ready(c, shard_receive, s)
+						: conn_receive(c, shard_receive, s);
 			if (r < 0)
 				shard_fail_peer(s, r, c->peer);
 		}
@@ -209,12 +189,14 @@ static int serve(struct shard *s)
 	r = end_turns(s);
 	if (r < 0)
 		return shard_fail_host(s, r, "ending a turn");
-	s->asked = dsm_proto_waiting(s->proto) ? s->asked | s->posted : 0;
-	r = shard_flush(s, s->posted);
+	s->asked = dsm_proto_waiting(s->proto) ? s->asked | s->posted | s->batch.open : 0;
+	r = shard_flush(s);
 	if (r == 0 && s->evict)
 		r = shard_offer(s); /* what was asked of this node has been answered */
 	if (r == 0)
 		r = shard_tidy(s);
+	if (r == 0)
+		r = shard_flush(s);
 	if (r < 0)
 		return r;
 	r = update_interest(s);
@@ -348,6 +330,8 @@ static int shard_init(struct shard *s, struct mappings *mappings, struct err *er
 	return track_remote(s, err);
 }
 
+static const struct batch_ops batch_ops = {.effect = shard_effect, .post = shard_post};
+
 int shard_new(const struct pager_config *cfg, unsigned index, struct mappings *mappings,
 	      struct shard **ret, struct err *err)
 {
@@ -357,6 +341,7 @@ int shard_new(const struct pager_config *cfg, unsigned index, struct mappings *m
 		return err_set(err, -ENOMEM, "pager: out of memory");
 	s->cfg = cfg;
 	s->index = index;
+	batch_init(&s->batch, &batch_ops, s);
 	shard_calls_close(s);
 	s->uffd = s->pagemap = s->epoll = s->stop = s->nudge = -1;
 

@@ -4,8 +4,9 @@
  *
  * THEORY. The thread waits in epoll for its userfaultfd (faults of vCPUs and of other threads of
  * this process) and for its connections to the same shard on every peer. Both are turned into
- * calls of the protocol core (dsm/proto.h), whose actions are executed on the spot (shard_act.c):
- * received pages go from the receive buffer into the guest without a copy in between.
+ * calls of the protocol core (dsm/proto.h), whose actions are executed on the spot (shard_act.c),
+ * or together with what they are continued by (dsm/batch.h). Received pages go from the receive
+ * buffer into the guest without a copy in between.
  *
  * The thread never touches guest memory that could fault: it only reads pages which the core says
  * are mapped here. It takes no lock, allocates nothing and logs nothing on this path.

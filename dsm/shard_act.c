@@ -1,110 +1,79 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The core's actions, done to guest memory and sockets.
- *
- * A page is taken aside before it is sent, and looked at whether it is all zero. When it leaves for
- * a new owner it is also dropped before it is sent (DSM_GIVE).
- *
- * Guest memory is read only where the core has just had it write-protected or knows it to be
- * read-only, so it does not change meanwhile. The kernel's page tables order those reads behind
- * the guest's writes, which a race detector cannot know: it does not look into the one instruction
- * that copies.
+ * The core's actions, done to guest memory. What is done to neighbouring pages one after the other
+ * is one call to the kernel (dsm/batch.h); messages are for shard_send.c.
  */
 #include "dsm/shard_impl.h"
 
 #include "base/clock.h"
 #include "dsm/uffd.h"
 
-#define PAGE_WORDS (PAGE_BYTES / sizeof(uint64_t))
-#define PART	   (64 * KIB) /* what is posted leaves in parts of about this size */
-
-static void take_page(void *to, const void *from)
+int shard_drop(struct shard *s, uint64_t gpa, unsigned pages)
 {
-	size_t n = PAGE_WORDS;
+	int r = uffd_drop(shard_hva(s, gpa), pages * PAGE_BYTES);
 
-	asm volatile("rep movsq" : "+D"(to), "+S"(from), "+c"(n) : : "memory");
-}
-
-static bool all_zero(const uint64_t *page)
-{
-	for (unsigned i = 0; i < PAGE_WORDS; i += 4)
-		if (page[i] | page[i + 1] | page[i + 2] | page[i + 3])
-			return false;
-	return true;
-}
-
-int shard_flush(struct shard *s, uint64_t peers)
-{
-	s->posted &= ~peers;
-	for (; peers; peers &= peers - 1) {
-		unsigned to = (unsigned)__builtin_ctzll(peers);
-		struct conn *c = shard_conn(s, to);
-		int r = conn_flush(c);
-
-		if (r < 0)
-			return shard_fail_peer(s, r, to);
-		s->backlog |= conn_queued(c) > 0;
+	for (uint64_t at = gpa, end = gpa + pages * PAGE_BYTES; at < end; at += PAGE_BYTES) {
+		recall_lost(&s->recall, at);
+		if (s->evict)
+			evict_left(s->evict, at);
 	}
-	return 0;
+	return r < 0 ? shard_fail_here(s, r, "dropping", gpa) : 0;
 }
 
-/*
- * The message leaves with all others of this round, or with as many as make a part. Its stamp is
- * made here: what it tells of, a page taken from this node's vCPUs or given up, has been done.
- */
-static int transmit(struct shard *s, unsigned to, struct wire_hdr h, const void *page)
+/* The fault that this grant ends, if any, becomes a sample. */
+static void record(struct shard *s, uint64_t gpa, bool writable)
 {
-	uint64_t peer = UINT64_C(1) << to;
-	struct conn *c = shard_conn(s, to);
+	uint64_t start;
 
-	if (s->cfg->clock && wire_has_stamp(h.type))
-		h.stamp = s->cfg->clock(s->cfg->ctx);
-	int r = conn_post(c, &h, page);
-
-	if (r < 0)
-		return shard_fail_peer(s, r, to);
-	s->posted |= peer;
-	return conn_queued(c) >= PART && !s->backlog ? shard_flush(s, peer) : 0;
+	if (timing_end(&s->timing, gpa, writable, &start))
+		hist_add(&s->remote, clock_now_ns() - start);
 }
 
-/* Takes the page of a grant aside; one that turns out to be all zero travels as a flag. */
-static struct wire_hdr take_aside(struct shard *s, const struct dsm_action *a)
+static int map(struct shard *s, const struct batch_effect *e)
 {
-	struct wire_hdr hdr = a->send.hdr;
+	uint64_t hva = shard_hva(s, e->gpa), len = e->pages * PAGE_BYTES;
+	int r = e->data ? uffd_copy(s->uffd, hva, e->data, len, !e->writable)
+			: uffd_zero(s->uffd, hva, len, !e->writable);
 
-	take_page(s->aside, (const void *)shard_hva(s, a->gpa));
-	if (all_zero(s->aside)) {
-		hdr.flags = (uint8_t)((hdr.flags & ~WIRE_GRANT_DATA) | WIRE_GRANT_ZERO);
-		hdr.len = 0;
+	for (uint64_t at = e->gpa, end = at + len; at < end; at += PAGE_BYTES) {
+		record(s, at, e->writable);
+		shard_copy_came(s, at);
 	}
-	return hdr;
+	return r < 0 ? shard_fail_here(s, r, "mapping", e->gpa) : 0;
 }
 
-static int act_send(struct shard *s, const struct dsm_action *a)
+static int protect(struct shard *s, const struct batch_effect *e, bool on)
 {
-	struct wire_hdr hdr = a->send.hdr;
+	uint64_t len = e->pages * PAGE_BYTES;
+	int r = uffd_protect(s->uffd, shard_hva(s, e->gpa), len, on);
 
-	if (hdr.flags & WIRE_GRANT_DATA)
-		hdr = take_aside(s, a);
-	return transmit(s, a->send.to, hdr, a->send.payload ?: s->aside);
+	for (uint64_t at = e->gpa, end = at + len; at < end; at += PAGE_BYTES) {
+		if (on)
+			recall_lost(&s->recall, at);
+		else
+			record(s, at, true);
+		if (s->evict && !on)
+			evict_used(s->evict, at);
+	}
+	return r < 0 ? shard_fail_here(s, r, on ? "protecting" : "unprotecting", e->gpa) : 0;
 }
 
-static int act_drop(struct shard *s, const struct dsm_action *a)
+int shard_effect(void *ctx, const struct batch_effect *e)
 {
-	int r = uffd_drop(shard_hva(s, a->gpa));
+	struct shard *s = ctx;
 
-	recall_lost(&s->recall, a->gpa);
-	if (s->evict)
-		evict_left(s->evict, a->gpa);
-	return r < 0 ? shard_fail_here(s, r, "dropping", a->gpa) : 0;
-}
-
-static int act_give(struct shard *s, const struct dsm_action *a)
-{
-	struct wire_hdr hdr = take_aside(s, a);
-	int r = act_drop(s, a);
-
-	return r < 0 ? r : transmit(s, a->send.to, hdr, s->aside);
+	switch (e->type) {
+	case DSM_MAP:
+		return map(s, e);
+	case DSM_UNPROTECT:
+		return protect(s, e, false);
+	case DSM_PROTECT:
+		return protect(s, e, true);
+	case DSM_DROP:
+		return shard_drop(s, e->gpa, e->pages);
+	default:
+		return -EINVAL;
+	}
 }
 
 static int act_track(struct shard *s, const struct dsm_action *a)
@@ -121,37 +90,6 @@ static int act_track(struct shard *s, const struct dsm_action *a)
 	return r < 0 ? shard_fail_here(s, r, "tracking", a->gpa) : 0;
 }
 
-/* The fault that this grant ends, if any, becomes a sample. */
-static void record(struct shard *s, uint64_t gpa, bool writable)
-{
-	uint64_t start;
-
-	if (timing_end(&s->timing, gpa, writable, &start))
-		hist_add(&s->remote, clock_now_ns() - start);
-}
-
-static int act_map(struct shard *s, const struct dsm_action *a)
-{
-	int r = uffd_copy(s->uffd, shard_hva(s, a->gpa), a->map.data, !a->map.writable);
-
-	record(s, a->gpa, a->map.writable);
-	shard_copy_came(s, a->gpa);
-	return r < 0 ? shard_fail_here(s, r, "mapping", a->gpa) : 0;
-}
-
-static int act_protect(struct shard *s, const struct dsm_action *a, bool on)
-{
-	int r = uffd_protect(s->uffd, shard_hva(s, a->gpa), on);
-
-	if (on)
-		recall_lost(&s->recall, a->gpa);
-	else
-		record(s, a->gpa, true);
-	if (s->evict && !on)
-		evict_used(s->evict, a->gpa);
-	return r < 0 ? shard_fail_here(s, r, on ? "protecting" : "unprotecting", a->gpa) : 0;
-}
-
 static int act_wake(struct shard *s, const struct dsm_action *a)
 {
 	int r = track_fill(&s->tracker, a->gpa);
@@ -162,6 +100,24 @@ static int act_wake(struct shard *s, const struct dsm_action *a)
 	return r < 0 ? shard_fail_here(s, r, "waking", a->gpa) : 0;
 }
 
+/* The payload is the core's: it does not wait. */
+static int act_send_whole(struct shard *s, const struct dsm_action *a)
+{
+	int r = batch_end(&s->batch, a->send.to);
+
+	return r < 0 ? r : shard_transmit(s, a->send.to, a->send.hdr, a->send.payload, false);
+}
+
+static int act_untrack(struct shard *s, const struct dsm_action *a)
+{
+	int r = batch_close(&s->batch);
+
+	if (r < 0)
+		return r;
+	r = track_forget(&s->tracker, a->gpa);
+	return r < 0 ? shard_fail_here(s, r, "giving up tracking", a->gpa) : 0;
+}
+
 int shard_act(void *ctx, const struct dsm_action *a)
 {
 	struct shard *s = ctx;
@@ -169,27 +125,26 @@ int shard_act(void *ctx, const struct dsm_action *a)
 
 	switch (a->type) {
 	case DSM_SEND:
-		return act_send(s, a);
+		return a->send.payload ? act_send_whole(s, a) : batch_send(&s->batch, a);
 	case DSM_GIVE:
-		return act_give(s, a);
+		return batch_send(&s->batch, a);
 	case DSM_MAP:
-		return act_map(s, a);
 	case DSM_UNPROTECT:
-		return act_protect(s, a, false);
 	case DSM_PROTECT:
-		return act_protect(s, a, true);
 	case DSM_DROP:
-		return act_drop(s, a);
+		return batch_effect(&s->batch, a);
 	case DSM_WAKE:
-		return act_wake(s, a);
+		r = batch_settle(&s->batch);
+		return r < 0 ? r : act_wake(s, a);
 	case DSM_TRACK:
-		return act_track(s, a);
+		r = batch_settle(&s->batch);
+		return r < 0 ? r : act_track(s, a);
 	case DSM_CAME:
 	case DSM_LEFT:
-		return shard_region_moved(s, a->gpa, a->type == DSM_CAME);
+		r = batch_close(&s->batch); /* what is here is counted anew */
+		return r < 0 ? r : shard_region_moved(s, a->gpa, a->type == DSM_CAME);
 	case DSM_UNTRACK:
-		r = track_forget(&s->tracker, a->gpa);
-		return r < 0 ? shard_fail_here(s, r, "giving up tracking", a->gpa) : 0;
+		return act_untrack(s, a);
 	}
 	return -EINVAL;
 }

@@ -71,7 +71,5 @@ int shard_move(struct shard *s)
 		return 0;
 	r = is_pinned(s, gpa) ? 0 : dsm_proto_move(s->proto, gpa, to);
 	rehome_tried(&s->rehome, r == 1 || is_pinned(s, gpa), s->now);
-	if (r < 0)
-		return shard_fail_here(s, r, "moving", gpa);
-	return shard_flush(s, s->posted);
+	return r < 0 ? shard_fail_here(s, r, "moving", gpa) : 0;
 }

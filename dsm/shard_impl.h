@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What shard.c (the loop), shard_act.c (the core's actions), shard_call.c (questions),
- * shard_evict.c (the limit), shard_guess.c (what nobody waits for yet), shard_tidy.c (regions),
- * shard_homes.c (that move), shard_wait.c and shard_fail.c (why it ended) share; see shard.h. The
- * loop uses the others, none of them the loop.
+ * What shard.c (the loop), shard_act.c (the core's actions), shard_send.c and shard_receive.c
+ * (messages), shard_call.c (questions), shard_evict.c (the limit), shard_guess.c (what nobody waits
+ * for yet), shard_tidy.c (regions), shard_homes.c (that move), shard_wait.c and shard_fail.c (why
+ * it ended) share; see shard.h. The loop uses the others, none of them the loop.
  */
 #ifndef SSIHV_DSM_SHARD_IMPL_H
 #define SSIHV_DSM_SHARD_IMPL_H
@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "dsm/batch.h"
 #include "dsm/granule.h"
 #include "dsm/prefetch.h"
 #include "dsm/recall.h"
@@ -40,7 +41,8 @@ struct shard {
 	struct usage usage;
 	struct rehome rehome;
 	struct hist local, remote;
-	uint64_t aside[PAGE_BYTES / sizeof(uint64_t)]; /* the page that is being sent */
+	struct batch batch;
+	uint64_t aside[WIRE_PAYLOAD_MAX / sizeof(uint64_t)]; /* pages that are leaving */
 
 	uint64_t now;	 /* ns, of the event that is being handled */
 	bool taking;	 /* the userfaultfd is polled */
@@ -78,8 +80,25 @@ static inline int shard_home(const struct shard *s, uint64_t gpa)
 	return granule_home(&s->cfg->ram->layout, s->cfg->shards, s->index, gpa);
 }
 
-/* The core's emit(). */
+/*
+ * shard_act.c. act(): the core's emit(). effect(): of the batch. drop(): pages are gone.
+ * Return: 0; negative errno, whose reason was noted.
+ */
 int shard_act(void *ctx, const struct dsm_action *a);
+int shard_effect(void *ctx, const struct batch_effect *e);
+int shard_drop(struct shard *s, uint64_t gpa, unsigned pages);
+
+/*
+ * shard_send.c. post(): of the batch. transmit(): a message joins what leaves at the end of the
+ * round; @last: nothing else follows. flush(): the end: what was said so far is sent.
+ * Return: as above.
+ */
+int shard_post(void *ctx, unsigned to, const struct wire_hdr *run, bool gives, bool last);
+int shard_transmit(struct shard *s, unsigned to, struct wire_hdr h, const void *payload, bool last);
+int shard_flush(struct shard *s);
+
+/* shard_receive.c: for conn_receive(). */
+int shard_receive(void *ctx, struct conn *c, const struct wire_hdr *h, const void *payload);
 
 /*
  * shard_call.c, in the shard's thread: takes calls from now on; makes those that wait; makes no
@@ -91,7 +110,7 @@ void shard_calls_close(struct shard *s);
 
 /*
  * shard_evict.c. has_room(): may what is under way come, and @spare more pages? copy_came(): a page
- * was mapped. offer(): offers some copies to their homes, if it is time; as shard_flush().
+ * was mapped. offer(): offers some copies to their homes, if it is time; 0, -errno.
  */
 int shard_evict_init(struct shard *s);
 bool shard_has_room(const struct shard *s, unsigned spare);
@@ -122,7 +141,7 @@ int shard_guess(struct shard *s, const struct shard_fault *fault);
 
 /*
  * shard_homes.c. saw(): a peer's message was served. used(): a thread of this node asked for the
- * page. move(): lets a region go to the node that uses it most, if it is time; as shard_flush().
+ * page. move(): lets a region go to the node that uses it most, if it is time; 0, -errno.
  * accepts(), region_moved(): the core's accept(), DSM_CAME and DSM_LEFT.
  */
 void shard_saw(struct shard *s, const struct wire_hdr *h);
@@ -133,13 +152,10 @@ int shard_region_moved(struct shard *s, uint64_t gpa, bool came);
 
 /*
  * shard_tidy.c. tidy(): a round is over, and its answers are on their way; does some housekeeping,
- * if it is time. Return: as shard_flush(). tidy_deadline(): when tidy() has something to do.
+ * if it is time. Return: 0, -errno. tidy_deadline(): when tidy() has something to do.
  */
 int shard_tidy(struct shard *s);
 uint64_t shard_tidy_deadline(const struct shard *s);
-
-/* Sends what was posted for @peers. Return: 0; negative errno, whose reason was noted. */
-int shard_flush(struct shard *s, uint64_t peers);
 
 /*
  * shard_wait.c: waits for events, or receives an answer, by @take, in their place.

@@ -148,7 +148,7 @@ static int unregister_region(struct tracker *t, uint64_t gpa)
 
 int track_forget(struct tracker *t, uint64_t gpa)
 {
-	int r = uffd_unprotect(t->uffd, hva(t, gpa), REGION_BYTES);
+	int r = uffd_protect(t->uffd, hva(t, gpa), REGION_BYTES, false);
 
 	if (r < 0)
 		return r;
@@ -165,6 +165,6 @@ int track_fill(struct tracker *t, uint64_t gpa)
 
 	if (!has(t->gap, gpa))
 		return 0;
-	r = uffd_copy(t->uffd, hva(t, gpa), NULL, false);
+	r = uffd_zero(t->uffd, hva(t, gpa), PAGE_BYTES, false);
 	return r == -EEXIST ? 0 : r;
 }

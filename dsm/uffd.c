@@ -79,36 +79,46 @@ int uffd_unregister(int fd, uint64_t hva, uint64_t len)
 	return r;
 }
 
+/* The kernel may do a part, and return EAGAIN. */
+int uffd_copy(int fd, uint64_t hva, const void *pages, uint64_t len, bool protect)
+{
+	for (uint64_t done = 0; done < len;) {
+		struct uffdio_copy copy = {
+			.dst = hva + done,
+			.src = (uintptr_t)pages + done,
+			.len = len - done,
+			.mode = protect ? UFFDIO_COPY_MODE_WP : 0,
+		};
+
+		if (ioctl(fd, UFFDIO_COPY, &copy) == 0)
+			break;
+		if (errno != EAGAIN && errno != EINTR)
+			return -errno;
+		done += (uint64_t)MAX(copy.copy, 0);
+	}
+	return 0;
+}
+
 /*
  * UFFDIO_ZEROPAGE would map the shared zero page, which costs the writer that waits a second
  * (copy-on-write) fault inside the kernel; a copy of zeros gives it its own page at once.
  */
-int uffd_copy(int fd, uint64_t hva, const void *page, bool protect)
+int uffd_zero(int fd, uint64_t hva, uint64_t len, bool protect)
 {
-	static const char zeros[PAGE_BYTES] __attribute__((aligned(PAGE_BYTES)));
-	struct uffdio_copy copy = {
-		.dst = hva,
-		.src = (uintptr_t)(page ? page : zeros),
-		.len = PAGE_BYTES,
-		.mode = protect ? UFFDIO_COPY_MODE_WP : 0,
-	};
+	static const char zeros[16 * PAGE_BYTES] __attribute__((aligned(PAGE_BYTES)));
+	int r = 0;
 
-	return retried_ioctl(fd, UFFDIO_COPY, &copy);
+	for (uint64_t done = 0; r == 0 && done < len; done += sizeof(zeros))
+		r = uffd_copy(fd, hva + done, zeros, MIN(len - done, sizeof(zeros)), protect);
+	return r;
 }
 
-int uffd_protect(int fd, uint64_t hva, bool on)
+int uffd_protect(int fd, uint64_t hva, uint64_t len, bool on)
 {
 	struct uffdio_writeprotect wp = {
-		.range = {.start = hva, .len = PAGE_BYTES},
+		.range = {.start = hva, .len = len},
 		.mode = on ? UFFDIO_WRITEPROTECT_MODE_WP : 0,
 	};
-
-	return retried_ioctl(fd, UFFDIO_WRITEPROTECT, &wp);
-}
-
-int uffd_unprotect(int fd, uint64_t hva, uint64_t len)
-{
-	struct uffdio_writeprotect wp = {.range = {.start = hva, .len = len}};
 
 	return retried_ioctl(fd, UFFDIO_WRITEPROTECT, &wp);
 }
@@ -120,10 +130,10 @@ int uffd_wake(int fd, uint64_t hva)
 	return retried_ioctl(fd, UFFDIO_WAKE, &range);
 }
 
-int uffd_drop(uint64_t hva)
+int uffd_drop(uint64_t hva, uint64_t len)
 {
 	/* madvise() takes mmap_lock for reading only; EAGAIN as above. */
-	while (madvise((void *)hva, PAGE_BYTES, MADV_DONTNEED) < 0)
+	while (madvise((void *)hva, len, MADV_DONTNEED) < 0)
 		if (errno != EAGAIN)
 			return -errno;
 	return 0;

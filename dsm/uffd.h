@@ -43,20 +43,23 @@ int uffd_register(int fd, uint64_t hva, uint64_t len);
  */
 int uffd_unregister(int fd, uint64_t hva, uint64_t len);
 
-/** uffd_copy() - put @page (NULL: zeros) at @hva, read-only if @protect, and wake who waits. */
-int uffd_copy(int fd, uint64_t hva, const void *page, bool protect);
+/** uffd_copy() - put @len bytes of @pages at @hva, read-only if @protect, and wake who waits. */
+int uffd_copy(int fd, uint64_t hva, const void *pages, uint64_t len, bool protect);
 
-/** uffd_protect() - write-protect (@on) the mapped page, or make it writable and wake. */
-int uffd_protect(int fd, uint64_t hva, bool on);
+/** uffd_zero() - the same with zeros. */
+int uffd_zero(int fd, uint64_t hva, uint64_t len, bool protect);
 
-/** uffd_unprotect() - make all that is mapped in [@hva, @hva + @len) writable and wake. */
-int uffd_unprotect(int fd, uint64_t hva, uint64_t len);
+/**
+ * uffd_protect() - write-protect (@on) what is mapped in [@hva, @hva + @len), or make it writable
+ * and wake
+ */
+int uffd_protect(int fd, uint64_t hva, uint64_t len, bool on);
 
 /** uffd_wake() - wake who waits for the page at @hva. */
 int uffd_wake(int fd, uint64_t hva);
 
-/** uffd_drop() - unmap the page; the next touch faults. */
-int uffd_drop(uint64_t hva);
+/** uffd_drop() - unmap [@hva, @hva + @len); the next touch faults. */
+int uffd_drop(uint64_t hva, uint64_t len);
 
 /**
  * uffd_read() - take up to @max faults

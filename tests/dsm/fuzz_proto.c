@@ -10,6 +10,7 @@
  */
 #include "dsm/proto.h"
 #include "tests/fuzz/fuzz.h"
+#include "wire/run.h"
 
 #define NODES	  4
 #define REGIONS	  NODES
@@ -214,6 +215,24 @@ static bool receive(struct victim *v, const struct wire_hdr *h)
 	return true;
 }
 
+/* What passes the transport, page by page. Return: as receive(). */
+static bool receive_run(struct victim *v, struct wire_hdr h, uint64_t more)
+{
+	h.addr = ALIGN_DOWN(h.addr, REGION_BYTES);
+	h.more = (uint8_t)more;
+	h.len *= wire_run_pages(&h);
+	if (wire_check(&h, WIRE_CLASS_PAGE) < 0)
+		return true;
+	for (unsigned i = 0; i < wire_run_pages(&h); i++) {
+		struct wire_hdr part = wire_run_part(&h, i, 1);
+
+		fuzz_check(i < WIRE_RUN_PAGES && wire_check(&part, WIRE_CLASS_PAGE) == 0);
+		if (i < PAGES && !receive(v, &part))
+			return false;
+	}
+	return true;
+}
+
 /* Return: as receive(). */
 static bool step(struct victim *v, struct fuzz_input in)
 {
@@ -251,10 +270,10 @@ static bool step(struct victim *v, struct fuzz_input in)
 	case 4:
 	case 5:
 		h = some_message(&in);
-		return receive(v, &h);
+		return op & 128 ? receive_run(v, h, op & 64 ? 1 : passes) : receive(v, &h);
 	default:
 		h = v->sends ? some_answer(v, &in) : some_message(&in);
-		return receive(v, &h);
+		return op & 128 ? receive_run(v, h, op & 64 ? 1 : passes) : receive(v, &h);
 	}
 }
 

@@ -80,6 +80,14 @@ static void used_regions_become_plain_again(void **state)
 	run(cfg);
 }
 
+static void neighbours_travel_as_one(void **state)
+{
+	struct native_config cfg = cluster(3, 1, runs_body);
+
+	cfg.before = runs_populate;
+	run(cfg);
+}
+
 static void pages_can_be_asked_for(void **state)
 {
 	run(cluster(3, 1, pages_body));
@@ -286,6 +294,7 @@ int main(void)
 		cmocka_unit_test(tracking_costs_what_was_promised),
 		cmocka_unit_test(memory_mappings_run_short),
 		cmocka_unit_test(used_regions_become_plain_again),
+		cmocka_unit_test(neighbours_travel_as_one),
 		cmocka_unit_test(pages_can_be_asked_for),
 		cmocka_unit_test(walks_are_fetched_ahead),
 		cmocka_unit_test(errors_of_the_kernel_end_it_with_a_reason),

@@ -46,6 +46,10 @@ void homes_refused_body(struct native_node *n);
 void homes_pinned_body(struct native_node *n);
 void homes_wander_body(struct native_node *n);
 
+/* native_runs.c */
+void runs_populate(struct native_node *n); /* .before of runs_body() */
+void runs_body(struct native_node *n);	   /* of three nodes and one shard */
+
 /* native_plain.c */
 void plain_body(struct native_node *n);
 

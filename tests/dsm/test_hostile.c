@@ -9,6 +9,7 @@
  */
 #include "dsm/proto.h"
 #include "tests/check.h"
+#include "wire/run.h"
 
 #define NODES	  4
 #define REGIONS	  NODES
@@ -22,7 +23,7 @@
 struct victim {
 	struct dsm_proto *p;
 	uint64_t random, now;
-	unsigned actions, sends;
+	unsigned actions, sends, runs;
 	uint64_t moves;
 	struct wire_hdr sent[RECENT]; /* the last ones; [sends % RECENT] is the oldest */
 	bool tracked[REGIONS];
@@ -168,7 +169,7 @@ static struct wire_hdr any_message(struct victim *v)
 	if ((h.type == WIRE_GETS || h.type == WIRE_GETM || h.type == WIRE_DONE ||
 	     h.type == WIRE_PUT || h.type == WIRE_DROPPED) &&
 	    h.from < NODES && draw(v, 10))
-		h.node = (uint8_t)h.from;
+		h.node = h.from;
 	if ((h.type == WIRE_GRANT || h.type == WIRE_INV_ACK || h.type == WIRE_DROP) && draw(v, 10))
 		h.node = SELF;
 	if (is_of_region(h.type) && draw(v, 10))
@@ -226,12 +227,48 @@ static void assert_same(const struct dsm_page_info *a, const struct dsm_page_inf
 }
 
 /* Return: false when the core has died, which a hostile peer may achieve: the VM stops. */
-static bool attack_once(struct victim *v, const void *page)
+static bool receive(struct victim *v, const struct wire_hdr *h, const void *page)
 {
-	struct wire_hdr h;
 	struct wire_home home;
 	struct dsm_page_info before, after;
 	unsigned actions = v->actions;
+	int r;
+
+	dsm_proto_page(v->p, h->addr, &before);
+	any_directory(v, h->addr, &home);
+	r = dsm_proto_message(v->p, h, h->type == WIRE_HOME ? &home : page, v->now);
+	v->moves = dsm_proto_stats(v->p)->regions_left + dsm_proto_stats(v->p)->regions_came;
+	assert_true(r == 0 || r == -EPROTO);
+	if (r == 0 || v->actions != actions)
+		return dsm_proto_tick(v->p, v->now) == 0;
+	dsm_proto_page(v->p, h->addr, &after);
+	assert_same(&before, &after);
+	return true;
+}
+
+/* As what is above the transport takes it: of what passes there, page by page. Return: as above. */
+static bool receive_run(struct victim *v, struct wire_hdr h, const void *page)
+{
+	h.addr = ALIGN_DOWN(h.addr, REGION_BYTES);
+	h.more = (uint8_t)(draw(v, 4) ? PAGES - 1 : WIRE_RUN_PAGES + draw(v, 256 - WIRE_RUN_PAGES));
+	h.len *= wire_run_pages(&h);
+	if (wire_check(&h, WIRE_CLASS_PAGE) < 0)
+		return true;
+	assert_in_range(h.more, 0, WIRE_RUN_PAGES - 1);
+	v->runs++;
+	for (unsigned i = 0; i < wire_run_pages(&h); i++) {
+		struct wire_hdr part = wire_run_part(&h, i, 1);
+
+		if (!receive(v, &part, page))
+			return false;
+	}
+	return true;
+}
+
+/* Return: as above. */
+static bool attack_once(struct victim *v, const void *page)
+{
+	struct wire_hdr h;
 	int r;
 
 	v->now += draw(v, 100);
@@ -265,19 +302,10 @@ static bool attack_once(struct victim *v, const void *page)
 	if (draw(v, 10) == 0)
 		assert_int_equal(dsm_proto_tick(v->p, v->now), 0);
 	h = v->sends && draw(v, 2) ? any_answer(v) : any_message(v);
-	dsm_proto_page(v->p, h.addr, &before);
-	any_directory(v, h.addr, &home);
-	r = dsm_proto_message(v->p, &h, h.type == WIRE_HOME ? &home : page, v->now);
-	v->moves = dsm_proto_stats(v->p)->regions_left + dsm_proto_stats(v->p)->regions_came;
-	assert_true(r == 0 || r == -EPROTO);
-	if (r == 0 || v->actions != actions)
-		return dsm_proto_tick(v->p, v->now) == 0;
-	dsm_proto_page(v->p, h.addr, &after);
-	assert_same(&before, &after);
-	return true;
+	return draw(v, 8) ? receive(v, &h, page) : receive_run(v, h, page);
 }
 
-static void attack(uint64_t seed, unsigned *accepted, uint64_t *moves)
+static void attack(uint64_t seed, unsigned *accepted, uint64_t *moves, unsigned *runs)
 {
 	struct victim v = {.random = seed};
 	const struct dsm_proto_config cfg = {
@@ -299,19 +327,21 @@ static void attack(uint64_t seed, unsigned *accepted, uint64_t *moves)
 		;
 	*accepted += v.actions;
 	*moves += v.moves;
+	*runs += v.runs;
 	dsm_proto_free(v.p);
 }
 
 static void hostile_peers_do_no_harm(void **state)
 {
-	unsigned actions = 0;
+	unsigned actions = 0, runs = 0;
 	uint64_t moves = 0;
 
 	for (uint64_t seed = 1; seed <= SEEDS; seed++)
-		attack(seed, &actions, &moves);
+		attack(seed, &actions, &moves, &runs);
 	/* They got past the door often enough to mean something. */
 	assert_in_range(actions, SEEDS * 100, UINT32_MAX);
 	assert_in_range(moves, SEEDS / 4, UINT32_MAX);
+	assert_in_range(runs, SEEDS * 10, UINT32_MAX);
 }
 
 int main(void)
