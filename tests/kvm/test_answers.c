@@ -71,6 +71,43 @@ static void a_periodic_count_ends_every_halt(void **state)
 		tiny_expect(*state, TINY_OUT, PORT_VECTOR, 0x41);
 }
 
+/* ---- the clock ---- */
+
+TINY_CODE(deadline_read, ".code64",
+	  "mov $0x6e0, %ecx\n xor %eax, %eax\n rdmsr\n out %eax, $0x30\n 0: hlt\n jmp 0b");
+
+/* KVM has a copy of its own, which is 0 as ours is: only the exit tells them apart. */
+static void the_deadline_is_read_from_us(void **state)
+{
+	struct tiny *t = *state;
+
+	TINY_RUN(t, deadline_read);
+	tiny_expect(t, TINY_OUT, 0x30, 0);
+	tiny_wait_asleep(t, 0);
+	assert_int_equal(atomic_load(&t->vcpu[0]->exits[VCPU_EXIT_MSR]), 1);
+}
+
+/* By the TSC itself, then by TSC_ADJUST, it would go on from a number of the guest's. */
+TINY_CODE(tsc_writes, ".code64",
+	  "mov $0x10, %ecx\n mov $0x12345678, %edx\n xor %eax, %eax\n wrmsr\n"
+	  "rdmsr\n shl $32, %rdx\n or %rdx, %rax\n mov %rax, 0x200000\n"
+	  "mov $0x3b, %ecx\n mov $0x12345678, %edx\n xor %eax, %eax\n wrmsr\n"
+	  "rdtsc\n shl $32, %rdx\n or %rdx, %rax\n mov %rax, 0x200000\n"
+	  "mov $0x3b, %ecx\n rdmsr\n or %edx, %eax\n out %eax, $0x30\n"
+	  "0: hlt\n jmp 0b");
+
+static void the_tsc_is_the_clusters_whatever_is_written(void **state)
+{
+	struct tiny *t = *state;
+	uint64_t before = guest_clock_tsc(&t->clock);
+
+	TINY_RUN(t, tsc_writes);
+	uint64_t by_msr = tiny_next(t, TINY_STORE).value, by_rdtsc = tiny_next(t, TINY_STORE).value;
+	assert_in_range(by_msr, before, guest_clock_tsc(&t->clock));
+	assert_in_range(by_rdtsc, by_msr, guest_clock_tsc(&t->clock));
+	tiny_expect(t, TINY_OUT, 0x30, 0);
+}
+
 /* ---- what KVM would do for other guests ---- */
 
 /*
@@ -90,6 +127,8 @@ TINY_CODE(paravirt_write, ".code64", EACH(0x4b564d02, 0x4b564d08, "wrmsr"));
 TINY_CODE(paravirt_read, ".code64", EACH(0x4b564d02, 0x4b564d08, "rdmsr"));
 TINY_CODE(hyperv_write, ".code64", EACH(0x40000000, 0x40000004, "wrmsr"));
 TINY_CODE(hyperv_read, ".code64", EACH(0x40000000, 0x40000004, "rdmsr"));
+/* Where Xen's is when Hyper-V's are there, too; else it is the first of those. */
+TINY_CODE(xen_write, ".code64", EACH(0x40000200, 0x40000200, "wrmsr"));
 
 static void each_faults(struct tiny *t, unsigned count)
 {
@@ -134,6 +173,13 @@ static void msrs_of_hyper_v_cannot_be_read(void **state)
 {
 	TINY_RUN(*state, hyperv_read);
 	each_faults(*state, 5);
+}
+
+/* It would have KVM write a page of code into the guest's memory. */
+static void the_msr_of_xen_does_not_exist(void **state)
+{
+	TINY_RUN(*state, xen_write);
+	each_faults(*state, 1);
 }
 
 /* VMCALL on Intel, VMMCALL on AMD: a KVM that meets the other one patches the guest's code. */
@@ -299,12 +345,15 @@ int main(void)
 		CASE(a_count_ends_a_halt),
 		CASE(a_count_interrupts_a_running_vcpu),
 		CASE(a_periodic_count_ends_every_halt),
+		CASE(the_deadline_is_read_from_us),
+		CASE(the_tsc_is_the_clusters_whatever_is_written),
 		CASE(the_first_kvm_clock_does_not_exist),
 		CASE(the_first_kvm_clock_cannot_be_read),
 		CASE(paravirtual_msrs_do_not_exist),
 		CASE(paravirtual_msrs_cannot_be_read),
 		CASE(msrs_of_hyper_v_do_not_exist),
 		CASE(msrs_of_hyper_v_cannot_be_read),
+		CASE(the_msr_of_xen_does_not_exist),
 		CASE(hypercalls_are_refused),
 		CASE(amds_counters_do_not_count),
 		CASE(intels_counters_do_not_count),

@@ -289,6 +289,22 @@ static void the_count_down_timer_interrupts_a_running_vcpu(void **state)
 	EXPECT_TIMER(*state, TINY_BY_COUNT, count_busy);
 }
 
+TINY_CODE(deadline_read, ".code64",
+	  TINY_DEADLINE "mov %eax, %ebx\n xor %eax, %eax\n xor %edx, %edx\n rdmsr\n"
+			"sub %ebx, %eax\n out %eax, $0x30\n 0: hlt\n jmp 0b");
+
+static void the_deadline_is_read_as_it_was_written(void **state)
+{
+	struct tiny *t = *state;
+
+	if (!tiny_timer_offered(t, TINY_BY_DEADLINE))
+		skip();
+	t->answer = UINT32_MAX;
+	TINY_RUN(t, deadline_read);
+	assert_int_equal(tiny_next(t, TINY_IN).addr, 0x31);
+	tiny_expect(t, TINY_OUT, 0x30, 0);
+}
+
 TINY_CODE(tsc, ".code64",
 	  "rdtsc\n shl $32, %rdx\n or %rdx, %rax\n mov %rax, 0x200000\n"
 	  "0: hlt\n jmp 0b");
@@ -486,6 +502,7 @@ int main(void)
 		CASE(the_deadline_timer_interrupts_a_running_vcpu),
 		CASE(the_count_down_timer_ends_a_halt),
 		CASE(the_count_down_timer_interrupts_a_running_vcpu),
+		CASE(the_deadline_is_read_as_it_was_written),
 		CASE(the_guest_reads_the_clusters_tsc),
 		CASE(init_and_sipi_start_the_second_vcpu),
 		CASE(an_init_leaves_nothing_pending),
