@@ -8,6 +8,7 @@
 #include <sys/ioctl.h>
 
 #include "cpu/vcpu_image.h"
+#include "cpu/vcpu_msrs.h"
 #include "tests/kvm/pair.h"
 
 #define GOES_AFTER_NS (500 * NSEC_PER_MSEC)
@@ -127,6 +128,82 @@ static void msrs_that_kvm_does_not_list_come_along(void **state)
 	expect_r8(p->other, 0x0606060606060606);
 	expect_r8(p->other, 0xc06);
 	expect_r8(p->other, UINT64_MAX);
+}
+
+/* Memory types of the guest's own, and CPUID that faults in user code. */
+TINY_CODE(own, ".code64",
+	  WRITE_MSR(0x277, 0x00070106, 0x00070106) WRITE_MSR(0x140, 0, 1) SPIN TELL_MSR(0x277)
+		  TELL_MSR(0x140) STOP);
+
+static void pat_and_cpuid_faulting_come_along(void **state)
+{
+	struct pair *p = *state;
+
+	LOAD(p, own, 0);
+	move(p);
+	expect_r8(p->other, 0x0007010600070106);
+	expect_r8(p->other, 1);
+}
+
+/*
+ * Bits of MSRs that only some CPUs have, flipped before the guest starts, where KVM lets us. The
+ * first two exist everywhere.
+ */
+static const struct wire_msr own_bits[] = {
+	{.index = 0x140, .value = 1},		 /* MISC_FEATURES_ENABLES: CPUID faulting */
+	{.index = 0x17a, .value = 4},		 /* MCG_STATUS: in progress */
+	{.index = 0x48, .value = 1},		 /* SPEC_CTRL: IBRS */
+	{.index = 0xe1, .value = 0x100},	 /* UMWAIT_CONTROL: the longest wait */
+	{.index = 0x122, .value = 2},		 /* TSX_CTRL: CPUID without RTM */
+	{.index = 0x1d9, .value = 2},		 /* DEBUGCTL: BTF */
+	{.index = 0xda0, .value = 0x800},	 /* XSS: CET */
+	{.index = 0xc0010015, .value = 1 << 18}, /* HWCR: machine check banks writable */
+	{.index = 0xc001011f, .value = 4},	 /* VIRT_SPEC_CTRL: SSBD */
+	{.index = 0xc0011029, .value = 2},	 /* DE_CFG: LFENCE serializes */
+};
+
+static uint64_t read_msr(struct tiny *t, uint32_t index)
+{
+	struct kvm_msr_entry entry = {.index = index};
+
+	assert_int_equal(vcpu_msr_access(t->vcpu[0]->fd, KVM_GET_MSRS, &entry), 0);
+	return entry.data;
+}
+
+/* Return: has the vCPU, which does not run yet, another value now? It may be without the MSR. */
+static bool flip(struct tiny *t, const struct wire_msr *bits, uint64_t *ret)
+{
+	struct kvm_msr_entry entry = {.index = bits->index};
+
+	if (vcpu_msr_access(t->vcpu[0]->fd, KVM_GET_MSRS, &entry) < 0)
+		return false;
+	uint64_t before = entry.data;
+	entry.data ^= bits->value;
+	if (vcpu_msr_access(t->vcpu[0]->fd, KVM_SET_MSRS, &entry) < 0)
+		return false;
+	*ret = read_msr(t, bits->index);
+	return *ret != before;
+}
+
+static void whatever_kvm_lets_be_set_comes_along(void **state)
+{
+	struct pair *p = *state;
+	bool flipped[ARRAY_SIZE(own_bits)];
+	uint64_t value[ARRAY_SIZE(own_bits)];
+
+	for (size_t i = 0; i < ARRAY_SIZE(own_bits); i++) {
+		flipped[i] = flip(p->first, &own_bits[i], &value[i]);
+		print_message("# MSR %#x: %s\n", own_bits[i].index,
+			      flipped[i] ? "set" : "not here");
+	}
+	assert_true(flipped[0] && flipped[1]);
+	LOAD(p, spinner, 0);
+	move(p);
+	expect_r8(p->other, 0x1122334455667788);
+	tiny_wait_asleep(p->other, 0);
+	for (size_t i = 0; i < ARRAY_SIZE(own_bits); i++)
+		if (flipped[i])
+			assert_int_equal(read_msr(p->other, own_bits[i].index), value[i]);
 }
 
 /* CR4.OSFXSR first. */
@@ -361,6 +438,8 @@ int main(void)
 		CASE(a_vcpu_with_user_code_moves_at_once),
 		CASE(registers_of_all_kinds_come_along),
 		CASE(msrs_that_kvm_does_not_list_come_along),
+		CASE(pat_and_cpuid_faulting_come_along),
+		CASE(whatever_kvm_lets_be_set_comes_along),
 		CASE(extended_state_comes_along_unless_kvm_emulates),
 		CASE(a_deadline_goes_on),
 		CASE(a_count_down_goes_on),
