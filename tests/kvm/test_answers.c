@@ -336,6 +336,52 @@ static void no_instruction_sleeps_but_hlt(void **state)
 	assert_int_equal(entry.addr, 0x31);
 }
 
+/* ---- the CPU ---- */
+
+/* Tells the MSRs whose numbers are at 0x9000, up to a 0. */
+TINY_CODE(msrs, ".code64",
+	  "mov $0x9000, %ebx\n 1: mov (%rbx), %ecx\n test %ecx, %ecx\n jz 0f\n"
+	  "rdmsr\n shl $32, %rdx\n or %rdx, %rax\n mov %rax, 0x200000\n"
+	  "add $4, %ebx\n jmp 1b\n 0: hlt\n jmp 0b");
+
+/* As joined with a host of other microcode that lacks one of our mitigations. */
+static struct cpu_identity common_identity(const struct cpu_identity *own)
+{
+	struct cpu_identity common = *own, other = *own;
+	uint64_t *caps = &other.msr[CPU_MSR_ARCH_CAPABILITIES];
+	uint64_t good = *caps & cpu_msr_rules[CPU_MSR_ARCH_CAPABILITIES].both;
+
+	*caps ^= good & -good;
+	other.msr[CPU_MSR_UCODE_REV] = 1;
+	assert_int_equal(cpu_identity_join(&common, &other), 0);
+	assert_true(cpu_identity_covers(own, &common));
+	return common;
+}
+
+static void feature_msrs_are_what_all_hosts_have(void **state)
+{
+	struct tiny **t = (struct tiny **)state;
+	struct cpu_identity own = (*t)->identity, common = common_identity(&own);
+	uint32_t number[CPU_IDENTITY_MSRS + 1] = {0};
+	unsigned count = 0;
+
+	/* A CPU may have none of them. */
+	if (memcmp(common.msr, own.msr, sizeof(own.msr)) == 0)
+		skip();
+	tiny_free(*t);
+	*t = tiny_new_as(&common);
+	for (unsigned i = 0; i < CPU_IDENTITY_MSRS; i++)
+		if (common.msr[i])
+			number[count++] = cpu_msr_rules[i].index;
+	assert_int_equal(ram_write((*t)->ram, 0x9000, number, sizeof(number)), 0);
+	TINY_RUN(*t, msrs);
+	for (unsigned i = 0; i < CPU_IDENTITY_MSRS; i++)
+		if (common.msr[i])
+			tiny_expect(*t, TINY_STORE, TINY_MMIO, common.msr[i]);
+	tiny_wait_asleep(*t, 0);
+	assert_int_equal((*t)->taken, (*t)->count);
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, new_rig, free_rig)
@@ -361,6 +407,7 @@ int main(void)
 		CASE(memory_of_the_ioapic_and_the_hpet_comes_to_us),
 		CASE(the_page_of_the_xapic_is_ours),
 		CASE(no_instruction_sleeps_but_hlt),
+		CASE(feature_msrs_are_what_all_hosts_have),
 	};
 
 	return tiny_usable(false) ? cmocka_run_group_tests(tests, NULL, NULL) : 0;

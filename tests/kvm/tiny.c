@@ -269,7 +269,6 @@ bool tiny_usable(bool saves)
 
 static void make_vcpu(struct tiny *t, unsigned index, bool away)
 {
-	struct cpu_identity identity;
 	const struct vcpu_config cfg = {
 		.kvm = &t->kvm,
 		.clock = &t->clock,
@@ -285,11 +284,10 @@ static void make_vcpu(struct tiny *t, unsigned index, bool away)
 			     .node_shift = 1,
 			     .node_vcpus = TINY_VCPUS,
 			     .tsc_khz = t->clock.tsc_khz},
-		.identity = &identity,
+		.identity = &t->identity,
 	};
 	struct err err = {""};
 
-	assert_int_equal(cpu_identity_read(&t->kvm, &identity), 0);
 	if (vcpu_new(&cfg, &t->vcpu[index], &err) < 0)
 		fail_msg("%s", err.text);
 }
@@ -323,12 +321,7 @@ static struct tiny *new_rig(void)
 	return t;
 }
 
-struct tiny *tiny_new(void)
-{
-	return tiny_new_scaled(0);
-}
-
-struct tiny *tiny_new_scaled(uint32_t khz)
+static struct tiny *new_whole_rig(uint32_t khz, const struct cpu_identity *identity)
 {
 	const uint64_t size = REGION_BYTES;
 	struct tiny *t = new_rig();
@@ -343,12 +336,31 @@ struct tiny *tiny_new_scaled(uint32_t khz)
 	if (khz)
 		t->clock.ratio = guest_clock_ratio(khz, (uint32_t)t->kvm.tsc_khz,
 						   t->kvm.tsc_tolerance_ppm, t->clock.frac_bits);
+	if (identity)
+		t->identity = *identity;
+	else
+		assert_int_equal(cpu_identity_read(&t->kvm, &t->identity), 0);
 	put_tables(t);
 	put_interrupts(t);
 	make_vcpu(t, 0, false);
 	make_vcpu(t, 1, false);
 	start_clock(t);
 	return t;
+}
+
+struct tiny *tiny_new(void)
+{
+	return new_whole_rig(0, NULL);
+}
+
+struct tiny *tiny_new_scaled(uint32_t khz)
+{
+	return new_whole_rig(khz, NULL);
+}
+
+struct tiny *tiny_new_as(const struct cpu_identity *identity)
+{
+	return new_whole_rig(0, identity);
 }
 
 struct tiny *tiny_other(struct tiny *host)
@@ -359,6 +371,7 @@ struct tiny *tiny_other(struct tiny *host)
 	t->host = host;
 	t->ram = host->ram;
 	t->clock = host->clock;
+	t->identity = host->identity;
 	if (kvm_open(&t->kvm, &err) < 0 || kvm_map_ram(&t->kvm, t->ram, &err) < 0)
 		fail_msg("%s", err.text);
 	make_vcpu(t, 0, true);

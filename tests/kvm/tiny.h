@@ -92,6 +92,7 @@ struct tiny {
 	struct guest_clock clock;
 	struct rendezvous rendezvous; /* of both vCPUs */
 	struct ram *ram;
+	struct cpu_identity identity; /* what its guest sees of the CPU */
 	struct vcpu *vcpu[TINY_VCPUS];
 	uint64_t answer;	/* what a read of a port or of MMIO gives */
 	struct tiny *host;	/* whose memory and clock this rig uses; NULL: its own */
@@ -118,6 +119,9 @@ struct tiny *tiny_new(void);
 
 /** tiny_new_scaled() - tiny_new() with a TSC of @khz; KVM must be able to scale it. */
 struct tiny *tiny_new_scaled(uint32_t khz);
+
+/** tiny_new_as() - tiny_new() whose guest sees a CPU of @identity, which this host must cover. */
+struct tiny *tiny_new_as(const struct cpu_identity *identity);
 
 /** tiny_other() - a second VM with @host's memory, whose one vCPU is away. It runs already. */
 struct tiny *tiny_other(struct tiny *host);
