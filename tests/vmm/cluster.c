@@ -218,16 +218,23 @@ void cluster_await_text(struct cluster *c, const char *text)
 	cluster_await_bytes(c, text, strlen(text));
 }
 
-static const json_t *find_event(struct cluster *c, unsigned node, const char *event)
+/* @text is part of its text; NULL: whatever it says. */
+static const json_t *find_event(struct cluster *c, unsigned node, const char *event,
+				const char *text)
 {
 	const json_t *e;
 	size_t i;
 
-	json_array_foreach(c->events, i,
-			   e) if (strcmp(json_string_value(json_object_get(e, "event")), event) ==
-					  0 &&
-				  strcmp(json_string_value(json_object_get(e, "node")),
-					 c->cfg->nodes[node].name) == 0) return e;
+	json_array_foreach(c->events, i, e)
+	{
+		const char *told = json_string_value(json_object_get(e, "text"));
+
+		if (strcmp(json_string_value(json_object_get(e, "event")), event) == 0 &&
+		    strcmp(json_string_value(json_object_get(e, "node")),
+			   c->cfg->nodes[node].name) == 0 &&
+		    (!text || (told && strstr(told, text))))
+			return e;
+	}
 	return NULL;
 }
 
@@ -241,20 +248,33 @@ static bool wait_for_change(struct cluster *c)
 	return pthread_cond_timedwait(&c->changed, &c->lock, &end) == 0;
 }
 
-const json_t *cluster_await_event(struct cluster *c, unsigned node, const char *event)
+static const json_t *await_event(struct cluster *c, unsigned node, const char *event,
+				 const char *text)
 {
 	const json_t *found;
 	bool goes_on = true;
 
 	pthread_mutex_lock(&c->lock);
-	while (!(found = find_event(c, node, event)) && goes_on)
+	while (!(found = find_event(c, node, event, text)) && goes_on)
 		goes_on = wait_for_change(c);
 	pthread_mutex_unlock(&c->lock);
 	if (!found) {
 		show(c);
-		fail_msg("node %u did not tell '%s'", node, event);
+		fail_msg("node %u did not tell '%s' '%s'", node, event, text ?: "");
 	}
 	return found;
+}
+
+const json_t *cluster_await_event(struct cluster *c, unsigned node, const char *event)
+{
+	return await_event(c, node, event, NULL);
+}
+
+void cluster_await_warning(struct cluster *c, unsigned node, const char *text)
+{
+	const json_t *e = await_event(c, node, "log", text);
+
+	assert_string_equal(json_string_value(json_object_get(e, "level")), "warning");
 }
 
 static void on_reply(void *ctx, const json_t *reply)

@@ -80,6 +80,9 @@ void cluster_await_bytes(struct cluster *c, const char *bytes, size_t len);
 /** cluster_await_event() - until node @node told @event. Return: it, borrowed. */
 const json_t *cluster_await_event(struct cluster *c, unsigned node, const char *event);
 
+/** cluster_await_warning() - until node @node has warned with a line in which @text is. */
+void cluster_await_warning(struct cluster *c, unsigned node, const char *text);
+
 /** cluster_ask() - give node @node the command @name, wait for the reply. Return: it, borrowed. */
 const json_t *cluster_ask(struct cluster *c, unsigned node, const char *name);
 
