@@ -24,6 +24,7 @@
 #include "vmm/policy.h"
 
 #define TYPED_ENOUGH	 4096  /* above that commands wait until the guest has read */
+#define SILENCE_MS	 20000 /* a peer that says nothing for longer is lost */
 #define PEERS_TIMEOUT_MS 60000 /* for peers to connect, and for each step of starting */
 
 /* Why the VM ends. The first to call node_stop() decides. */
@@ -162,8 +163,8 @@ void control_send(struct node *n, unsigned peer, struct wire_hdr hdr, const void
 /** peers_serve() - send and receive on @peer's control and event connections. */
 void peers_serve(struct node *n, unsigned peer, bool control, bool event);
 
-/** peers_time() - pings, and whether anybody is silent for too long. */
-void peers_time(struct node *n);
+/** peers_time() - pings, and whether anybody is silent for too long. @now: clock_now_ns(). */
+void peers_time(struct node *n, uint64_t now);
 
 /* A message of class CONTROL or EVENT came; see conn_recv_fn. */
 int messages_control(void *ctx, struct conn *c, const struct wire_hdr *h, const void *payload);

@@ -15,7 +15,6 @@
 #include "vmm/machine.h"
 #include "vmm/node.h"
 
-#define SILENCE_MS 20000
 #define GOODBYE_MS 2000
 #define LOOK_MS	   250 /* how often node 0 looks who is silent */
 
@@ -181,10 +180,8 @@ static uint64_t next_ping(struct node *n, uint64_t now)
 	return now + servo_ping_ms(&n->sync.servo) * NSEC_PER_MSEC;
 }
 
-void peers_time(struct node *n)
+void peers_time(struct node *n, uint64_t now)
 {
-	uint64_t now = clock_now_ns();
-
 	if (n->nodes == 1)
 		return;
 	clock_sync_tick(&n->sync);
