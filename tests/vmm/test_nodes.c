@@ -10,6 +10,29 @@ GUEST_CODE(hello, GUEST_PUT("h") GUEST_PUT("i") GUEST_PUT("\\n") GUEST_OFF);
 
 GUEST_CODE(reset, "mov $0xcf9, %dx\n mov $0x0e, %al\n out %al, %dx\n 1: hlt\n jmp 1b\n");
 
+/* Without an IDT an invalid instruction is a triple fault. */
+GUEST_CODE(broken, "ud2\n");
+
+/*
+ * The other, in protected mode by a GDT of two entries, reads over the edge of the I/O APIC's page:
+ * what is before it is nobody's, what is in it the selected register's number, 0x000001. Then it
+ * selects another one in the same way.
+ */
+#define EDGE(address, value)                                                                       \
+	"mov $" #address ", %esi\n mov (%esi), %eax\n cmp $" #value ", %eax\n jne 3f\n"
+GUEST_CODE(edges,
+	   "mov $0x41000, %edi\n movq $0, (%rdi)\n movl $0xffff, 8(%rdi)\n"
+	   "movl $0xcf9300, 12(%rdi)\n movw $15, 0x100(%rdi)\n movl $0x41000, "
+	   "0x102(%rdi)\n" GUEST_START_OTHER "1: hlt\n jmp 1b\n"
+	   ".code16\n 20: mov $0x4100, %ax\n mov %ax, %ds\n lgdtl 0x100\n"
+	   "mov %cr0, %eax\n or $1, %al\n mov %eax, %cr0\n"
+	   "mov $8, %ax\n mov %ax, %ds\n"
+	   "mov $0xfec00000, %ebx\n movl $1, (%ebx)\n" EDGE(0xfebffffd, 0x01ffffff)
+		   EDGE(0xfebffffe, 0x0001ffff)
+			   EDGE(0xfebfffff, 0x000001ff) "movl $0x00000aff, (%esi)\n cmpl $0x0a, "
+							"(%ebx)\n jne 3f\n" GUEST_PUT("k") GUEST_OFF
+	   "3: " GUEST_PUT("!") GUEST_OFF "21: .code64\n");
+
 /* The other prints and sends a vector to the first, which sleeps. */
 GUEST_CODE(two, GUEST_GATE GUEST_START_OTHER "sti\n 1: hlt\n jmp 1b\n"
 					     "50: " GUEST_PUT("I") GUEST_OFF
@@ -123,6 +146,32 @@ static void a_reset_ends_all(void **state)
 	cluster_expect_end(c, 1, "reset", "the guest asked for a reset");
 	cluster_join(c);
 	assert_int_equal(c->member[1].result, -ECANCELED);
+	cluster_destroy(c);
+}
+
+static void a_triple_fault_is_a_reset(void **state)
+{
+	struct cluster *c = CLUSTER_MAKE(2, broken);
+
+	cluster_start(c, 3);
+	for (unsigned i = 0; i < 2; i++)
+		cluster_expect_end(c, i, "reset",
+				   "the guest reset itself: vCPU 0: the guest triple-faulted");
+	cluster_join(c);
+	for (unsigned i = 0; i < 2; i++)
+		assert_int_equal(c->member[i].result, -ECANCELED);
+	cluster_destroy(c);
+}
+
+/* Parts of 1, 2 and 3 bytes travel to the node of the devices and back. */
+static void an_access_is_split_at_a_pages_edge(void **state)
+{
+	struct cluster *c = CLUSTER_MAKE(2, edges);
+
+	cluster_start(c, 3);
+	cluster_await_text(c, "k");
+	cluster_expect_end(c, 1, "poweroff", "the guest powered off");
+	cluster_join(c);
 	cluster_destroy(c);
 }
 
@@ -310,6 +359,8 @@ int main(void)
 		cmocka_unit_test(a_node_gives_memory_only_and_the_other_has_a_limit),
 		cmocka_unit_test(memory_goes_to_live_where_it_is_used),
 		cmocka_unit_test(a_reset_ends_all),
+		cmocka_unit_test(a_triple_fault_is_a_reset),
+		cmocka_unit_test(an_access_is_split_at_a_pages_edge),
 		cmocka_unit_test(nodes_interrupt_each_other),
 		cmocka_unit_test(a_power_off_is_taken_from_any_node),
 		cmocka_unit_test(what_is_typed_reaches_the_guest),
