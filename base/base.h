@@ -50,7 +50,7 @@
 #define NSEC_PER_MSEC UINT64_C(1000000)
 #define NSEC_PER_SEC  UINT64_C(1000000000)
 
-/* The guest's page and the granule of tracking (design, idea 4). */
+/* The guest's page, which is what moves; the region, which is tracked as a whole (dsm/track.h). */
 #define PAGE_SHIFT   12
 #define PAGE_BYTES   (UINT64_C(1) << PAGE_SHIFT)
 #define REGION_SHIFT 21

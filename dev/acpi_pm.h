@@ -4,9 +4,10 @@
  * (ACPI specification 6.5, section 4.8.3).
  *
  * The machine is always in ACPI mode (FADT SMI_CMD is 0): SCI_EN reads as 1. Sleeping means S5; any
- * other type is ignored. The power button is the only event. The timer is a pure function of guest
- * time, so each node answers it by itself; it has 32 bits (FADT TMR_VAL_EXT) and its carry event is
- * never raised: nobody would be there to raise it, and guests use it as a clock only.
+ * other type is ignored. The power button is the only event; as nobody presses it yet, the FADT
+ * says that there is none. The timer is a pure function of guest time, so each node answers it by
+ * itself; it has 32 bits (FADT TMR_VAL_EXT) and its carry event is never raised: nobody would be
+ * there to raise it, and guests use it as a clock only.
  *
  * Thread: the caller of the bus; acpi_pm_power_button() is serialised with it. The callbacks run
  * inside of these calls.

@@ -3,7 +3,7 @@
 #include "dsm/proto_impl.h"
 
 #define MAX_PENDING (1U << 20)
-#define MAX_GPA	    (UINT64_C(1) << 52) /* architectural limit of x86-64 physical addresses */
+#define MAX_GPA	    (UINT64_C(1) << 52) /* of x86-64; a machine has less: GPA_LIMIT */
 
 /* Pages that a turn protects: some rounds of what the node may ask for; with more, the oldest not.
  */
