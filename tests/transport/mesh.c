@@ -64,15 +64,36 @@ static int node_stop_listening(struct cluster *c, unsigned i)
 	return reserve(node_port(c, i));
 }
 
+/* TCP that counts how often a peer was dialled. */
+struct counting {
+	struct transport transport; /* first */
+	struct transport_ops ops;
+	_Atomic unsigned dials;
+};
+
+static int count_dial(const struct transport *t, const struct sockaddr *to, socklen_t len,
+		      struct channel **ret)
+{
+	struct counting *counting = (struct counting *)t;
+
+	counting->dials++;
+	return tcp_transport()->ops->dial(t, to, len, ret);
+}
+
 static void a_node_that_starts_late_is_waited_for(void **state)
 {
+	struct counting counting = {.ops = *tcp_transport()->ops};
 	struct cluster c;
 
-	cluster_listen(&c, 2);
+	counting.transport.ops = &counting.ops;
+	counting.ops.dial = count_dial;
+	cluster_listen_over(&c, &counting.transport, 2);
 	int port = node_stop_listening(&c, 0);
 
 	node_start(&c, 1);
-	usleep(300000); /* some attempts are refused meanwhile; any number will do */
+	/* Each connection was refused, and so was a second attempt of at least one. */
+	while (counting.dials <= 2 * (2 + SHARDS))
+		usleep(1000);
 	assert_int_equal(transport_listen(c.transport, c.address[0], NULL, &c.node[0].cfg.listener,
 					  &c.node[0].err),
 			 0);
