@@ -72,6 +72,7 @@ static void old_home_hands_over(void **state)
 	expect_home(&r, 1);
 	expect_copy(&r, PAGE(0, 1), DSM_OWNED);
 	assert_int_equal(dsm_proto_stats(r.p)->tracked_regions, 0);
+	assert_int_equal(dsm_proto_stats(r.p)->regions_left, 1);
 	assert_int_equal(dsm_proto_stats(r.p)->memory, REGION_PAGES);
 	/* The new home takes one of its pages away, and lets it have the other. */
 	assert_int_equal(take(&r, WIRE_FWD_GETM, 1, 2, PAGE(0, 1)), 0);
@@ -91,6 +92,8 @@ static void refused_move_has_not_happened(void **state)
 	assert_int_equal(dsm_proto_move(r.p, PAGE(0, 0), 2), 0); /* one at a time */
 	assert_int_equal(dsm_proto_untrack(r.p, PAGE(0, 0)), 0);
 	assert_int_equal(take_ack(&r, 1, 1, WIRE_REHOME_REFUSED), 0);
+	assert_int_equal(dsm_proto_stats(r.p)->regions_refused, 1);
+	assert_int_equal(dsm_proto_stats(r.p)->regions_left, 0);
 	expect_send(&r, WIRE_FWD_GETS, 1, 2, PAGE(0, 0));
 	expect_home(&r, 0);
 	assert_int_equal(dsm_proto_move(r.p, PAGE(0, 0), 1), 0); /* something is under way */
