@@ -21,7 +21,7 @@ static inline unsigned granule_shard(const struct mem_layout *layout, unsigned s
 	return (unsigned)((gpa >> shift) % shards);
 }
 
-/** granule_home() - the home of the region at @gpa; -1 when it is no RAM of shard @shard */
+/** granule_home() - the first home of the region at @gpa; -1 when it is no RAM of shard @shard */
 static inline int granule_home(const struct mem_layout *layout, unsigned shards, unsigned shard,
 			       uint64_t gpa)
 {

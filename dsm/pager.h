@@ -7,7 +7,8 @@
  * part of the directory (dsm/shard.h). The pager only divides, starts, stops and adds up.
  *
  * Memory whose home is another node is tracked from the start. Memory at home here is plain
- * anonymous memory until another node asks for a page in it (dsm/proto.h, DSM_TRACK).
+ * anonymous memory until another node asks for a page in it (dsm/proto.h, DSM_TRACK). That is where
+ * it is at home at first: a region's home may move to who uses it most (dsm/rehome.h).
  *
  * Threads: pager_new() to pager_free() from one thread; pager_stats() from any; the callback
  * `fatal` comes from a shard's thread, at most once a shard, and must not block on guest memory.
