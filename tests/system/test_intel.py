@@ -16,9 +16,19 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 import intel_host  # noqa: E402
 
 SSIHV = pathlib.Path(sys.argv[1]).resolve()
-KVM_TESTS = ("answers", "tiny", "pause", "save", "move", "clock")
+# Each with the cases that may be skipped there, and no others. KVM keeps the TSC's deadline to
+# itself, so no guest is offered it; what Bochs cannot do is said where a case skips itself.
+KVM_TESTS = {
+    "answers": set(),
+    "tiny": {"the_deadline_timer_ends_a_halt", "the_deadline_timer_interrupts_a_running_vcpu",
+             "the_deadline_is_read_as_it_was_written"},
+    "pause": {"one_with_interrupts_off_executes_nothing_either", "an_nmi_during_the_pause_is_kept",
+              "a_deadline_that_is_due_fires_after_the_pause"},
+    "save": {"a_deadline_wakes_a_sleeping_vcpu_elsewhere"},
+    "move": {"a_deadline_goes_on"},
+    "clock": {"a_vcpu_starts_with_a_tsc_that_is_scaled"},
+}
 FOLDER = SSIHV.parent.parent / "tests" / "kvm"
-# What a case cannot do there, and why, is said where it skips itself.
 TAP = "CMOCKA_MESSAGE_OUTPUT=tap SSIHV_TEST_BOCHS=1"
 
 
@@ -30,13 +40,14 @@ def the_host_is_usable_and_takes_timer_interrupts(check, *_):
 def tests_of_vcpus_pass(_, __, *outputs):
     """cmocka tells a case that was skipped as "not ok N # SKIP"."""
     print("".join(f"# {line}\n" for output in outputs for line in output.splitlines()), end="")
-    for name, output in zip(KVM_TESTS, outputs, strict=True):
+    for (name, may_skip), output in zip(KVM_TESTS.items(), outputs, strict=True):
         plan = re.search(r"^1\.\.(\d+)$", output, re.MULTILINE)
         assert plan, f"{name}: {output}"
         passed = re.findall(r"^ok \d+ - ", output, re.MULTILINE)
-        skipped = re.findall(r"^not ok \d+ # SKIP", output, re.MULTILINE)
+        skipped = re.findall(r"^not ok \d+ # SKIP (\w+)", output, re.MULTILINE)
         assert passed and len(passed) + len(skipped) == int(plan[1]), f"{name}: {output}"
-        assert name != "answers" or not skipped, output
+        unexpected = set(skipped) - may_skip
+        assert not unexpected, f"{name} skipped {unexpected}: {output}"
 
 
 def a_guest_boots_and_proves_itself(_, guest, *__):
