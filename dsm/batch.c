@@ -75,7 +75,7 @@ static bool continues(const struct batch_effect *open, const struct batch_effect
 
 int batch_effect(struct batch *b, const struct dsm_action *a)
 {
-	struct batch_effect e = {.type = a->type, .pages = 1, .gpa = a->gpa};
+	struct batch_effect e = {.type = a->type, .pages = 1, .gpa = a->gpa, .since = b->since};
 	int r = release(b, a->gpa);
 
 	if (r < 0)
@@ -85,11 +85,12 @@ int batch_effect(struct batch *b, const struct dsm_action *a)
 		e.writable = a->map.writable;
 	}
 	if (continues(&b->effect, &e)) {
-		b->effect.pages++;
+		b->since[b->effect.pages++] = a->since;
 		return 0;
 	}
 	r = batch_settle(b);
 	b->effect = e;
+	b->since[0] = a->since;
 	return r;
 }
 

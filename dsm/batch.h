@@ -31,8 +31,9 @@ struct batch_effect {
 	enum dsm_action_type type;
 	unsigned pages; /* 0: none is open; at most WIRE_RUN_PAGES */
 	uint64_t gpa;
-	const uint8_t *data; /* MAP: the pages, one behind the other; NULL: zeros */
-	bool writable;	     /* MAP */
+	const uint8_t *data;   /* MAP: the pages, one behind the other; NULL: zeros */
+	bool writable;	       /* MAP */
+	const uint64_t *since; /* MAP, UNPROTECT: of each page's action */
 };
 
 /* Return: 0; negative errno. */
@@ -49,9 +50,10 @@ struct batch {
 	const struct batch_ops *ops;
 	void *ctx;
 	struct batch_effect effect;
-	uint64_t open;	  /* peers with an open message */
-	uint64_t carries; /* of which those whose message carries pages */
-	uint64_t gives;	  /* of which those whose pages leave */
+	uint64_t since[WIRE_RUN_PAGES]; /* of the effect */
+	uint64_t open;			/* peers with an open message */
+	uint64_t carries;		/* of which those whose message carries pages */
+	uint64_t gives;			/* of which those whose pages leave */
 	struct wire_hdr run[MAX_NODES];
 };
 

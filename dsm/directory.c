@@ -106,16 +106,14 @@ int directory_leave(struct directory *d, uint64_t gpa)
 	return 0;
 }
 
-int directory_touch(struct directory *d, uint64_t gpa)
+uint8_t *directory_touch(struct directory *d, uint64_t gpa)
 {
 	uint8_t **table = &d->region[gpa >> REGION_SHIFT].copy;
 
 	static_assert(DSM_NONE == 0, "a fresh table says that nothing is here");
-	if (*table)
-		return 0;
 	*table = calloc(REGION_PAGES, sizeof(**table));
 	if (!*table)
-		return -ENOMEM;
+		return NULL;
 	d->bytes += REGION_PAGES * sizeof(**table);
-	return 0;
+	return &(*table)[page_in_region(gpa)];
 }

@@ -64,7 +64,11 @@ void directory_untrack(struct directory *d, uint64_t gpa);
 int directory_arrive(struct directory *d, uint64_t gpa);
 int directory_leave(struct directory *d, uint64_t gpa);
 
-/** directory_touch() - make the byte table of a region of another home. Return: 0; -ENOMEM. */
-int directory_touch(struct directory *d, uint64_t gpa);
+/**
+ * directory_touch() - make the byte table of a region of another home that has none
+ *
+ * Return: the byte of the page at @gpa; NULL when there is no memory.
+ */
+uint8_t *directory_touch(struct directory *d, uint64_t gpa);
 
 #endif

@@ -5,29 +5,17 @@
 #define RUN_MAX	 4  /* lengths that it may last after that, whatever else the node waits for */
 #define YIELDED	 16 /* a turn that was yielded runs for a length divided by this */
 
-int hold_init(struct hold_table *t, unsigned capacity, uint64_t length_ns, unsigned self)
+void hold_init(struct turn *t, unsigned capacity, uint64_t length_ns, unsigned self)
 {
-	list_init(&t->unused);
 	list_init(&t->quiet);
 	list_init(&t->loud);
 	list_init(&t->due);
+	t->capacity = capacity;
 	t->length = length_ns;
 	t->self = (uint8_t)self;
-	t->pool = calloc(capacity, sizeof(t->pool[0]));
-	if (!t->pool)
-		return -ENOMEM;
-	for (unsigned i = 0; i < capacity; i++)
-		list_add_tail(&t->unused, &t->pool[i].link);
-	return page_hash_init(&t->hash, capacity);
 }
 
-void hold_free(struct hold_table *t)
-{
-	page_hash_free(&t->hash);
-	free(t->pool);
-}
-
-static void end_turn(struct hold_table *t)
+static void end_turn(struct turn *t)
 {
 	t->ticket = 0;
 	t->ran = t->first_ran = 0;
@@ -35,7 +23,7 @@ static void end_turn(struct hold_table *t)
 }
 
 /* When the turn is over, as far as is known now. */
-static uint64_t turn_end(const struct hold_table *t)
+static uint64_t turn_end(const struct turn *t)
 {
 	if (t->idle || !t->ticket)
 		return 0;
@@ -52,7 +40,7 @@ static struct ticket ticket_of(const struct wire_hdr *demand)
 }
 
 /* Does the turn for which @demand is made come before this node's, which waits as well? */
-static bool goes_first(const struct hold_table *t, const struct wire_hdr *demand)
+static bool goes_first(const struct turn *t, const struct wire_hdr *demand)
 {
 	const struct ticket own = {.number = t->ticket, .node = t->self};
 
@@ -60,19 +48,19 @@ static bool goes_first(const struct hold_table *t, const struct wire_hdr *demand
 }
 
 /* The node waits again: it no longer comes before those with an older ticket. */
-static void give_precedence(struct hold_table *t)
+static void give_precedence(struct turn *t)
 {
 	list_for_each_safe (l, &t->loud) {
-		struct hold *h = container_of(l, struct hold, link);
+		struct underway *u = container_of(l, struct underway, link);
 
-		if (goes_first(t, &h->demand)) {
-			list_del(&h->link);
-			list_add_tail(&t->due, &h->link);
+		if (goes_first(t, &u->demand)) {
+			list_del(&u->link);
+			list_add_tail(&t->due, &u->link);
 		}
 	}
 }
 
-void hold_wait(struct hold_table *t, uint64_t now)
+void hold_wait(struct turn *t, uint64_t now)
 {
 	if (turn_end(t) <= now)
 		end_turn(t);
@@ -85,7 +73,7 @@ void hold_wait(struct hold_table *t, uint64_t now)
 	t->ran = 0;
 }
 
-void hold_run(struct hold_table *t, uint64_t now)
+void hold_run(struct turn *t, uint64_t now)
 {
 	if (!t->ticket)
 		return;
@@ -94,12 +82,12 @@ void hold_run(struct hold_table *t, uint64_t now)
 		t->first_ran = now;
 }
 
-void hold_yield(struct hold_table *t)
+void hold_yield(struct turn *t)
 {
 	t->yielded = t->ticket;
 }
 
-void hold_saw(struct hold_table *t, uint8_t ticket)
+void hold_saw(struct turn *t, uint8_t ticket)
 {
 	const struct ticket seen = {.number = ticket}, newest = {.number = t->newest};
 
@@ -107,80 +95,62 @@ void hold_saw(struct hold_table *t, uint8_t ticket)
 		t->newest = ticket;
 }
 
-static struct hold *first(const struct list *l)
+static struct underway *first(const struct list *l)
 {
 	struct list *item = list_first(l);
 
-	return item ? container_of(item, struct hold, link) : NULL;
+	return item ? container_of(item, struct underway, link) : NULL;
 }
 
-static struct hold *find(const struct hold_table *t, uint64_t gpa)
+static void forget(struct turn *t, struct underway *u)
 {
-	struct page_link *n = page_hash_find(&t->hash, gpa);
-
-	return n ? container_of(n, struct hold, node) : NULL;
+	list_del(&u->link);
+	u->kept = u->waits = false;
+	t->kept--;
 }
 
-static void forget(struct hold_table *t, struct hold *h)
+struct underway *hold_begin(struct turn *t, struct underway *u, uint64_t now)
 {
-	page_hash_del(&t->hash, &h->node);
-	list_del(&h->link);
-	list_add_tail(&t->unused, &h->link);
-}
-
-void hold_begin(struct hold_table *t, uint64_t gpa, uint64_t now)
-{
-	struct hold *h = find(t, gpa);
+	struct underway *lost = NULL;
 
 	if (!t->length)
-		return;
-	if (!h) {
-		if (list_empty(&t->unused) && first(&t->quiet))
-			forget(t, first(&t->quiet));
-		h = first(&t->unused);
-		if (!h)
-			return;
-		h->node.gpa = gpa;
-		h->waits = false;
-		page_hash_add(&t->hash, &h->node);
+		return NULL;
+	if (u->kept) {
+		forget(t, u);
+	} else if (t->kept == t->capacity) {
+		lost = first(&t->quiet);
+		if (!lost)
+			return NULL;
+		forget(t, lost);
 	}
-	h->granted = now;
-	list_del(&h->link);
-	list_add_tail(&t->quiet, &h->link);
+	u->kept = true;
+	t->kept++;
+	u->mapped = now;
+	list_add_tail(&t->quiet, &u->link);
+	return lost;
 }
 
-struct hold *hold_demand(const struct hold_table *t, uint64_t gpa)
+bool hold_defer(struct turn *t, struct underway *u, const struct wire_hdr *demand, uint64_t now)
 {
-	struct hold *h = find(t, gpa);
-
-	return h && h->waits ? h : NULL;
-}
-
-bool hold_defer(struct hold_table *t, const struct wire_hdr *demand, uint64_t now)
-{
-	struct hold *h = find(t, demand->addr);
-
-	if (!h)
+	if (!u || !u->kept)
 		return false;
-	if (turn_end(t) <= now || h->granted < t->began || (!t->ran && goes_first(t, demand))) {
-		forget(t, h);
+	if (turn_end(t) <= now || u->mapped < t->began || (!t->ran && goes_first(t, demand))) {
+		forget(t, u);
 		return false;
 	}
-	h->waits = true;
-	h->demand = *demand;
-	list_del(&h->link);
-	list_add_tail(&t->loud, &h->link);
+	u->waits = true;
+	u->demand = *demand;
+	list_del(&u->link);
+	list_add_tail(&t->loud, &u->link);
 	return true;
 }
 
-void hold_urge(struct hold_table *t, uint64_t gpa, struct ticket ticket)
+void hold_urge(struct turn *t, struct underway *u, struct ticket ticket)
 {
-	struct hold *h = find(t, gpa);
-
-	if (!h || !h->waits || !ticket_older(ticket, ticket_of(&h->demand)))
+	if (!ticket_older(ticket, ticket_of(&u->demand)))
 		return;
-	h->demand.ticket = ticket.number;
-	h->demand.ticket_node = ticket.node;
+	u->demand.ticket = ticket.number;
+	u->demand.ticket_node = ticket.node;
 	if (!t->ran)
 		give_precedence(t);
 }
@@ -189,33 +159,31 @@ void hold_urge(struct hold_table *t, uint64_t gpa, struct ticket ticket)
  * When the first demand that waits has waited enough. One of an earlier turn has: the next turn
  * began before its end was acted on. Such demands are the first, as they came before it.
  */
-static uint64_t first_end(const struct hold_table *t)
+static uint64_t first_end(const struct turn *t)
 {
-	const struct hold *h = first(&t->loud);
+	const struct underway *u = first(&t->loud);
 
 	if (!list_empty(&t->due))
 		return 0;
-	if (!h)
+	if (!u)
 		return UINT64_MAX;
-	return h->granted < t->began ? 0 : turn_end(t);
+	return u->mapped < t->began ? 0 : turn_end(t);
 }
 
-struct hold *hold_ended(struct hold_table *t, uint64_t now)
+struct underway *hold_ended(struct turn *t, uint64_t now)
 {
 	if (!list_empty(&t->due))
 		return first(&t->due);
 	return first_end(t) <= now ? first(&t->loud) : NULL;
 }
 
-struct wire_hdr hold_take(struct hold_table *t, struct hold *h)
+struct wire_hdr hold_take(struct turn *t, struct underway *u)
 {
-	struct wire_hdr demand = h->demand;
-
-	forget(t, h);
-	return demand;
+	forget(t, u);
+	return u->demand;
 }
 
-uint64_t hold_deadline(const struct hold_table *t)
+uint64_t hold_deadline(const struct turn *t)
 {
 	return first_end(t);
 }

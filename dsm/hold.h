@@ -32,81 +32,72 @@
  * CPUs or many faults gives way, too, and after WAIT_MAX lengths if it never ran, in case the peers
  * do not play by these rules.
  *
- * LIMITS. The table of fetched pages is fixed: when it is full the oldest page without a demand
- * loses its protection. Times are never 0. Turns are for progress, not for correctness. Pure; the
+ * LIMITS. A fixed number of pages is protected: at that the oldest one without a demand loses its
+ * protection to the next. Times are never 0. Turns are for progress, not for correctness. Pure; the
  * shard's thread.
  */
 #ifndef SSIHV_DSM_HOLD_H
 #define SSIHV_DSM_HOLD_H
 
-#include "base/list.h"
-#include "dsm/pagehash.h"
 #include "dsm/ticket.h"
-#include "wire/msg.h"
+#include "dsm/underway.h"
 
-/* A page that was mapped not long ago. */
-struct hold {
-	struct page_link node;
-	struct list link; /* in unused, quiet, loud or due */
-	uint64_t granted; /* ns */
-	bool waits;	  /* `demand` is set */
-	struct wire_hdr demand;
+struct turn {
+	/* Pages: quiet ones by time of mapping; loud: with a demand, by arrival; due: at once. */
+	struct list quiet, loud, due;
+	unsigned kept, capacity; /* pages in the lists */
+	uint64_t length;	 /* ns; 0: no turns at all */
+	uint8_t self;		 /* node */
+	uint8_t ticket;		 /* number of this turn, 0 between turns */
+	uint8_t newest;		 /* number that was seen anywhere */
+	bool idle;		 /* no CPU of this node is awake */
+	bool yielded;		 /* this turn */
+	uint64_t began;		 /* ns, this turn */
+	uint64_t ran;		 /* ns, since when it runs; 0 while it waits */
+	uint64_t first_ran;	 /* ns, when it ran first in this turn; 0 before */
 };
 
-struct hold_table {
-	struct page_hash hash;
-	struct hold *pool;
-	struct list unused, quiet, loud,
-		due;	    /* quiet by time of mapping; loud: demands, by arrival; due: at once */
-	uint64_t length;    /* ns; 0: no turns at all */
-	uint8_t self;	    /* node */
-	uint8_t ticket;	    /* number of this turn, 0 between turns */
-	uint8_t newest;	    /* number that was seen anywhere */
-	bool idle;	    /* no CPU of this node is awake */
-	bool yielded;	    /* this turn */
-	uint64_t began;	    /* ns, this turn */
-	uint64_t ran;	    /* ns, since when it runs; 0 while it waits */
-	uint64_t first_ran; /* ns, when it ran first in this turn; 0 before */
-};
-
-int hold_init(struct hold_table *t, unsigned capacity, uint64_t length_ns, unsigned self);
-void hold_free(struct hold_table *t);
+void hold_init(struct turn *t, unsigned capacity, uint64_t length_ns, unsigned self);
 
 /** hold_wait() - a CPU of this node waits for a page from now on. Begins a turn if none is. */
-void hold_wait(struct hold_table *t, uint64_t now);
+void hold_wait(struct turn *t, uint64_t now);
 
 /** hold_run() - no CPU of this node waits any more. */
-void hold_run(struct hold_table *t, uint64_t now);
+void hold_run(struct turn *t, uint64_t now);
 
 /** hold_yield() - another node has been asked for something: this turn is cut short. */
-void hold_yield(struct hold_table *t);
+void hold_yield(struct turn *t);
 
 /** hold_saw() - a message carried the ticket number @ticket. */
-void hold_saw(struct hold_table *t, uint8_t ticket);
-
-/** hold_begin() - the page was mapped at @now; no demand waits for it. */
-void hold_begin(struct hold_table *t, uint64_t gpa, uint64_t now);
-
-/** hold_demand() - the INV or FWD that waits for the page at @gpa; NULL for none. */
-struct hold *hold_demand(const struct hold_table *t, uint64_t gpa);
+void hold_saw(struct turn *t, uint8_t ticket);
 
 /**
- * hold_defer() - keep @h until the turn is over, if its page is protected; none waits yet for it
+ * hold_begin() - the page of @u was mapped at @now; no demand waits for it
+ *
+ * Return: the page that is protected no longer to make room, NULL for none. Its record may be of no
+ * use any more.
+ */
+struct underway *hold_begin(struct turn *t, struct underway *u, uint64_t now);
+
+/**
+ * hold_defer() - keep the demand @h until the turn is over, if its page is protected; none waits
+ * yet
+ * @u: the page's record; NULL for none
  *
  * Return: false when the demand is to be served now.
  */
-bool hold_defer(struct hold_table *t, const struct wire_hdr *h, uint64_t now);
+bool hold_defer(struct turn *t, struct underway *u, const struct wire_hdr *h, uint64_t now);
 
-/** hold_urge() - the demand that waits for the page at @gpa, if any, is as old as @ticket. */
-void hold_urge(struct hold_table *t, uint64_t gpa, struct ticket ticket);
+/** hold_urge() - the demand that waits for the page of @u is as old as @ticket. */
+void hold_urge(struct turn *t, struct underway *u, struct ticket ticket);
 
-/** hold_ended() - a demand whose wait is over at @now; NULL for none. */
-struct hold *hold_ended(struct hold_table *t, uint64_t now);
+/** hold_ended() - a page for which a demand has waited long enough at @now; NULL for none. */
+struct underway *hold_ended(struct turn *t, uint64_t now);
 
-/** hold_take() - the demand of @h, which is forgotten. */
-struct wire_hdr hold_take(struct hold_table *t, struct hold *h);
+/** hold_take() - the demand that waits for the page of @u, which is protected no longer. */
+struct wire_hdr hold_take(struct turn *t, struct underway *u);
 
 /** hold_deadline() - when hold_ended() will have something; UINT64_MAX for never. */
-uint64_t hold_deadline(const struct hold_table *t);
+uint64_t hold_deadline(const struct turn *t);
 
 #endif

@@ -22,9 +22,9 @@ int dsm_proto_new(const struct dsm_proto_config *cfg, struct dsm_proto **ret)
 		return -ENOMEM;
 	p->cfg = *cfg;
 	p->region = calloc((cfg->gpa_end >> REGION_SHIFT) + 1, sizeof(p->region[0]));
+	hold_init(&p->turn, HOLDS(cfg->max_pending), cfg->hold_ns, cfg->self);
 	if (!p->region || directory_init(&p->dir, cfg->gpa_end) ||
-	    pending_init(&p->pending, cfg->max_pending) ||
-	    hold_init(&p->hold, HOLDS(cfg->max_pending), cfg->hold_ns, cfg->self) ||
+	    underway_init(&p->underway, cfg->max_pending + HOLDS(cfg->max_pending)) ||
 	    requests_init(&p->requests, cfg->nodes, cfg->max_pending)) {
 		dsm_proto_free(p);
 		return -ENOMEM;
@@ -38,8 +38,7 @@ void dsm_proto_free(struct dsm_proto *p)
 	if (!p)
 		return;
 	directory_free(&p->dir, p->cfg.gpa_end);
-	pending_free(&p->pending);
-	hold_free(&p->hold);
+	underway_free(&p->underway);
 	requests_free(&p->requests);
 	free(p->region);
 	free(p);
@@ -105,58 +104,84 @@ int proto_home(const struct dsm_proto *p, uint64_t gpa)
 	return moved ? moved - 1 : home;
 }
 
-static int dispatch(struct dsm_proto *p, const struct wire_hdr *h, const void *payload,
-		    uint64_t now)
+struct page_ref proto_page(const struct dsm_proto *p, uint64_t gpa, unsigned home)
 {
-	int home = proto_home(p, h->addr);
-	bool at_home = home == (int)p->cfg.self, from_home = home == h->from;
+	struct page_ref at = {.gpa = gpa, .home = home, .under = underway_find(&p->underway, gpa)};
+
+	if (home != p->cfg.self) {
+		at.copy = directory_copy(&p->dir, gpa);
+		return at;
+	}
+	at.entry = directory_home(&p->dir, gpa);
+	at.copy = at.entry ? &at.entry->copy : NULL;
+	return at;
+}
+
+bool proto_enter(const struct dsm_proto *p, uint64_t gpa, struct page_ref *ret)
+{
+	int home = proto_home(p, gpa);
 
 	if (home < 0)
-		return -EPROTO;
+		return false;
+	*ret = proto_page(p, gpa, (unsigned)home);
+	return true;
+}
+
+void proto_leave(struct dsm_proto *p, struct page_ref *at)
+{
+	if (at->under)
+		underway_release(&p->underway, at->under);
+}
+
+void proto_ask(struct dsm_proto *p, struct page_ref *at, bool write)
+{
+	if (!at->under)
+		at->under = underway_add(&p->underway, at->gpa);
+	underway_ask(&p->underway, at->under, write);
+}
+
+static int dispatch(struct dsm_proto *p, struct page_ref *at, const struct wire_hdr *h,
+		    const void *payload, uint64_t now)
+{
+	bool at_home = at->home == p->cfg.self, from_home = at->home == h->from;
+	bool by_asker = h->node == h->from, for_asker = h->node == p->cfg.self;
+
 	switch (h->type) {
 	case WIRE_GETS:
 	case WIRE_GETM:
-		return at_home && h->node == h->from ? home_request(p, h) : -EPROTO;
+		return at_home && by_asker ? home_request(p, at, h) : -EPROTO;
 	case WIRE_DONE:
-		return at_home && h->node == h->from ? home_done(p, h) : -EPROTO;
+		return at_home && by_asker ? home_done(p, at, h) : -EPROTO;
 	case WIRE_FWD_GETS:
 	case WIRE_FWD_GETM:
 	case WIRE_INV:
-		return from_home && h->node != p->cfg.self ? cache_demand(p, h, (unsigned)home, now)
-							   : -EPROTO;
+		return from_home && !for_asker ? cache_demand(p, at, h, now) : -EPROTO;
 	case WIRE_URGE:
-		return from_home ? cache_urge(p, h) : -EPROTO;
+		return from_home ? cache_urge(p, at, h) : -EPROTO;
 	case WIRE_PUT:
-		return at_home && h->node == h->from ? home_put(p, h) : -EPROTO;
+		return at_home && by_asker ? home_put(p, at, h) : -EPROTO;
 	case WIRE_DROP:
-		return from_home && h->node == p->cfg.self ? cache_demand(p, h, (unsigned)home, now)
-							   : -EPROTO;
+		return from_home && for_asker ? cache_demand(p, at, h, now) : -EPROTO;
 	case WIRE_DROPPED:
-		return at_home && h->node == h->from ? home_dropped(p, h) : -EPROTO;
-	case WIRE_REHOME:
-		return from_home ? move_announced(p, h) : -EPROTO;
-	case WIRE_REHOME_ACK:
-		return at_home ? move_acked(p, h, now) : -EPROTO;
-	case WIRE_HOME:
-		return at_home ? move_came(p, h, payload, now) : -EPROTO;
+		return at_home && by_asker ? home_dropped(p, at, h) : -EPROTO;
 	case WIRE_INV_ACK:
-		return h->node == p->cfg.self ? cache_ack(p, h, (unsigned)home, now) : -EPROTO;
+		return for_asker ? cache_ack(p, at, h, now) : -EPROTO;
 	case WIRE_GRANT:
-		return h->node == p->cfg.self ? cache_grant(p, h, (unsigned)home, payload, now)
-					      : -EPROTO;
+		return for_asker ? cache_grant(p, at, h, payload, now) : -EPROTO;
 	default:
 		return -EPROTO;
 	}
 }
 
-int proto_drain(struct dsm_proto *p, uint64_t now)
+int proto_drain(struct dsm_proto *p, struct page_ref *at, uint64_t now)
 {
 	while (p->has_to_self) {
 		struct wire_hdr h = p->to_self;
 		int r;
 
 		p->has_to_self = false;
-		r = dispatch(p, &h, NULL, now);
+		assert(h.addr == at->gpa);
+		r = dispatch(p, at, &h, NULL, now);
 		if (r < 0)
 			return proto_fail(p, r);
 	}
@@ -166,6 +191,7 @@ int proto_drain(struct dsm_proto *p, uint64_t now)
 int dsm_proto_message(struct dsm_proto *p, const struct wire_hdr *h, const void *payload,
 		      uint64_t now)
 {
+	struct page_ref at;
 	int r;
 
 	if (p->dead)
@@ -173,9 +199,16 @@ int dsm_proto_message(struct dsm_proto *p, const struct wire_hdr *h, const void 
 	if (h->from >= p->cfg.nodes || h->from == p->cfg.self || h->node >= p->cfg.nodes ||
 	    h->acks >= p->cfg.nodes || h->ticket_node >= p->cfg.nodes || h->epoch != p->cfg.epoch)
 		return -EPROTO;
-	hold_saw(&p->hold, h->ticket);
-	r = dispatch(p, h, payload, now);
-	return r < 0 ? r : proto_drain(p, now);
+	hold_saw(&p->turn, h->ticket);
+	if (move_is_about(h))
+		return move_message(p, h, payload, now);
+	if (!proto_enter(p, h->addr, &at))
+		return -EPROTO;
+	r = dispatch(p, &at, h, payload, now);
+	if (r == 0)
+		r = proto_drain(p, &at, now);
+	proto_leave(p, &at);
+	return r;
 }
 
 /* The page is here as the fault wants it: the event is stale or came twice. */
@@ -196,119 +229,133 @@ static bool suffices(enum dsm_copy copy, bool write)
 }
 
 /* A thread waits for the page from now on. */
-static void want(struct dsm_proto *p, struct pending *pend, uint64_t now)
+static void want(struct dsm_proto *p, struct page_ref *at, uint64_t now)
 {
-	pending_want(&p->pending, pend);
-	hold_wait(&p->hold, now);
+	underway_want(&p->underway, at->under);
+	hold_wait(&p->turn, now);
 }
 
-/* Serves a demand that waited. Return: 0; negative errno. */
-static int serve(struct dsm_proto *p, struct hold *held, unsigned home, uint64_t now)
+/* Serves the demand that waits. Return: 0; negative errno. */
+static int serve(struct dsm_proto *p, struct page_ref *at, uint64_t now)
 {
-	struct wire_hdr demand = hold_take(&p->hold, held);
-	int r = cache_serve(p, &demand, home);
+	struct wire_hdr demand = hold_take(&p->turn, at->under);
+	int r = cache_serve(p, at, &demand);
 
-	return r < 0 ? r : proto_drain(p, now);
+	return r < 0 ? r : proto_drain(p, at, now);
 }
 
 /* Makes a request. Return: 0, also when the home was this node and has answered; negative errno. */
-static int ask(struct dsm_proto *p, uint64_t page, unsigned home, bool write, bool wanted,
-	       uint64_t now)
+static int ask(struct dsm_proto *p, struct page_ref *at, bool write, bool wanted, uint64_t now)
 {
-	struct pending *pend;
 	struct wire_hdr h;
-	struct hold *held = hold_demand(&p->hold, page);
-	int r = held ? serve(p, held, home, now) : 0; /* this request will come after it */
+	int r = page_is_demanded(at) ? serve(p, at, now) : 0; /* this request will come after it */
 
 	if (r < 0)
 		return r;
-	if (home != p->cfg.self && directory_touch(&p->dir, page) < 0)
-		return proto_fail(p, -ENOMEM);
+	if (at->home != p->cfg.self && !at->copy) {
+		at->copy = directory_touch(&p->dir, at->gpa);
+		if (!at->copy)
+			return proto_fail(p, -ENOMEM);
+	}
 	p->stats.memory = p->dir.bytes;
-	pend = pending_add(&p->pending, page, write);
+	proto_ask(p, at, write);
 	if (wanted)
-		want(p, pend, now);
-	h = proto_hdr(p, write ? WIRE_GETM : WIRE_GETS, page, p->cfg.self);
-	h.ticket = p->hold.ticket;
-	r = proto_send(p, home, &h);
-	return r < 0 ? r : proto_drain(p, now);
+		want(p, at, now);
+	h = proto_hdr(p, write ? WIRE_GETM : WIRE_GETS, at->gpa, p->cfg.self);
+	h.ticket = p->turn.ticket;
+	r = proto_send(p, at->home, &h);
+	return r < 0 ? r : proto_drain(p, at, now);
 }
 
-int dsm_proto_fault(struct dsm_proto *p, uint64_t gpa, bool write, uint64_t now)
+/* A thread waits for the page. Return: as dsm_proto_fault(). */
+static int fault(struct dsm_proto *p, struct page_ref *at, enum dsm_want wants, uint64_t now)
 {
-	uint64_t page = ALIGN_DOWN(gpa, PAGE_BYTES);
-	int home = proto_home(p, page), r;
-	struct pending *pend;
+	bool write = wants != DSM_READ;
+	int r;
+
+	if (suffices(page_copy(p, at), write)) /* nothing of a plain region is protected */
+		return serve_at_once(p, at->gpa, write && at->copy);
+	if (page_is_asked(at)) {
+		want(p, at, now);
+		underway_fault(at->under, wants == DSM_WRITE, now);
+		return 0;
+	}
+	if (p->underway.asked == p->cfg.max_pending)
+		return -EAGAIN;
+	r = ask(p, at, write, true, now);
+	if (r < 0)
+		return r;
+	if (!page_is_asked(at)) {
+		p->stats.faults_local++;
+		return 1;
+	}
+	underway_fault(at->under, wants == DSM_WRITE, now);
+	p->stats.faults_remote++;
+	return 0;
+}
+
+int dsm_proto_fault(struct dsm_proto *p, uint64_t gpa, enum dsm_want wants, uint64_t now)
+{
+	struct page_ref at;
+	int r;
 
 	if (p->dead)
 		return p->dead;
-	if (home < 0)
+	if (!proto_enter(p, ALIGN_DOWN(gpa, PAGE_BYTES), &at))
 		return -EFAULT;
-	if (suffices(cache_copy(p, page, (unsigned)home), write)) {
-		bool tracked = home != (int)p->cfg.self || directory_home(&p->dir, page);
-
-		return serve_at_once(p, page, write && tracked);
-	}
-	pend = pending_find(&p->pending, page);
-	if (pend) {
-		want(p, pend, now);
-		return 0;
-	}
-	if (p->pending.count == p->cfg.max_pending)
-		return -EAGAIN;
-	r = ask(p, page, (unsigned)home, write, true, now);
-	if (r < 0)
-		return r;
-	if (pending_find(&p->pending, page)) {
-		p->stats.faults_remote++;
-		return 0;
-	}
-	p->stats.faults_local++;
-	return 1;
+	r = fault(p, &at, wants, now);
+	proto_leave(p, &at);
+	return r;
 }
 
 int dsm_proto_prefetch(struct dsm_proto *p, uint64_t gpa, bool write, uint64_t now)
 {
-	uint64_t page = ALIGN_DOWN(gpa, PAGE_BYTES);
-	int home = proto_home(p, page);
+	struct page_ref at;
+	int r;
 
 	if (p->dead)
 		return p->dead;
-	if (home < 0 || suffices(cache_copy(p, page, (unsigned)home), write) ||
-	    pending_find(&p->pending, page) || hold_demand(&p->hold, page) ||
-	    p->pending.count == p->cfg.max_pending)
+	if (!proto_enter(p, ALIGN_DOWN(gpa, PAGE_BYTES), &at) ||
+	    suffices(page_copy(p, &at), write) || page_is_asked(&at) || page_is_demanded(&at) ||
+	    p->underway.asked == p->cfg.max_pending)
 		return 0;
 	p->stats.prefetches++;
-	return ask(p, page, (unsigned)home, write, false, now);
+	r = ask(p, &at, write, false, now);
+	proto_leave(p, &at);
+	return r;
 }
 
 int dsm_proto_tick(struct dsm_proto *p, uint64_t now)
 {
-	struct hold *h;
+	const struct underway *u;
+	struct page_ref at;
 
-	while (!p->dead && (h = hold_ended(&p->hold, now)) != NULL)
-		serve(p, h, (unsigned)proto_home(p, h->node.gpa), now);
+	while (!p->dead && (u = hold_ended(&p->turn, now)) != NULL) {
+		at = proto_page(p, u->gpa, (unsigned)proto_home(p, u->gpa));
+		serve(p, &at, now);
+		proto_leave(p, &at);
+	}
 	return p->dead;
 }
 
 void dsm_proto_set_idle(struct dsm_proto *p, bool idle)
 {
-	p->hold.idle = idle;
+	p->turn.idle = idle;
 }
 
 void dsm_proto_yield(struct dsm_proto *p)
 {
-	hold_yield(&p->hold);
+	hold_yield(&p->turn);
 }
 
 uint64_t dsm_proto_deadline(const struct dsm_proto *p)
 {
-	return hold_deadline(&p->hold);
+	return hold_deadline(&p->turn);
 }
 
 unsigned dsm_proto_waiting(const struct dsm_proto *p)
 {
-	return p->pending.count;
+	return p->underway.asked;
 }
 
 int dsm_proto_home(const struct dsm_proto *p, uint64_t gpa)
@@ -323,21 +370,20 @@ const struct dsm_stats *dsm_proto_stats(const struct dsm_proto *p)
 
 void dsm_proto_page(const struct dsm_proto *p, uint64_t gpa, struct dsm_page_info *ret)
 {
-	uint64_t page = ALIGN_DOWN(gpa, PAGE_BYTES);
-	int home = proto_home(p, page);
-	const struct home_entry *e = NULL;
+	const struct home_entry *e;
+	struct page_ref at;
 
 	*ret = (struct dsm_page_info){.copy = DSM_NONE, .owner = -1};
-	if (home < 0)
+	if (!proto_enter(p, ALIGN_DOWN(gpa, PAGE_BYTES), &at))
 		return;
-	ret->copy = cache_copy(p, page, (unsigned)home);
-	ret->busy = pending_find(&p->pending, page) || hold_demand(&p->hold, page);
-	if (home != (int)p->cfg.self)
+	ret->copy = page_copy(p, &at);
+	ret->busy = page_is_asked(&at) || page_is_demanded(&at);
+	if (at.home != p->cfg.self)
 		return;
-	e = directory_home(&p->dir, page);
+	e = at.entry;
 	if (!e) {
-		ret->owner = home;
-		ret->sharers = node_bit((unsigned)home);
+		ret->owner = (int)at.home;
+		ret->sharers = node_bit(at.home);
 		return;
 	}
 	ret->tracked = true;

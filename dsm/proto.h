@@ -97,7 +97,7 @@ enum dsm_action_type {
 	 */
 	DSM_GIVE,
 	DSM_MAP, /* put `data` (NULL: zeros) at `gpa`, write-protected unless `writable`; wake */
-	DSM_UNPROTECT, /* make the mapped page at `gpa` writable; wake */
+	DSM_UNPROTECT, /* make the page at `gpa`, which is mapped, writable; wake */
 	DSM_PROTECT,   /* write-protect the mapped, writable page at `gpa` */
 	DSM_DROP,      /* unmap the page at `gpa`: the next touch faults */
 	DSM_WAKE,      /* a fault at `gpa` that is served already: wake who waits */
@@ -122,6 +122,8 @@ enum dsm_action_type {
 struct dsm_action {
 	enum dsm_action_type type;
 	uint64_t gpa;
+	/* MAP, UNPROTECT: `now` of the first fault that waits and is served by this; 0: none. */
+	uint64_t since;
 	union {
 		struct {
 			uint16_t to;
@@ -182,6 +184,13 @@ struct dsm_stats {
 
 struct dsm_proto;
 
+/* What a thread faulted for. */
+enum dsm_want {
+	DSM_READ,
+	DSM_WRITE,
+	DSM_READ_SOON_WRITE, /* reads, and will write: asks for both rights at once */
+};
+
 /**
  * dsm_proto_new() - the state of one shard on one node
  *
@@ -193,14 +202,14 @@ void dsm_proto_free(struct dsm_proto *p);
 /**
  * dsm_proto_fault() - a thread of this node faulted
  * @gpa:   any address in the page
- * @write: wants to write (also for a write-protect fault)
+ * @wants: DSM_WRITE also for a write-protect fault
  * @now:   ns, for the turns; not 0, never less than in an earlier call
  *
  * Return: 1 when the fault was served at once, 0 when it waits for an answer (or joined one that
  * does), -EAGAIN when max_pending requests wait already: call again after a grant; -EFAULT for an
  * address that is no RAM of this shard (both change nothing); or an error that ends the core.
  */
-int dsm_proto_fault(struct dsm_proto *p, uint64_t gpa, bool write, uint64_t now);
+int dsm_proto_fault(struct dsm_proto *p, uint64_t gpa, enum dsm_want wants, uint64_t now);
 
 /**
  * dsm_proto_prefetch() - ask for a page that nobody waits for yet

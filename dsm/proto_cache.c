@@ -8,92 +8,80 @@
 
 #define ALL_GRANT_FLAGS (WIRE_GRANT_WRITE | WIRE_GRANT_DATA | WIRE_GRANT_ZERO)
 
-enum dsm_copy cache_copy(const struct dsm_proto *p, uint64_t gpa, unsigned home)
-{
-	const struct home_entry *e;
-	const uint8_t *copy;
-
-	if (home == p->cfg.self) {
-		e = directory_home(&p->dir, gpa);
-		return e ? (enum dsm_copy)e->copy : DSM_OWNED;
-	}
-	copy = directory_copy(&p->dir, gpa);
-	return copy ? (enum dsm_copy) * copy : DSM_NONE;
-}
-
 /* The page's table exists: a fault made it, or the tracking of its region. */
-static void set_copy(struct dsm_proto *p, uint64_t gpa, unsigned home, enum dsm_copy copy)
+static void set_copy(struct page_ref *at, enum dsm_copy copy)
 {
-	if (home == p->cfg.self)
-		directory_home(&p->dir, gpa)->copy = (uint8_t)copy;
-	else
-		*directory_copy(&p->dir, gpa) = (uint8_t)copy;
+	*at->copy = (uint8_t)copy;
 }
 
 /* Has the transaction begun that would answer this node's request? Only the home can tell. */
-static bool may_be_answered(const struct dsm_proto *p, uint64_t gpa, unsigned home)
+static bool may_be_answered(const struct dsm_proto *p, const struct page_ref *at)
 {
-	return home != p->cfg.self || directory_home(&p->dir, gpa)->requester == p->cfg.self;
+	return at->home != p->cfg.self || at->entry->requester == p->cfg.self;
 }
 
-static bool all_acked(const struct pending *pend)
+static bool all_acked(const struct underway *u)
 {
-	return (unsigned)__builtin_popcountll(pend->acked) == pend->acks;
+	return (unsigned)__builtin_popcountll(u->acked) == u->acks;
 }
 
-static int complete(struct dsm_proto *p, struct pending *pend, unsigned home, uint64_t now)
+static int complete(struct dsm_proto *p, struct page_ref *at, uint64_t now)
 {
-	uint64_t gpa = pend->node.gpa;
-	struct wire_hdr done = proto_hdr(p, WIRE_DONE, gpa, p->cfg.self);
-	bool wanted = pend->wanted, over = pend->over;
+	struct wire_hdr done = proto_hdr(p, WIRE_DONE, at->gpa, p->cfg.self);
+	struct underway *u = at->under, *lost = hold_begin(&p->turn, u, now);
+	bool wanted = u->wanted, over = u->over;
 
-	hold_begin(&p->hold, gpa, now);
-	pending_del(&p->pending, pend);
-	if (wanted && !p->pending.wanted)
-		hold_run(&p->hold, now);
-	return over ? 0 : proto_send(p, home, &done);
+	if (lost)
+		underway_release(&p->underway, lost);
+	underway_answered(&p->underway, u);
+	if (wanted && !p->underway.wanted)
+		hold_run(&p->turn, now);
+	return over ? 0 : proto_send(p, at->home, &done);
 }
 
 /* Write permission for the page, which is mapped read-only. */
-static int unprotect(struct dsm_proto *p, uint64_t gpa, unsigned home)
+static int unprotect(struct dsm_proto *p, struct page_ref *at)
 {
-	set_copy(p, gpa, home, DSM_OWNED);
-	return proto_act_on(p, DSM_UNPROTECT, gpa);
+	set_copy(at, DSM_OWNED);
+	return proto_act(p, &(struct dsm_action){.type = DSM_UNPROTECT,
+						 .gpa = at->gpa,
+						 .since = underway_woke(at->under, true)});
 }
 
 /*
- * Is @h an answer to @pend? The page itself may come from any node, since the owner sends it; a
- * page that is here can only be upgraded, and only its home may say so. A reader gets write
- * permission with a zero page only, where the home grants ownership. An owner's driver that finds
- * its page to be all zero says ZERO in place of DATA.
+ * Is @h an answer to this node's request? The page itself may come from any node, since the owner
+ * sends it; a page that is here can only be upgraded, and only its home may say so. A reader gets
+ * write permission with a zero page only, where the home grants ownership. An owner's driver that
+ * finds its page to be all zero says ZERO in place of DATA.
  */
-static bool grant_fits(const struct dsm_proto *p, const struct wire_hdr *h, unsigned home,
-		       const struct pending *pend)
+static bool grant_fits(const struct dsm_proto *p, const struct page_ref *at,
+		       const struct wire_hdr *h)
 {
+	const struct underway *u = at->under;
 	bool write = h->flags & WIRE_GRANT_WRITE, data = h->flags & WIRE_GRANT_DATA;
 	bool zero = h->flags & WIRE_GRANT_ZERO;
-	enum dsm_copy copy = cache_copy(p, h->addr, home);
+	enum dsm_copy copy = page_copy(p, at);
 
-	if (pend->granted || (h->flags & ~ALL_GRANT_FLAGS) || h->len != (data ? PAGE_BYTES : 0))
+	if (u->granted || (h->flags & ~ALL_GRANT_FLAGS) || h->len != (data ? PAGE_BYTES : 0))
 		return false;
 	if (data && zero)
 		return false;
-	if (pend->write ? !write : (write && !(zero && h->from == home)))
+	if (u->write ? !write : (write && !(zero && h->from == at->home)))
 		return false;
-	if ((!pend->write && h->acks) || __builtin_popcountll(pend->acked) > h->acks)
+	if ((!u->write && h->acks) || __builtin_popcountll(u->acked) > h->acks)
 		return false;
 	if (!data && !zero)
-		return pend->write && copy == DSM_SHARED && h->from == home &&
-		       !hold_demand(&p->hold, h->addr);
+		return u->write && copy == DSM_SHARED && h->from == at->home &&
+		       !page_is_demanded(at);
 	return copy == DSM_NONE;
 }
 
-static int map(struct dsm_proto *p, const struct wire_hdr *h, unsigned home, const void *data,
-	       bool writable)
+static int map(struct dsm_proto *p, struct page_ref *at, const void *data, bool writable)
 {
-	set_copy(p, h->addr, home, writable ? DSM_OWNED : DSM_SHARED);
+	set_copy(at, writable ? DSM_OWNED : DSM_SHARED);
 	return proto_act(p, &(struct dsm_action){.type = DSM_MAP,
-						 .gpa = h->addr,
+						 .gpa = at->gpa,
+						 .since = underway_woke(at->under, writable),
 						 .map = {.data = data, .writable = writable}});
 }
 
@@ -110,43 +98,43 @@ static void count_grant(struct dsm_proto *p, const struct wire_hdr *h)
 	p->stats.bytes_received += h->len;
 }
 
-int cache_grant(struct dsm_proto *p, const struct wire_hdr *h, unsigned home, const void *payload,
-		uint64_t now)
+int cache_grant(struct dsm_proto *p, struct page_ref *at, const struct wire_hdr *h,
+		const void *payload, uint64_t now)
 {
-	struct pending *pend = pending_find(&p->pending, h->addr);
+	struct underway *u = at->under;
 	bool arrives = h->flags & (WIRE_GRANT_DATA | WIRE_GRANT_ZERO), writable;
 	int r = 0;
 
-	if (!pend || !may_be_answered(p, h->addr, home) || !grant_fits(p, h, home, pend))
+	if (!page_is_asked(at) || !may_be_answered(p, at) || !grant_fits(p, at, h))
 		return -EPROTO;
 	count_grant(p, h);
-	pend->granted = true;
-	pend->acks = h->acks;
-	pend->over = h->from == home && home != p->cfg.self && !h->acks;
-	writable = (h->flags & WIRE_GRANT_WRITE) && all_acked(pend);
+	u->granted = true;
+	u->acks = h->acks;
+	u->over = h->from == at->home && at->home != p->cfg.self && !h->acks;
+	writable = (h->flags & WIRE_GRANT_WRITE) && all_acked(u);
 	if (arrives)
-		r = map(p, h, home, h->flags & WIRE_GRANT_DATA ? payload : NULL, writable);
+		r = map(p, at, h->flags & WIRE_GRANT_DATA ? payload : NULL, writable);
 	else if (writable)
-		r = unprotect(p, h->addr, home);
-	if (r < 0 || !all_acked(pend))
+		r = unprotect(p, at);
+	if (r < 0 || !all_acked(u))
 		return r;
-	return complete(p, pend, home, now);
+	return complete(p, at, now);
 }
 
-int cache_ack(struct dsm_proto *p, const struct wire_hdr *h, unsigned home, uint64_t now)
+int cache_ack(struct dsm_proto *p, struct page_ref *at, const struct wire_hdr *h, uint64_t now)
 {
-	struct pending *pend = pending_find(&p->pending, h->addr);
+	struct underway *u = at->under;
 	int r;
 
 	/* After the grant some are missing, else the request would be gone. */
-	if (!pend || !pend->write || h->from == home || (pend->acked & node_bit(h->from)) ||
-	    !may_be_answered(p, h->addr, home))
+	if (!page_is_asked(at) || !u->write || h->from == at->home ||
+	    (u->acked & node_bit(h->from)) || !may_be_answered(p, at))
 		return -EPROTO;
-	pend->acked |= node_bit(h->from);
-	if (!pend->granted || !all_acked(pend))
+	u->acked |= node_bit(h->from);
+	if (!u->granted || !all_acked(u))
 		return 0;
-	r = unprotect(p, h->addr, home);
-	return r < 0 ? r : complete(p, pend, home, now);
+	r = unprotect(p, at);
+	return r < 0 ? r : complete(p, at, now);
 }
 
 /* Does the copy go with @h, and nobody get it? */
@@ -155,32 +143,35 @@ static bool is_last_word(const struct wire_hdr *h)
 	return h->type == WIRE_INV || h->type == WIRE_DROP;
 }
 
-int cache_demand(struct dsm_proto *p, const struct wire_hdr *h, unsigned home, uint64_t now)
+int cache_demand(struct dsm_proto *p, struct page_ref *at, const struct wire_hdr *h, uint64_t now)
 {
-	enum dsm_copy copy = cache_copy(p, h->addr, home);
-	const struct pending *pend = pending_find(&p->pending, h->addr);
+	enum dsm_copy copy = page_copy(p, at);
+	bool asked = page_is_asked(at);
 
 	/* Acknowledgements are missing: until our DONE, the page's transaction is ours. */
-	if (pend && pend->granted)
+	if (asked && at->under->granted)
 		return -EPROTO;
 	/* The home asks an owner for its page; it never just invalidates it. */
 	if (copy == DSM_NONE || (is_last_word(h) && copy == DSM_OWNED))
 		return -EPROTO;
-	if (home == p->cfg.self && !directory_home(&p->dir, h->addr))
+	if (at->home == p->cfg.self && !at->entry)
 		return -EPROTO;
-	if (hold_demand(&p->hold, h->addr))
+	if (page_is_demanded(at))
 		return -EPROTO;
 	/* A request of our own for the page comes after this one: to keep the page delays both. */
-	if (!pend && hold_defer(&p->hold, h, now)) {
+	if (!asked && hold_defer(&p->turn, at->under, h, now)) {
 		p->stats.held++;
 		return 0;
 	}
-	return cache_serve(p, h, home);
+	return cache_serve(p, at, h);
 }
 
-int cache_urge(struct dsm_proto *p, const struct wire_hdr *h)
+int cache_urge(struct dsm_proto *p, struct page_ref *at, const struct wire_hdr *h)
 {
-	hold_urge(&p->hold, h->addr, (struct ticket){.number = h->ticket, .node = h->ticket_node});
+	const struct ticket ticket = {.number = h->ticket, .node = h->ticket_node};
+
+	if (page_is_demanded(at))
+		hold_urge(&p->turn, at->under, ticket);
 	return 0;
 }
 
@@ -188,11 +179,11 @@ int cache_urge(struct dsm_proto *p, const struct wire_hdr *h)
  * An invalidation is acknowledged to the writer, the end of an offered copy to the home. The home's
  * own copy is invalidated for an upgrade, which can be granted then.
  */
-static int serve_last_word(struct dsm_proto *p, const struct wire_hdr *h, unsigned home)
+static int serve_last_word(struct dsm_proto *p, struct page_ref *at, const struct wire_hdr *h)
 {
-	bool offered = h->type == WIRE_DROP, grants = home == p->cfg.self;
+	bool offered = h->type == WIRE_DROP, grants = at->home == p->cfg.self;
 	enum wire_type type = offered ? WIRE_DROPPED : grants ? WIRE_GRANT : WIRE_INV_ACK;
-	struct wire_hdr answer = proto_hdr(p, type, h->addr, h->node);
+	struct wire_hdr answer = proto_hdr(p, type, at->gpa, h->node);
 	int r;
 
 	if (grants) {
@@ -200,19 +191,19 @@ static int serve_last_word(struct dsm_proto *p, const struct wire_hdr *h, unsign
 		answer.acks = h->acks;
 	}
 	p->stats.invalidations++;
-	set_copy(p, h->addr, home, DSM_NONE);
-	r = proto_act_on(p, DSM_DROP, h->addr);
-	return r < 0 ? r : proto_send(p, offered ? home : h->node, &answer);
+	set_copy(at, DSM_NONE);
+	r = proto_act_on(p, DSM_DROP, at->gpa);
+	return r < 0 ? r : proto_send(p, offered ? at->home : h->node, &answer);
 }
 
 /*
  * Sends the page, which must not change while it is read: a writable one is protected first. The
  * copy that stays is read-only; the page that goes is taken out before it is sent.
  */
-static int serve_fwd(struct dsm_proto *p, const struct wire_hdr *h, unsigned home)
+static int serve_fwd(struct dsm_proto *p, struct page_ref *at, const struct wire_hdr *h)
 {
-	struct wire_hdr data = proto_hdr(p, WIRE_GRANT, h->addr, h->node);
-	bool write = h->type == WIRE_FWD_GETM, owned = cache_copy(p, h->addr, home) == DSM_OWNED;
+	struct wire_hdr data = proto_hdr(p, WIRE_GRANT, at->gpa, h->node);
+	bool write = h->type == WIRE_FWD_GETM, owned = page_copy(p, at) == DSM_OWNED;
 	int r = 0;
 
 	data.flags = WIRE_GRANT_DATA | (write ? WIRE_GRANT_WRITE : 0);
@@ -220,15 +211,15 @@ static int serve_fwd(struct dsm_proto *p, const struct wire_hdr *h, unsigned hom
 	data.len = PAGE_BYTES;
 	p->stats.downgrades += owned && !write;
 	p->stats.invalidations += write;
-	set_copy(p, h->addr, home, write ? DSM_NONE : DSM_SHARED);
+	set_copy(at, write ? DSM_NONE : DSM_SHARED);
 	if (owned)
-		r = proto_act_on(p, DSM_PROTECT, h->addr);
+		r = proto_act_on(p, DSM_PROTECT, at->gpa);
 	return r < 0 ? r : proto_send(p, h->node, &data);
 }
 
-int cache_serve(struct dsm_proto *p, const struct wire_hdr *h, unsigned home)
+int cache_serve(struct dsm_proto *p, struct page_ref *at, const struct wire_hdr *h)
 {
-	int r = is_last_word(h) ? serve_last_word(p, h, home) : serve_fwd(p, h, home);
+	int r = is_last_word(h) ? serve_last_word(p, at, h) : serve_fwd(p, at, h);
 
-	return r < 0 || home != p->cfg.self ? r : home_gave(p, h);
+	return r < 0 || at->home != p->cfg.self ? r : home_gave(p, at, h);
 }

@@ -28,15 +28,15 @@ static unsigned source_of(const struct dsm_proto *p, const struct home_entry *e,
 }
 
 /* What the home asks of itself is over when it has mapped it. */
-static int grant(struct dsm_proto *p, struct home_entry *e, uint64_t gpa, unsigned to,
-		 uint8_t flags, unsigned acks)
+static int grant(struct dsm_proto *p, struct page_ref *at, unsigned to, uint8_t flags,
+		 unsigned acks)
 {
-	struct wire_hdr h = proto_hdr(p, WIRE_GRANT, gpa, to);
+	struct wire_hdr h = proto_hdr(p, WIRE_GRANT, at->gpa, to);
 
 	h.flags = flags;
 	h.acks = (uint8_t)acks;
 	if (to != p->cfg.self && !acks)
-		e->requester = NO_NODE;
+		at->entry->requester = NO_NODE;
 	return proto_send(p, to, &h);
 }
 
@@ -46,10 +46,11 @@ static struct ticket entry_ticket(const struct home_entry *e)
 }
 
 /* A demand for the transaction under way. Who waits behind it lends it its age. */
-static struct wire_hdr demand(const struct dsm_proto *p, const struct home_entry *e, uint64_t gpa,
+static struct wire_hdr demand(const struct dsm_proto *p, const struct page_ref *at,
 			      enum wire_type type)
 {
-	struct wire_hdr h = proto_hdr(p, type, gpa, e->requester);
+	const struct home_entry *e = at->entry;
+	struct wire_hdr h = proto_hdr(p, type, at->gpa, e->requester);
 	const struct ticket oldest = requests_oldest(&p->requests, e->queue, entry_ticket(e));
 
 	h.ticket = oldest.number;
@@ -57,18 +58,18 @@ static struct wire_hdr demand(const struct dsm_proto *p, const struct home_entry
 	return h;
 }
 
-static int forward(struct dsm_proto *p, const struct home_entry *e, uint64_t gpa, unsigned source,
+static int forward(struct dsm_proto *p, const struct page_ref *at, unsigned source,
 		   enum wire_type type, unsigned acks)
 {
-	struct wire_hdr h = demand(p, e, gpa, type);
+	struct wire_hdr h = demand(p, at, type);
 
 	h.acks = (uint8_t)acks;
 	return proto_send(p, source, &h);
 }
 
-static int invalidate(struct dsm_proto *p, const struct home_entry *e, uint64_t gpa, uint64_t nodes)
+static int invalidate(struct dsm_proto *p, const struct page_ref *at, uint64_t nodes)
 {
-	struct wire_hdr h = demand(p, e, gpa, WIRE_INV);
+	struct wire_hdr h = demand(p, at, WIRE_INV);
 
 	for (; nodes; nodes &= nodes - 1) {
 		int r = proto_send(p, (unsigned)__builtin_ctzll(nodes), &h);
@@ -85,20 +86,20 @@ static void set_owner(struct home_entry *e, unsigned node)
 	e->sharers = node_bit(node);
 }
 
-static int begin_read(struct dsm_proto *p, struct home_entry *e, uint64_t gpa,
-		      const struct request *req)
+static int begin_read(struct dsm_proto *p, struct page_ref *at, const struct request *req)
 {
+	struct home_entry *e = at->entry;
 	unsigned source = source_of(p, e, req->node);
 
 	e->owner = NO_NODE;
 	e->sharers |= node_bit(req->node);
-	return forward(p, e, gpa, source, WIRE_FWD_GETS, 0);
+	return forward(p, at, source, WIRE_FWD_GETS, 0);
 }
 
 /* The home's own copy goes before the GRANT, so it is not among those that acknowledge. */
-static int begin_write(struct dsm_proto *p, struct home_entry *e, uint64_t gpa,
-		       const struct request *req)
+static int begin_write(struct dsm_proto *p, struct page_ref *at, const struct request *req)
 {
+	struct home_entry *e = at->entry;
 	uint64_t others = e->sharers & ~node_bit(req->node);
 	bool upgrade = others != e->sharers, own = others & node_bit(p->cfg.self);
 	unsigned source = upgrade ? p->cfg.self : source_of(p, e, req->node);
@@ -109,40 +110,44 @@ static int begin_write(struct dsm_proto *p, struct home_entry *e, uint64_t gpa,
 	acks = (unsigned)__builtin_popcountll(others);
 	set_owner(e, req->node);
 	if (upgrade && !own)
-		r = grant(p, e, gpa, req->node, WIRE_GRANT_WRITE, acks);
+		r = grant(p, at, req->node, WIRE_GRANT_WRITE, acks);
 	else
-		r = forward(p, e, gpa, source, upgrade ? WIRE_INV : WIRE_FWD_GETM, acks);
-	return r < 0 ? r : invalidate(p, e, gpa, others);
+		r = forward(p, at, source, upgrade ? WIRE_INV : WIRE_FWD_GETM, acks);
+	return r < 0 ? r : invalidate(p, at, others);
 }
 
-static int begin(struct dsm_proto *p, struct home_entry *e, uint64_t gpa, const struct request *req)
+static int begin(struct dsm_proto *p, struct page_ref *at, const struct request *req)
 {
+	struct home_entry *e = at->entry;
+
 	e->requester = req->node;
 	e->ticket = req->ticket;
 	if (req->node != p->cfg.self)
 		p->stats.served++;
 	if (e->sharers == 0) {
 		set_owner(e, req->node);
-		return grant(p, e, gpa, req->node, WIRE_GRANT_WRITE | WIRE_GRANT_ZERO, 0);
+		return grant(p, at, req->node, WIRE_GRANT_WRITE | WIRE_GRANT_ZERO, 0);
 	}
-	return req->write ? begin_write(p, e, gpa, req) : begin_read(p, e, gpa, req);
+	return req->write ? begin_write(p, at, req) : begin_read(p, at, req);
 }
 
-static int track(struct dsm_proto *p, uint64_t gpa)
+static int track(struct dsm_proto *p, struct page_ref *at)
 {
 	uint64_t populated[REGION_PAGES / 64] = {0};
 	struct dsm_action a = {
 		.type = DSM_TRACK,
-		.gpa = ALIGN_DOWN(gpa, REGION_BYTES),
+		.gpa = ALIGN_DOWN(at->gpa, REGION_BYTES),
 		.track.populated = populated,
 	};
 	int r = proto_act(p, &a);
 
 	if (r < 0)
 		return r;
-	r = directory_track(&p->dir, gpa, p->cfg.self, populated);
+	r = directory_track(&p->dir, at->gpa, p->cfg.self, populated);
 	if (r < 0)
 		return proto_fail(p, r);
+	at->entry = directory_home(&p->dir, at->gpa);
+	at->copy = &at->entry->copy;
 	p->stats.tracked_regions++;
 	p->stats.memory = p->dir.bytes;
 	return 0;
@@ -153,10 +158,10 @@ static int track(struct dsm_proto *p, uint64_t gpa)
  * as old from now on. The entry does not tell any more who was asked for a copy: all nodes are
  * told, except for the two that certainly were not (a requester that gives its copy back was).
  */
-static int urge(struct dsm_proto *p, const struct home_entry *e, uint64_t gpa,
-		const struct request *req)
+static int urge(struct dsm_proto *p, const struct page_ref *at, const struct request *req)
 {
-	const struct wire_hdr h = demand(p, e, gpa, WIRE_URGE);
+	const struct wire_hdr h = demand(p, at, WIRE_URGE);
+	const struct home_entry *e = at->entry;
 	int r = 0;
 
 	if (!h.ticket || h.ticket != req->ticket || h.ticket_node != req->node)
@@ -167,56 +172,52 @@ static int urge(struct dsm_proto *p, const struct home_entry *e, uint64_t gpa,
 	return r;
 }
 
-int home_request(struct dsm_proto *p, const struct wire_hdr *h)
+int home_request(struct dsm_proto *p, struct page_ref *at, const struct wire_hdr *h)
 {
-	struct home_entry *e = directory_home(&p->dir, h->addr);
 	const struct request req = {
 		.node = (uint8_t)h->from, .ticket = h->ticket, .write = h->type == WIRE_GETM};
-	int r;
+	struct home_entry *e;
+	int r = at->entry ? 0 : track(p, at);
 
-	if (!e) {
-		r = track(p, h->addr);
-		if (r < 0)
-			return r;
-		e = directory_home(&p->dir, h->addr);
-	}
+	if (r < 0)
+		return r;
+	e = at->entry;
 	if (e->owner == h->from || (!req.write && (e->sharers & node_bit(h->from))))
 		return -EPROTO;
-	if (e->requester == NO_NODE && region_state(p, h->addr) == REGION_SETTLED)
-		return begin(p, e, h->addr, &req);
+	if (e->requester == NO_NODE && region_state(p, at->gpa) == REGION_SETTLED)
+		return begin(p, at, &req);
 	r = requests_push(&p->requests, &e->queue, &req);
 	if (r < 0)
 		return r;
 	p->stats.queued++;
-	return e->requester == NO_NODE ? 0 : urge(p, e, h->addr, &req);
+	return e->requester == NO_NODE ? 0 : urge(p, at, &req);
 }
 
-int home_next(struct dsm_proto *p, struct home_entry *e, uint64_t gpa)
+int home_next(struct dsm_proto *p, struct page_ref *at)
 {
+	struct home_entry *e = at->entry;
 	struct request next;
 	int r = 0;
 
 	e->requester = NO_NODE;
 	while (r == 0 && e->requester == NO_NODE && requests_pop(&p->requests, &e->queue, &next))
-		r = begin(p, e, gpa, &next);
+		r = begin(p, at, &next);
 	return r;
 }
 
-int home_done(struct dsm_proto *p, const struct wire_hdr *h)
+int home_done(struct dsm_proto *p, struct page_ref *at, const struct wire_hdr *h)
 {
-	struct home_entry *e = directory_home(&p->dir, h->addr);
+	const struct home_entry *e = at->entry;
 
 	if (!e || e->requester != h->from || entry_takes_back(e))
 		return -EPROTO;
 	/* What this transaction wants of the home's own copy is still to be done. */
-	if (hold_demand(&p->hold, h->addr))
+	if (page_is_demanded(at))
 		return -EPROTO;
-	return home_next(p, e, h->addr);
+	return home_next(p, at);
 }
 
-int home_gave(struct dsm_proto *p, const struct wire_hdr *h)
+int home_gave(struct dsm_proto *p, struct page_ref *at, const struct wire_hdr *h)
 {
-	struct home_entry *e = directory_home(&p->dir, h->addr);
-
-	return h->acks ? 0 : home_next(p, e, h->addr);
+	return h->acks ? 0 : home_next(p, at);
 }

@@ -4,6 +4,10 @@
  * and queue), proto_put.c (copies that go back), proto_region.c, proto_move.c (regions) and
  * proto_cache.c (this node's copies: requester, sharer, owner).
  *
+ * An event is about one page, which is looked up once: proto_enter() finds its home, its entry or
+ * copy, and its record (dsm/underway.h), and all that handles the event, up to what the core says
+ * to itself, is handed that.
+ *
  * Every handler checks the whole message against the state first and returns -EPROTO; from its
  * first change on it can only fail for good (`dead`). A handler sends at most one message to self,
  * which proto.c handles after it: one slot is enough and nothing recurses. Why one: a request, a
@@ -17,9 +21,9 @@
 
 #include "dsm/directory.h"
 #include "dsm/hold.h"
-#include "dsm/pending.h"
 #include "dsm/proto.h"
 #include "dsm/requests.h"
+#include "dsm/underway.h"
 
 enum region_state {
 	REGION_SETTLED,
@@ -46,8 +50,8 @@ struct move {
 struct dsm_proto {
 	struct dsm_proto_config cfg;
 	struct directory dir;
-	struct pending_table pending;
-	struct hold_table hold;
+	struct underway_table underway;
+	struct turn turn;
 	struct request_pool requests;
 	struct region *region; /* never written to: never in memory */
 	struct move move;
@@ -57,12 +61,52 @@ struct dsm_proto {
 	int dead; /* the error that ended this core, 0 while it lives */
 };
 
+/* The page that an event is about: what is known of it here. Good until proto_leave(). */
+struct page_ref {
+	uint64_t gpa;
+	unsigned home;
+	struct home_entry *entry; /* at home here and tracked; else NULL */
+	uint8_t *copy;		  /* this node's: enum dsm_copy; NULL: no table, see page_copy() */
+	struct underway *under;	  /* NULL: nothing is under way */
+};
+
+/*
+ * proto.c. enter(): an event of the page begins; false when no page of this shard begins at @gpa.
+ * page(): the same for a page whose home is known. leave(): the event is over.
+ */
+bool proto_enter(const struct dsm_proto *p, uint64_t gpa, struct page_ref *ret);
+struct page_ref proto_page(const struct dsm_proto *p, uint64_t gpa, unsigned home);
+void proto_leave(struct dsm_proto *p, struct page_ref *at);
+
+/* This node asks for the page from now on; it does not yet. */
+void proto_ask(struct dsm_proto *p, struct page_ref *at, bool write);
+
+/* Before there is a table all of a region is at its home. */
+static inline enum dsm_copy page_copy(const struct dsm_proto *p, const struct page_ref *at)
+{
+	if (at->copy)
+		return *at->copy;
+	return at->home == p->cfg.self ? DSM_OWNED : DSM_NONE;
+}
+
+/* Does this node wait for an answer to its request for the page? */
+static inline bool page_is_asked(const struct page_ref *at)
+{
+	return at->under && at->under->asked;
+}
+
+/* Does a demand wait for the page until the turn is over? */
+static inline bool page_is_demanded(const struct page_ref *at)
+{
+	return at->under && at->under->waits;
+}
+
 /* A message for page @gpa and requester @node; the rest is for the caller to add. */
 struct wire_hdr proto_hdr(const struct dsm_proto *p, enum wire_type type, uint64_t gpa,
 			  unsigned node);
 
-/* Handles what the core sent to itself, until it sends itself nothing more. */
-int proto_drain(struct dsm_proto *p, uint64_t now);
+/* Handles what the core sent to itself about the page, until it sends itself nothing more. */
+int proto_drain(struct dsm_proto *p, struct page_ref *at, uint64_t now);
 
 /* The home of a page, or -1 when no page of this shard begins at @gpa. */
 int proto_home(const struct dsm_proto *p, uint64_t gpa);
@@ -84,14 +128,14 @@ static inline uint64_t node_bit(unsigned node)
 	return UINT64_C(1) << node;
 }
 
-/* proto_home.c: WIRE_GETS or WIRE_GETM; WIRE_DONE. The home of h->addr is this node. */
-int home_request(struct dsm_proto *p, const struct wire_hdr *h);
-int home_done(struct dsm_proto *p, const struct wire_hdr *h);
+/* proto_home.c: WIRE_GETS or WIRE_GETM; WIRE_DONE. The page is at home here. */
+int home_request(struct dsm_proto *p, struct page_ref *at, const struct wire_hdr *h);
+int home_done(struct dsm_proto *p, struct page_ref *at, const struct wire_hdr *h);
 /* The home's own copy has answered the demand @h. */
-int home_gave(struct dsm_proto *p, const struct wire_hdr *h);
+int home_gave(struct dsm_proto *p, struct page_ref *at, const struct wire_hdr *h);
 
-/* The transaction of the page at @gpa is over: begins with those that wait, until one is not. */
-int home_next(struct dsm_proto *p, struct home_entry *e, uint64_t gpa);
+/* The transaction of the page is over: begins with those that wait, until one is not. */
+int home_next(struct dsm_proto *p, struct page_ref *at);
 
 /* The page's transaction takes a copy back, and the requester is the node that has offered it. */
 static inline bool entry_takes_back(const struct home_entry *e)
@@ -99,32 +143,28 @@ static inline bool entry_takes_back(const struct home_entry *e)
 	return e->requester != NO_NODE && !(e->sharers & node_bit(e->requester));
 }
 
-/* proto_put.c: WIRE_PUT, WIRE_DROPPED. The home of h->addr is this node. */
-int home_put(struct dsm_proto *p, const struct wire_hdr *h);
-int home_dropped(struct dsm_proto *p, const struct wire_hdr *h);
+/* proto_put.c: WIRE_PUT, WIRE_DROPPED. The page is at home here. */
+int home_put(struct dsm_proto *p, struct page_ref *at, const struct wire_hdr *h);
+int home_dropped(struct dsm_proto *p, struct page_ref *at, const struct wire_hdr *h);
 
-/*
- * proto_move.c. announced(): WIRE_REHOME. acked(): WIRE_REHOME_ACK. came(): WIRE_HOME.
- */
-int move_announced(struct dsm_proto *p, const struct wire_hdr *h);
-int move_acked(struct dsm_proto *p, const struct wire_hdr *h, uint64_t now);
-int move_came(struct dsm_proto *p, const struct wire_hdr *h, const void *payload, uint64_t now);
+/* proto_move.c: what is about a whole region: WIRE_REHOME, WIRE_REHOME_ACK, WIRE_HOME. */
+bool move_is_about(const struct wire_hdr *h);
+int move_message(struct dsm_proto *p, const struct wire_hdr *h, const void *payload, uint64_t now);
 
 static inline enum region_state region_state(const struct dsm_proto *p, uint64_t gpa)
 {
 	return (enum region_state)p->region[gpa >> REGION_SHIFT].state;
 }
 
-/* proto_cache.c. @home: of h->addr. */
-enum dsm_copy cache_copy(const struct dsm_proto *p, uint64_t gpa, unsigned home);
-int cache_grant(struct dsm_proto *p, const struct wire_hdr *h, unsigned home, const void *payload,
-		uint64_t now);
-int cache_ack(struct dsm_proto *p, const struct wire_hdr *h, unsigned home, uint64_t now);
+/* proto_cache.c: WIRE_GRANT; WIRE_INV_ACK. */
+int cache_grant(struct dsm_proto *p, struct page_ref *at, const struct wire_hdr *h,
+		const void *payload, uint64_t now);
+int cache_ack(struct dsm_proto *p, struct page_ref *at, const struct wire_hdr *h, uint64_t now);
 /* WIRE_INV, WIRE_DROP, WIRE_FWD_GETS or WIRE_FWD_GETM: now, or when the turn ends (hold.h). */
-int cache_demand(struct dsm_proto *p, const struct wire_hdr *h, unsigned home, uint64_t now);
+int cache_demand(struct dsm_proto *p, struct page_ref *at, const struct wire_hdr *h, uint64_t now);
 /* WIRE_URGE: a hint; one that comes too late, or for another demand, is of no harm. */
-int cache_urge(struct dsm_proto *p, const struct wire_hdr *h);
+int cache_urge(struct dsm_proto *p, struct page_ref *at, const struct wire_hdr *h);
 /* A demand that was checked before it waited for the end of a turn. */
-int cache_serve(struct dsm_proto *p, const struct wire_hdr *h, unsigned home);
+int cache_serve(struct dsm_proto *p, struct page_ref *at, const struct wire_hdr *h);
 
 #endif

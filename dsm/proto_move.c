@@ -57,16 +57,15 @@ static int ask_again(struct dsm_proto *p, uint64_t region)
 	unsigned home = (unsigned)proto_home(p, region);
 	int r = 0;
 
-	for (unsigned i = 0; r == 0 && p->pending.count && i < REGION_PAGES; i++) {
-		uint64_t gpa = region + i * PAGE_BYTES;
-		const struct pending *pend = pending_find(&p->pending, gpa);
+	for (unsigned i = 0; r == 0 && p->underway.asked && i < REGION_PAGES; i++) {
+		struct page_ref at = proto_page(p, region + i * PAGE_BYTES, home);
 		struct wire_hdr h;
 
-		if (!pend)
+		if (!page_is_asked(&at))
 			continue;
-		h = proto_hdr(p, pend->write ? WIRE_GETM : WIRE_GETS, gpa, p->cfg.self);
-		h.ticket = p->hold.ticket;
-		r = home == p->cfg.self ? home_request(p, &h) : proto_send(p, home, &h);
+		h = proto_hdr(p, at.under->write ? WIRE_GETM : WIRE_GETS, at.gpa, p->cfg.self);
+		h.ticket = p->turn.ticket;
+		r = home == p->cfg.self ? home_request(p, &at, &h) : proto_send(p, home, &h);
 	}
 	return r;
 }
@@ -105,14 +104,14 @@ static int begin_all(struct dsm_proto *p, uint64_t region, uint64_t now)
 	int r = 0;
 
 	for (unsigned i = 0; r == 0 && i < REGION_PAGES; i++) {
-		uint64_t gpa = region + i * PAGE_BYTES;
-		struct home_entry *e = directory_home(&p->dir, gpa);
+		struct page_ref at = proto_page(p, region + i * PAGE_BYTES, p->cfg.self);
 
-		if (!e->queue)
+		if (!at.entry->queue)
 			continue;
-		r = home_next(p, e, gpa);
+		r = home_next(p, &at);
 		if (r == 0) /* what it wants of this node: one message at a time */
-			r = proto_drain(p, now);
+			r = proto_drain(p, &at, now);
+		proto_leave(p, &at);
 	}
 	return r;
 }
@@ -175,7 +174,7 @@ static int stay(struct dsm_proto *p, uint64_t now)
 	return begin_all(p, p->move.region, now);
 }
 
-int move_acked(struct dsm_proto *p, const struct wire_hdr *h, uint64_t now)
+static int acked(struct dsm_proto *p, const struct wire_hdr *h, uint64_t now)
 {
 	struct move *m = &p->move;
 	int r = 0;
@@ -202,10 +201,9 @@ int move_acked(struct dsm_proto *p, const struct wire_hdr *h, uint64_t now)
 static bool is_quiet(const struct dsm_proto *p, uint64_t region)
 {
 	for (unsigned i = 0; i < REGION_PAGES; i++) {
-		uint64_t gpa = region + i * PAGE_BYTES;
-		const struct pending *pend = pending_find(&p->pending, gpa);
+		const struct underway *u = underway_find(&p->underway, region + i * PAGE_BYTES);
 
-		if ((pend && (pend->granted || pend->acked)) || hold_demand(&p->hold, gpa))
+		if (u && ((u->asked && (u->granted || u->acked)) || u->waits))
 			return false;
 	}
 	return true;
@@ -230,7 +228,7 @@ static int arrive(struct dsm_proto *p, const struct wire_hdr *h)
 	return r < 0 ? r : ask_again(p, h->addr);
 }
 
-int move_announced(struct dsm_proto *p, const struct wire_hdr *h)
+static int announced(struct dsm_proto *p, const struct wire_hdr *h)
 {
 	int r;
 
@@ -263,7 +261,7 @@ static bool entry_fits(const struct dsm_proto *p, const struct home_entry *e, ui
 	return !(requests_nodes(&p->requests, e->queue, !owned) & sharers);
 }
 
-int move_came(struct dsm_proto *p, const struct wire_hdr *h, const void *payload, uint64_t now)
+static int came(struct dsm_proto *p, const struct wire_hdr *h, const void *payload, uint64_t now)
 {
 	struct region *region = region_of(p, h->addr);
 	uint64_t part = h->addr % REGION_BYTES / (WIRE_HOME_PAGES * PAGE_BYTES);
@@ -290,4 +288,25 @@ int move_came(struct dsm_proto *p, const struct wire_hdr *h, const void *payload
 	region->parts = region->from = 0;
 	p->stats.regions_came++;
 	return begin_all(p, ALIGN_DOWN(h->addr, REGION_BYTES), now);
+}
+
+bool move_is_about(const struct wire_hdr *h)
+{
+	return h->type == WIRE_REHOME || h->type == WIRE_REHOME_ACK || h->type == WIRE_HOME;
+}
+
+int move_message(struct dsm_proto *p, const struct wire_hdr *h, const void *payload, uint64_t now)
+{
+	int home = proto_home(p, h->addr);
+
+	if (home < 0 || (h->type == WIRE_REHOME ? home != h->from : home != (int)p->cfg.self))
+		return -EPROTO;
+	switch (h->type) {
+	case WIRE_REHOME:
+		return announced(p, h);
+	case WIRE_REHOME_ACK:
+		return acked(p, h, now);
+	default:
+		return came(p, h, payload, now);
+	}
 }

@@ -14,18 +14,17 @@
 
 int dsm_proto_put(struct dsm_proto *p, uint64_t gpa)
 {
-	uint64_t page = ALIGN_DOWN(gpa, PAGE_BYTES);
-	int home = proto_home(p, page), r;
+	struct page_ref at;
 	struct wire_hdr h;
+	int r;
 
 	if (p->dead)
 		return p->dead;
-	if (home < 0 || home == (int)p->cfg.self ||
-	    cache_copy(p, page, (unsigned)home) == DSM_NONE || pending_find(&p->pending, page) ||
-	    hold_demand(&p->hold, page))
+	if (!proto_enter(p, ALIGN_DOWN(gpa, PAGE_BYTES), &at) || at.home == p->cfg.self ||
+	    page_copy(p, &at) == DSM_NONE || page_is_asked(&at) || page_is_demanded(&at))
 		return 0;
-	h = proto_hdr(p, WIRE_PUT, page, p->cfg.self);
-	r = proto_send(p, (unsigned)home, &h);
+	h = proto_hdr(p, WIRE_PUT, at.gpa, p->cfg.self);
+	r = proto_send(p, at.home, &h);
 	if (r < 0)
 		return r;
 	p->stats.offers++;
@@ -33,45 +32,45 @@ int dsm_proto_put(struct dsm_proto *p, uint64_t gpa)
 }
 
 /* As if a thread of this node wanted to write to the page. */
-static int fetch(struct dsm_proto *p, uint64_t gpa)
+static int fetch(struct dsm_proto *p, struct page_ref *at)
 {
-	struct wire_hdr h = proto_hdr(p, WIRE_GETM, gpa, p->cfg.self);
+	struct wire_hdr h = proto_hdr(p, WIRE_GETM, at->gpa, p->cfg.self);
 
 	/*
 	 * It will be offered again. Half of the room is kept for faults: whoever has seen that
 	 * there is some may have read them before this message.
 	 */
-	if (p->pending.count >= (p->cfg.max_pending + 1) / 2)
+	if (p->underway.asked >= (p->cfg.max_pending + 1) / 2)
 		return 0;
-	pending_add(&p->pending, gpa, true);
+	proto_ask(p, at, true);
 	p->stats.returns++;
-	h.ticket = p->hold.ticket;
+	h.ticket = p->turn.ticket;
 	return proto_send(p, p->cfg.self, &h);
 }
 
-int home_put(struct dsm_proto *p, const struct wire_hdr *h)
+int home_put(struct dsm_proto *p, struct page_ref *at, const struct wire_hdr *h)
 {
-	struct home_entry *e = directory_home(&p->dir, h->addr);
+	struct home_entry *e = at->entry;
 	struct wire_hdr drop;
 
-	if (!e || region_state(p, h->addr) != REGION_SETTLED || e->requester != NO_NODE ||
-	    pending_find(&p->pending, h->addr) || !(e->sharers & node_bit(h->from)))
+	if (!e || region_state(p, at->gpa) != REGION_SETTLED || e->requester != NO_NODE ||
+	    page_is_asked(at) || !(e->sharers & node_bit(h->from)))
 		return 0;
 	if (e->sharers == node_bit(h->from))
-		return fetch(p, h->addr);
+		return fetch(p, at);
 	e->sharers &= ~node_bit(h->from);
 	e->requester = (uint8_t)h->from;
 	e->ticket = 0;
 	p->stats.returns++;
-	drop = proto_hdr(p, WIRE_DROP, h->addr, h->from);
+	drop = proto_hdr(p, WIRE_DROP, at->gpa, h->from);
 	return proto_send(p, h->from, &drop);
 }
 
-int home_dropped(struct dsm_proto *p, const struct wire_hdr *h)
+int home_dropped(struct dsm_proto *p, struct page_ref *at, const struct wire_hdr *h)
 {
-	struct home_entry *e = directory_home(&p->dir, h->addr);
+	const struct home_entry *e = at->entry;
 
 	if (!e || e->requester != h->from || !entry_takes_back(e))
 		return -EPROTO;
-	return home_next(p, e, h->addr);
+	return home_next(p, at);
 }

@@ -3,28 +3,24 @@
 #include "dsm/proto_impl.h"
 
 /* Is anything under way for the page, here or in a message that will come here? */
-static bool is_busy(const struct dsm_proto *p, const struct home_entry *e, uint64_t gpa)
+static bool is_busy(const struct page_ref *at)
 {
-	return e->requester != NO_NODE || pending_find(&p->pending, gpa) ||
-	       hold_demand(&p->hold, gpa);
+	return at->entry->requester != NO_NODE || page_is_asked(at) || page_is_demanded(at);
 }
 
 int dsm_proto_untrack(struct dsm_proto *p, uint64_t gpa)
 {
 	uint64_t region = ALIGN_DOWN(gpa, REGION_BYTES);
-	const struct home_entry *e;
+	struct page_ref at;
 	int r;
 
 	if (p->dead)
 		return p->dead;
-	if (proto_home(p, region) != (int)p->cfg.self || !directory_home(&p->dir, region) ||
-	    region_state(p, region) != REGION_SETTLED)
-		return 0;
+	if (!proto_enter(p, region, &at) || !at.entry || region_state(p, region) != REGION_SETTLED)
+		return 0; /* not at home here, or plain, or on the move */
 	for (unsigned i = 0; i < REGION_PAGES; i++) {
-		uint64_t page = region + i * PAGE_BYTES;
-
-		e = directory_home(&p->dir, page);
-		if ((e->sharers & ~node_bit(p->cfg.self)) || is_busy(p, e, page))
+		at = proto_page(p, region + i * PAGE_BYTES, p->cfg.self);
+		if ((at.entry->sharers & ~node_bit(p->cfg.self)) || is_busy(&at))
 			return 0;
 	}
 	r = proto_act_on(p, DSM_UNTRACK, region);

@@ -19,7 +19,8 @@ static int serve_fault(struct shard *s, const struct uffd_fault *fault, uint64_t
 {
 	unsigned waiting = dsm_proto_waiting(s->proto);
 	bool write = shard_writes(s, gpa, fault->write);
-	int r = dsm_proto_fault(s->proto, gpa, write, s->now);
+	enum dsm_want wants = fault->write ? DSM_WRITE : write ? DSM_READ_SOON_WRITE : DSM_READ;
+	int r = dsm_proto_fault(s->proto, gpa, wants, s->now);
 
 	shard_used(s, gpa);
 
@@ -30,9 +31,7 @@ static int serve_fault(struct shard *s, const struct uffd_fault *fault, uint64_t
 		return shard_fail_here(s, r, "a fault", gpa);
 	if (r > 0)
 		hist_add(&s->local, clock_now_ns() - s->now);
-	else
-		timing_begin(&s->timing, gpa, fault->write, s->now);
-	if (r == 0 && !*asks)
+	else if (!*asks)
 		shard_joined(s, fault->tid, gpa);
 	return r;
 }

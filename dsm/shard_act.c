@@ -20,13 +20,11 @@ int shard_drop(struct shard *s, uint64_t gpa, unsigned pages)
 	return r < 0 ? shard_fail_here(s, r, "dropping", gpa) : 0;
 }
 
-/* The fault that this grant ends, if any, becomes a sample. */
-static void record(struct shard *s, uint64_t gpa, bool writable)
+/* The fault that was waited for since then, if any, becomes a sample. */
+static void record(struct shard *s, uint64_t since)
 {
-	uint64_t start;
-
-	if (timing_end(&s->timing, gpa, writable, &start))
-		hist_add(&s->remote, clock_now_ns() - start);
+	if (since)
+		hist_add(&s->remote, clock_now_ns() - since);
 }
 
 static int map(struct shard *s, const struct batch_effect *e)
@@ -35,9 +33,9 @@ static int map(struct shard *s, const struct batch_effect *e)
 	int r = e->data ? uffd_copy(s->uffd, hva, e->data, len, !e->writable)
 			: uffd_zero(s->uffd, hva, len, !e->writable);
 
-	for (uint64_t at = e->gpa, end = at + len; at < end; at += PAGE_BYTES) {
-		record(s, at, e->writable);
-		shard_copy_came(s, at);
+	for (unsigned i = 0; i < e->pages; i++) {
+		record(s, e->since[i]);
+		shard_copy_came(s, e->gpa + i * PAGE_BYTES);
 	}
 	return r < 0 ? shard_fail_here(s, r, "mapping", e->gpa) : 0;
 }
@@ -47,11 +45,13 @@ static int protect(struct shard *s, const struct batch_effect *e, bool on)
 	uint64_t len = e->pages * PAGE_BYTES;
 	int r = uffd_protect(s->uffd, shard_hva(s, e->gpa), len, on);
 
-	for (uint64_t at = e->gpa, end = at + len; at < end; at += PAGE_BYTES) {
+	for (unsigned i = 0; i < e->pages; i++) {
+		uint64_t at = e->gpa + i * PAGE_BYTES;
+
 		if (on)
 			recall_lost(&s->recall, at);
 		else
-			record(s, at, true);
+			record(s, e->since[i]);
 		if (s->evict && !on)
 			evict_used(s->evict, at);
 	}

@@ -17,7 +17,6 @@
 #include "dsm/recall.h"
 #include "dsm/rehome.h"
 #include "dsm/shard.h"
-#include "dsm/timing.h"
 #include "dsm/track.h"
 #include "dsm/usage.h"
 
@@ -33,7 +32,6 @@ struct shard {
 	_Atomic bool holding;		    /* demands wait for the end of a turn */
 	_Atomic(struct shard_call *) calls; /* newest first; shard_call.c */
 	struct dsm_proto *proto;
-	struct timing timing;
 	struct prefetch prefetch;
 	struct recall recall;
 	struct evict *evict; /* NULL: copies are kept for ever */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A core as bytes, and back. Everything in struct dsm_proto that decides what it does next is here;
- * what does not (statistics, free lists, addresses, the order of hash chains) is left out. Holds
- * that protect nothing any more are left out as well: hold_defer() treats them as none.
+ * what does not (statistics, free lists, addresses, the order of hash chains, since when threads
+ * wait) is left out. Pages that a turn protects no longer are left out as well: hold_defer() treats
+ * them as none.
  */
 #include "tests/dsm/explore.h"
 
@@ -87,11 +88,12 @@ void xp_core_free(struct xp_core *c)
 	dsm_proto_free(c->proto);
 }
 
-static struct hold *find_hold(const struct hold_table *t, uint64_t gpa)
+/* The record of the page; made, if need be. */
+static struct underway *record(struct dsm_proto *p, unsigned page)
 {
-	struct page_link *n = page_hash_find(&t->hash, gpa);
+	struct underway *u = underway_find(&p->underway, xp_gpa(page));
 
-	return n ? container_of(n, struct hold, node) : NULL;
+	return u ?: underway_add(&p->underway, xp_gpa(page));
 }
 
 /* What an earlier state has left in the pools goes back. */
@@ -100,13 +102,14 @@ static void clear(struct xp_core *c)
 	struct dsm_proto *p = c->proto;
 
 	for (unsigned i = 0; i < c->x->cfg.pages; i++) {
-		struct pending *pend = pending_find(&p->pending, xp_gpa(i));
-		struct hold *h = find_hold(&p->hold, xp_gpa(i));
+		struct underway *u = underway_find(&p->underway, xp_gpa(i));
 
-		if (pend)
-			pending_del(&p->pending, pend);
-		if (h)
-			hold_take(&p->hold, h);
+		if (u && u->asked)
+			underway_answered(&p->underway, u);
+		if (u && u->kept)
+			hold_take(&p->turn, u);
+		if (u)
+			underway_release(&p->underway, u);
 	}
 	p->dead = 0;
 	p->has_to_self = false;
@@ -160,40 +163,40 @@ static void put_move(struct move *m, const struct xp_node *n)
 
 static void put_pending(struct dsm_proto *p, unsigned page, const struct xp_page *from)
 {
-	struct pending *pend;
+	struct underway *u;
 
 	if (!from->pending)
 		return;
-	pend = pending_add(&p->pending, xp_gpa(page), from->pending & XP_ASKED_WRITE);
+	u = record(p, page);
+	underway_ask(&p->underway, u, from->pending & XP_ASKED_WRITE);
 	if (from->pending & XP_WANTED)
-		pending_want(&p->pending, pend);
-	pend->granted = from->pending & XP_GRANTED;
-	pend->acked = from->acked;
-	pend->acks = from->acks;
+		underway_want(&p->underway, u);
+	u->granted = from->pending & XP_GRANTED;
+	u->acked = from->acked;
+	u->acks = from->acks;
 }
 
 static void put_hold(struct dsm_proto *p, unsigned page, const struct xp_page *from)
 {
-	struct hold_table *t = &p->hold;
-	struct hold *h;
+	struct turn *t = &p->turn;
+	struct underway *u = record(p, page);
 
-	hold_begin(t, xp_gpa(page), from->granted_now ? NOW - 1 : t->began - 1);
+	hold_begin(t, u, from->granted_now ? NOW - 1 : t->began - 1);
 	if (from->hold == XP_QUIET)
 		return;
-	h = find_hold(t, xp_gpa(page));
-	h->waits = true;
-	h->demand = (struct wire_hdr){.type = from->type,
+	u->waits = true;
+	u->demand = (struct wire_hdr){.type = from->type,
 				      .from = from->home,
 				      .node = from->node,
 				      .acks = from->need,
 				      .ticket = from->dticket,
 				      .ticket_node = from->dticket_node,
 				      .addr = xp_gpa(page)};
-	list_del(&h->link);
-	list_add_tail(from->hold == XP_LOUD ? &t->loud : &t->due, &h->link);
+	list_del(&u->link);
+	list_add_tail(from->hold == XP_LOUD ? &t->loud : &t->due, &u->link);
 }
 
-static void put_turn(struct hold_table *t, const struct xp_node *n)
+static void put_turn(struct turn *t, const struct xp_node *n)
 {
 	t->ticket = n->ticket;
 	t->newest = n->newest;
@@ -209,7 +212,7 @@ void xp_core_put(struct xp_core *c, const struct xp_node *n)
 	struct dsm_proto *p = c->proto;
 
 	clear(c);
-	put_turn(&p->hold, n);
+	put_turn(&p->turn, n);
 	put_move(&p->move, n);
 	for (unsigned i = 0; i < c->x->cfg.pages; i++) {
 		put_region(c, i, &n->page[i]);
@@ -284,28 +287,32 @@ static void get_move(const struct move *m, struct xp_node *n)
 	n->leaving = m->active ? (uint8_t)(m->region >> REGION_SHIFT) : 0;
 }
 
-static void get_pending(const struct dsm_proto *p, unsigned page, struct xp_page *to)
+static int get_pending(struct xp_core *c, unsigned page, struct xp_page *to)
 {
-	const struct pending *pend = pending_find(&p->pending, xp_gpa(page));
+	const struct underway *u = underway_find(&c->proto->underway, xp_gpa(page));
 
-	if (!pend)
-		return;
-	to->pending = (uint8_t)(XP_ASKED | (pend->write ? XP_ASKED_WRITE : 0) |
-				(pend->wanted ? XP_WANTED : 0) | (pend->granted ? XP_GRANTED : 0));
-	to->acked = (uint8_t)pend->acked;
-	to->acks = (uint8_t)pend->acks;
+	if (u && !u->asked && !u->kept)
+		return xp_fail(c->x, "node %u keeps a record of page %u that is of no use", c->self,
+			       page);
+	if (!u || !u->asked)
+		return 0;
+	to->pending = (uint8_t)(XP_ASKED | (u->write ? XP_ASKED_WRITE : 0) |
+				(u->wanted ? XP_WANTED : 0) | (u->granted ? XP_GRANTED : 0));
+	to->acked = (uint8_t)u->acked;
+	to->acks = (uint8_t)u->acks;
+	return 0;
 }
 
 /* Places count from 0 in each list; of quiet ones the order does not matter: the table is large. */
-static void get_holds(const struct explorer *x, const struct hold_table *t, const struct list *list,
+static void get_holds(const struct explorer *x, const struct turn *t, const struct list *list,
 		      enum xp_hold kind, struct xp_node *n)
 {
 	uint8_t place = 0;
 
 	list_for_each (l, list) {
-		const struct hold *h = container_of(l, struct hold, link);
-		struct xp_page *to = &n->page[h->node.gpa >> REGION_SHIFT];
-		bool now = t->ticket && h->granted >= t->began;
+		const struct underway *u = container_of(l, struct underway, link);
+		struct xp_page *to = &n->page[u->gpa >> REGION_SHIFT];
+		bool now = t->ticket && u->mapped >= t->began;
 
 		if (kind == XP_QUIET && !now)
 			continue;
@@ -314,15 +321,15 @@ static void get_holds(const struct explorer *x, const struct hold_table *t, cons
 		to->place = kind == XP_QUIET ? 0 : place++;
 		if (kind == XP_QUIET)
 			continue;
-		to->type = h->demand.type;
-		to->node = h->demand.node;
-		to->need = h->demand.acks;
-		to->dticket = h->demand.ticket;
-		to->dticket_node = h->demand.ticket_node;
+		to->type = u->demand.type;
+		to->node = u->demand.node;
+		to->need = u->demand.acks;
+		to->dticket = u->demand.ticket;
+		to->dticket_node = u->demand.ticket_node;
 	}
 }
 
-static void get_turn(const struct hold_table *t, struct xp_node *n)
+static void get_turn(const struct turn *t, struct xp_node *n)
 {
 	n->ticket = t->ticket;
 	n->newest = t->newest;
@@ -342,14 +349,14 @@ int xp_core_get(struct xp_core *c, struct xp_node *n)
 
 		*to = (struct xp_page){.mapped = to->mapped, .waits = to->waits};
 		r = r < 0 ? r : get_region(c, i, to);
-		get_pending(p, i, to);
+		r = r < 0 ? r : get_pending(c, i, to);
 	}
 	get_move(&p->move, n);
 	if (r < 0 || !c->x->cfg.turns)
 		return r;
-	get_turn(&p->hold, n);
-	get_holds(c->x, &p->hold, &p->hold.quiet, XP_QUIET, n);
-	get_holds(c->x, &p->hold, &p->hold.loud, XP_LOUD, n);
-	get_holds(c->x, &p->hold, &p->hold.due, XP_DUE, n);
+	get_turn(&p->turn, n);
+	get_holds(c->x, &p->turn, &p->turn.quiet, XP_QUIET, n);
+	get_holds(c->x, &p->turn, &p->turn.loud, XP_LOUD, n);
+	get_holds(c->x, &p->turn, &p->turn.due, XP_DUE, n);
 	return 0;
 }

@@ -230,7 +230,8 @@ static int fault(struct explorer *x, struct xp_core *c, struct xp_event e)
 	int r;
 
 	p->waits = 1;
-	r = dsm_proto_fault(c->proto, xp_gpa(e.at) + 8, e.mode & XP_WRITE, xp_now());
+	r = dsm_proto_fault(c->proto, xp_gpa(e.at) + 8, e.mode & XP_WRITE ? DSM_WRITE : DSM_READ,
+			    xp_now());
 	if (r == -EAGAIN) { /* the driver has not taken it yet */
 		p->waits = 0;
 		return 0;

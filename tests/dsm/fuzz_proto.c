@@ -244,7 +244,8 @@ static bool step(struct victim *v, struct fuzz_input in)
 	switch (op % 8) {
 	case 0:
 	case 1:
-		r = dsm_proto_fault(v->p, some_gpa(fuzz_take(&in, 1)), op & 8, v->now);
+		r = dsm_proto_fault(v->p, some_gpa(fuzz_take(&in, 1)),
+				    op & 8 ? DSM_WRITE : DSM_READ, v->now);
 		fuzz_check(r == 0 || r == 1 || r == -EAGAIN || r == -EFAULT || r == -EPROTO);
 		return r != -EPROTO;
 	case 2:

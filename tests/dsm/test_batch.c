@@ -93,9 +93,11 @@ static int on_effect(void *ctx, const struct batch_effect *e)
 
 	assert_in_range(e->pages, 1, WIRE_RUN_PAGES);
 	assert_true(e->gpa % REGION_BYTES + e->pages * PAGE_BYTES <= REGION_BYTES);
-	for (unsigned i = 0; i < e->pages; i++)
+	for (unsigned i = 0; i < e->pages; i++) {
 		apply(&w->is[first + i], e->type, e->data ? e->data + i * PAGE_BYTES : NULL,
 		      e->writable);
+		assert_int_equal(e->since[i], w->done + i + 1);
+	}
 	w->done += e->pages;
 	return fails(w);
 }
@@ -138,14 +140,13 @@ static uint64_t gpa_of(unsigned page)
 static int effect(struct world *w, unsigned page, enum dsm_action_type type, const uint8_t *data,
 		  bool writable)
 {
-	struct dsm_action a = {.type = type, .gpa = gpa_of(page)};
+	struct dsm_action a = {.type = type, .gpa = gpa_of(page), .since = ++w->effects};
 
 	if (type == DSM_MAP) {
 		a.map.data = data;
 		a.map.writable = writable;
 	}
 	apply(&w->want[page], type, data, writable);
-	w->effects++;
 	return batch_effect(&w->batch, &a);
 }
 

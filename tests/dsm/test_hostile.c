@@ -273,7 +273,7 @@ static bool attack_once(struct victim *v, const void *page)
 
 	v->now += draw(v, 100);
 	if (draw(v, 3) == 0) {
-		r = dsm_proto_fault(v->p, any_gpa(v), draw(v, 2), v->now);
+		r = dsm_proto_fault(v->p, any_gpa(v), draw(v, 2) ? DSM_WRITE : DSM_READ, v->now);
 		assert_true(r == 0 || r == 1 || r == -EAGAIN || r == -EFAULT || r == -EPROTO);
 		return r != -EPROTO;
 	}
