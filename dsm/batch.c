@@ -35,13 +35,23 @@ int batch_end(struct batch *b, unsigned to)
 	return b->open >> to & 1 ? post(b, to, false) : batch_settle(b);
 }
 
-int batch_close(struct batch *b)
+static int post_all(struct batch *b, bool last)
 {
 	int r = batch_settle(b);
 
 	while (r == 0 && b->open)
-		r = post(b, (unsigned)__builtin_ctzll(b->open), true);
+		r = post(b, (unsigned)__builtin_ctzll(b->open), last);
 	return r;
+}
+
+int batch_cut(struct batch *b)
+{
+	return post_all(b, false);
+}
+
+int batch_close(struct batch *b)
+{
+	return post_all(b, true);
 }
 
 static bool speaks_of(const struct wire_hdr *run, uint64_t gpa)

@@ -72,6 +72,9 @@ int batch_settle(struct batch *b);
 /** batch_end() - all effects are done and all for @to is posted: the caller's own may follow. */
 int batch_end(struct batch *b, unsigned to);
 
+/** batch_cut() - all effects are done, and no later message joins an open one. */
+int batch_cut(struct batch *b);
+
 /** batch_close() - all effects are done and all is posted; nothing is open. */
 int batch_close(struct batch *b);
 

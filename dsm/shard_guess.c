@@ -27,7 +27,8 @@ static int ask_also(struct shard *s, const struct prefetch_page *page, unsigned 
 {
 	const struct dsm_stats *stats = dsm_proto_stats(s->proto);
 	uint64_t asked;
-	int r = 0;
+	/* Who waits is answered first, not with the last of the guesses. */
+	int r = n ? batch_cut(&s->batch) : 0;
 
 	/* Near the limit guesses are given up before faults have to wait. */
 	for (*tried = 0; r >= 0 && *tried < n && shard_takes_faults(s); ++*tried) {

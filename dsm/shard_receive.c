@@ -5,7 +5,11 @@
 #include "base/clock.h"
 #include "wire/run.h"
 
-/* One page after the other. What is done to memory is done at once, while the payload is there. */
+/*
+ * One page after the other. What is done to memory is done at once, while the payload is there. The
+ * answers to two messages stay two: who asked for a page and, apart from it, for guesses does not
+ * wait for those.
+ */
 static int serve_pages(struct shard *s, const struct wire_hdr *h, const uint8_t *payload)
 {
 	int r = 0;
@@ -18,7 +22,7 @@ static int serve_pages(struct shard *s, const struct wire_hdr *h, const uint8_t 
 		if (r == 0)
 			shard_saw(s, &part);
 	}
-	return r < 0 ? r : batch_settle(&s->batch);
+	return r < 0 ? r : batch_cut(&s->batch);
 }
 
 /* Only what the message itself is to blame for is its sender's fault. */

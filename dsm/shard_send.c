@@ -7,7 +7,8 @@
  * a copy in the connection's queue; so is one that is a part by itself.
  *
  * Pages that stay here are sent from where they are, pages that leave are taken out first. Pages of
- * a run that turn out to be all zero travel as a flag: the run is cut where that changes.
+ * a run that turn out to be all zero travel as a flag: the run is cut where that changes. It is cut
+ * into parts, too, so that the other end maps the first while the last are still on their way.
  *
  * Guest memory is read only where the core has just had it write-protected or knows it to be
  * read-only, so it does not change meanwhile. The kernel's page tables order those reads behind
@@ -18,7 +19,8 @@
 #include "dsm/uffd.h"
 #include "wire/run.h"
 
-#define PART (64 * KIB) /* what is posted leaves in parts of about this size */
+#define PART_PAGES 16u
+#define PART	   (PART_PAGES * PAGE_BYTES) /* what is posted leaves in parts of about this size */
 
 #if defined(__has_feature)
 #if __has_feature(thread_sanitizer)
@@ -112,18 +114,15 @@ static int send_pages(struct shard *s, unsigned to, const struct wire_hdr *run,
 {
 	const unsigned pages = wire_run_pages(run);
 	const size_t words = PAGE_BYTES / sizeof(*page);
-	bool zero, next = all_zero(page);
 	int r = 0;
 
 	for (unsigned i = 0, n; r == 0 && i < pages; i += n) {
+		bool zero = all_zero(page + i * words);
+		unsigned most = MIN(pages - i, zero ? WIRE_RUN_PAGES : PART_PAGES);
 		struct wire_hdr part;
 
-		zero = next;
-		for (n = 1; i + n < pages; n++) {
-			next = all_zero(page + (i + n) * words);
-			if (next != zero)
-				break;
-		}
+		for (n = 1; n < most && all_zero(page + (i + n) * words) == zero; n++)
+			;
 		part = wire_run_part(run, i, n);
 		if (zero) {
 			part.flags = (uint8_t)((part.flags & ~WIRE_GRANT_DATA) | WIRE_GRANT_ZERO);

@@ -6,7 +6,7 @@
 #include "tests/dsm/native_tests.h"
 
 #define PAGES (NATIVE_REGIONS * REGION_PAGES)
-#define FEW   12 /* pages for a message of a node in a phase, of all kinds together */
+#define FEW   6 /* pages for a message of a node in a phase, of all kinds together */
 
 /* A page in eight is all zero: also of those that have content. */
 static uint64_t word(unsigned phase, uint64_t page)
