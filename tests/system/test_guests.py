@@ -194,8 +194,8 @@ def the_proof_passes_across_twenty_pauses(world):
 
 def three_hosts_are_one_machine(world):
     """Each may have half of the guest's memory."""
-    report = guest_on(world, [Node(128, 192)] * 3, "proof.only=numa,atomics,clock,sweep",
-                      limit=900)
+    report = guest_on(world, [Node(128, 192)] * 3, "proof.only=numa,atomics,clock,sweep "
+                      "proof.sweep_passes=1", limit=1200)
     exact(report, "xadd", "cmpxchg16b", "mutex")
     swept(report, 0, 1, 2)
     assert report["clock_violations"] == 0
