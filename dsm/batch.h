@@ -12,8 +12,8 @@
  *   page closes the message first.
  *
  * A page that leaves with its message (DSM_GIVE) is taken out when that is posted. Until then it is
- * as the core found it: read-only, and this node's threads may still read it, which nobody else can
- * know before the message has left.
+ * as the core found it, and this node's threads may still read it, and write to it where they
+ * could: it is the only such copy before the message has left, and what they wrote goes with it.
  *
  * The owner settles before what an effect reads (batch_effect.data) is gone and when the threads of
  * this node have waited enough, and closes at the end of each round of events.

@@ -92,8 +92,9 @@ enum dsm_action_type {
 	 */
 	DSM_SEND,
 	/*
-	 * The same for a grant whose page leaves this node: take the page out, then send. Once the
-	 * receiver has it, it may write, and a thread of this node must not read the old page.
+	 * The same for a grant whose page leaves this node: take the page out, which may be mapped
+	 * writable, then send what it was at its end. Once the receiver has it, it may write, and a
+	 * thread of this node must not read the old page.
 	 */
 	DSM_GIVE,
 	DSM_MAP, /* put `data` (NULL: zeros) at `gpa`, write-protected unless `writable`; wake */

@@ -197,8 +197,8 @@ static int serve_last_word(struct dsm_proto *p, struct page_ref *at, const struc
 }
 
 /*
- * Sends the page, which must not change while it is read: a writable one is protected first. The
- * copy that stays is read-only; the page that goes is taken out before it is sent.
+ * Sends the page, which must not change while it is read: a copy that stays becomes read-only
+ * first, the page that goes is taken out.
  */
 static int serve_fwd(struct dsm_proto *p, struct page_ref *at, const struct wire_hdr *h)
 {
@@ -212,7 +212,7 @@ static int serve_fwd(struct dsm_proto *p, struct page_ref *at, const struct wire
 	p->stats.downgrades += owned && !write;
 	p->stats.invalidations += write;
 	set_copy(at, write ? DSM_NONE : DSM_SHARED);
-	if (owned)
+	if (owned && !write)
 		r = proto_act_on(p, DSM_PROTECT, at->gpa);
 	return r < 0 ? r : proto_send(p, h->node, &data);
 }

@@ -198,6 +198,9 @@ static int serve(struct shard *s)
 		r = shard_flush(s);
 	if (r < 0)
 		return r;
+	r = staging_tidy(&s->staging);
+	if (r < 0)
+		return shard_fail_host(s, r, "dropping pages that were sent");
 	r = update_interest(s);
 	return r < 0 ? shard_fail_host(s, r, "choosing events") : 0;
 }
@@ -302,7 +305,8 @@ static int shard_init(struct shard *s, struct mappings *mappings, struct err *er
 		.gpa_end = mem_end(&s->cfg->ram->layout),
 	};
 	/* A node alone shares nothing: it needs no right to a userfaultfd. */
-	int r = s->cfg->nodes > 1 ? uffd_open(&s->uffd, err) : 0;
+	bool moves = false;
+	int r = s->cfg->nodes > 1 ? uffd_open(&s->uffd, &moves, err) : 0;
 
 	if (r < 0)
 		return r;
@@ -315,6 +319,8 @@ static int shard_init(struct shard *s, struct mappings *mappings, struct err *er
 	r = dsm_proto_new(&proto, &s->proto);
 	if (r == 0)
 		r = shard_evict_init(s);
+	if (r == 0)
+		r = staging_init(&s->staging, s->uffd, moves, proto.gpa_end);
 	if (r == 0)
 		r = track_init(&s->tracker, s->cfg, s->index, s->uffd, mappings);
 	if (r == 0)
@@ -401,6 +407,7 @@ void shard_free(struct shard *s)
 	shard_release(s);
 	dsm_proto_free(s->proto);
 	evict_free(s->evict);
+	staging_free(&s->staging);
 	track_free(&s->tracker);
 	usage_free(&s->usage);
 	rehome_free(&s->rehome);

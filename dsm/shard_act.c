@@ -8,16 +8,30 @@
 #include "base/clock.h"
 #include "dsm/uffd.h"
 
-int shard_drop(struct shard *s, uint64_t gpa, unsigned pages)
+/* The pages are here no longer. */
+static void forget(struct shard *s, uint64_t gpa, unsigned pages)
 {
-	int r = uffd_drop(shard_hva(s, gpa), pages * PAGE_BYTES);
-
 	for (uint64_t at = gpa, end = gpa + pages * PAGE_BYTES; at < end; at += PAGE_BYTES) {
 		recall_lost(&s->recall, at);
 		if (s->evict)
 			evict_left(s->evict, at);
 	}
+}
+
+static int drop(struct shard *s, uint64_t gpa, unsigned pages)
+{
+	int r = uffd_drop(shard_hva(s, gpa), pages * PAGE_BYTES);
+
+	forget(s, gpa, pages);
 	return r < 0 ? shard_fail_here(s, r, "dropping", gpa) : 0;
+}
+
+int shard_take(struct shard *s, uint64_t gpa, unsigned pages, const uint64_t **ret)
+{
+	int r = staging_take(&s->staging, shard_hva(s, gpa), gpa, pages, ret);
+
+	forget(s, gpa, pages);
+	return r < 0 ? shard_fail_here(s, r, "taking out", gpa) : 0;
 }
 
 /* The fault that was waited for since then, if any, becomes a sample. */
@@ -33,6 +47,7 @@ static int map(struct shard *s, const struct batch_effect *e)
 	int r = e->data ? uffd_copy(s->uffd, hva, e->data, len, !e->writable)
 			: uffd_zero(s->uffd, hva, len, !e->writable);
 
+	staging_came(&s->staging, e->gpa, e->pages);
 	for (unsigned i = 0; i < e->pages; i++) {
 		record(s, e->since[i]);
 		shard_copy_came(s, e->gpa + i * PAGE_BYTES);
@@ -70,7 +85,7 @@ int shard_effect(void *ctx, const struct batch_effect *e)
 	case DSM_PROTECT:
 		return protect(s, e, true);
 	case DSM_DROP:
-		return shard_drop(s, e->gpa, e->pages);
+		return drop(s, e->gpa, e->pages);
 	default:
 		return -EINVAL;
 	}
@@ -114,6 +129,7 @@ static int act_untrack(struct shard *s, const struct dsm_action *a)
 
 	if (r < 0)
 		return r;
+	staging_plain(&s->staging, a->gpa);
 	r = track_forget(&s->tracker, a->gpa);
 	return r < 0 ? shard_fail_here(s, r, "giving up tracking", a->gpa) : 0;
 }

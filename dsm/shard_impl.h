@@ -17,6 +17,7 @@
 #include "dsm/recall.h"
 #include "dsm/rehome.h"
 #include "dsm/shard.h"
+#include "dsm/staging.h"
 #include "dsm/track.h"
 #include "dsm/usage.h"
 
@@ -40,7 +41,7 @@ struct shard {
 	struct rehome rehome;
 	struct hist local, remote;
 	struct batch batch;
-	uint64_t aside[WIRE_PAYLOAD_MAX / sizeof(uint64_t)]; /* pages that are leaving */
+	struct staging staging;
 
 	uint64_t now;	 /* ns, of the event that is being handled */
 	bool taking;	 /* the userfaultfd is polled */
@@ -79,12 +80,13 @@ static inline int shard_home(const struct shard *s, uint64_t gpa)
 }
 
 /*
- * shard_act.c. act(): the core's emit(). effect(): of the batch. drop(): pages are gone.
+ * shard_act.c. act(): the core's emit(). effect(): of the batch. take(): pages leave
+ * guest memory, and are at *@ret until the next call.
  * Return: 0; negative errno, whose reason was noted.
  */
 int shard_act(void *ctx, const struct dsm_action *a);
 int shard_effect(void *ctx, const struct batch_effect *e);
-int shard_drop(struct shard *s, uint64_t gpa, unsigned pages);
+int shard_take(struct shard *s, uint64_t gpa, unsigned pages, const uint64_t **ret);
 
 /*
  * shard_send.c. post(): of the batch. transmit(): a message joins what leaves at the end of the

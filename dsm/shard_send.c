@@ -16,7 +16,6 @@
  */
 #include "dsm/shard_impl.h"
 
-#include "dsm/uffd.h"
 #include "wire/run.h"
 
 #define PART_PAGES 16u
@@ -89,18 +88,6 @@ int shard_transmit(struct shard *s, unsigned to, struct wire_hdr h, const void *
 	return conn_queued(c) >= PART && !s->backlog ? flush_peer(s, to) : 0;
 }
 
-/* Pages that are mapped and do not change leave the guest: afterwards they are in `aside`. */
-static int take_out(struct shard *s, uint64_t gpa, unsigned pages)
-{
-	void *to = s->aside;
-	const void *from = (const void *)shard_hva(s, gpa);
-	size_t n = pages * PAGE_BYTES / sizeof(s->aside[0]);
-
-	/* One instruction, into which no race detector looks. */
-	asm volatile("rep movsq" : "+D"(to), "+S"(from), "+c"(n) : : "memory");
-	return shard_drop(s, gpa, pages);
-}
-
 __attribute__((no_sanitize("thread"))) static bool all_zero(const uint64_t *page)
 {
 	for (unsigned i = 0; i < PAGE_BYTES / sizeof(*page); i += 4)
@@ -136,13 +123,14 @@ static int send_pages(struct shard *s, unsigned to, const struct wire_hdr *run,
 int shard_post(void *ctx, unsigned to, const struct wire_hdr *run, bool gives, bool last)
 {
 	struct shard *s = ctx;
+	const uint64_t *page;
 	int r;
 
 	if (!(run->flags & WIRE_GRANT_DATA))
 		return shard_transmit(s, to, *run, NULL, last);
 	if (gives) {
-		r = take_out(s, run->addr, wire_run_pages(run));
-		return r < 0 ? r : send_pages(s, to, run, s->aside, last);
+		r = shard_take(s, run->addr, wire_run_pages(run), &page);
+		return r < 0 ? r : send_pages(s, to, run, page, last);
 	}
 	GUEST_READS_BEGIN();
 	r = send_pages(s, to, run, (const uint64_t *)shard_hva(s, run->addr), last);

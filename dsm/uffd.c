@@ -11,6 +11,15 @@
 #define READ_BATCH	    16
 #define COLLAPSE	    25 /* MADV_COLLAPSE, Linux 6.1; glibc 2.36 has no name for it */
 
+/* Linux 6.8; the C library's headers are older. Source: include/uapi/linux/userfaultfd.h */
+#define FEATURE_MOVE (UINT64_C(1) << 16)
+struct move_request {
+	uint64_t dst, src, len, mode;
+	int64_t moved; /* bytes, or a negated error */
+};
+#define MOVE _IOWR(UFFDIO, 0x05, struct move_request)
+static_assert(sizeof(struct move_request) == 40, "the kernel's struct uffdio_move");
+
 static int open_fd(void)
 {
 	_cleanup_close_ int dev = open("/dev/userfaultfd", O_RDWR | O_CLOEXEC);
@@ -23,7 +32,7 @@ static int open_fd(void)
 	return fd < 0 ? -errno : fd;
 }
 
-int uffd_open(int *ret, struct err *err)
+int uffd_open(int *ret, bool *moves, struct err *err)
 {
 	_cleanup_close_ int fd = open_fd();
 	if (fd < 0)
@@ -39,6 +48,9 @@ int uffd_open(int *ret, struct err *err)
 		return err_set(err, -errno,
 			       "userfaultfd: this kernel has no write-protect faults; "
 			       "Linux 6.1 or later is needed");
+	/* The answer names all that this kernel can, asked for or not. */
+	if (moves)
+		*moves = api.features & FEATURE_MOVE;
 	*ret = TAKE_FD(fd);
 	return 0;
 }
@@ -137,6 +149,20 @@ int uffd_drop(uint64_t hva, uint64_t len)
 		if (errno != EAGAIN)
 			return -errno;
 	return 0;
+}
+
+int uffd_move(int fd, uint64_t to, uint64_t from, uint64_t len)
+{
+	for (uint64_t done = 0; done < len;) {
+		struct move_request move = {
+			.dst = to + done, .src = from + done, .len = len - done};
+
+		if (ioctl(fd, MOVE, &move) < 0 && errno != EAGAIN && errno != EINTR)
+			return done ? (int)(done / PAGE_BYTES) : -errno;
+		/* EAGAIN also says that it was not all. */
+		done += move.moved > 0 ? (uint64_t)move.moved : 0;
+	}
+	return (int)(len / PAGE_BYTES);
 }
 
 int uffd_read(int fd, struct uffd_fault *ret, unsigned max)

@@ -20,13 +20,14 @@ struct uffd_fault {
 
 /**
  * uffd_open() - a non-blocking userfaultfd with write-protect faults
+ * @moves: set to whether uffd_move() can be used; may be NULL
  *
  * KVM faults in kernel mode, so UFFD_USER_MODE_ONLY is of no use: needs /dev/userfaultfd, or
  * CAP_SYS_PTRACE, or vm.unprivileged_userfaultfd.
  *
  * Return: 0 with the descriptor in *@ret; negative errno with @err saying what to grant.
  */
-int uffd_open(int *ret, struct err *err);
+int uffd_open(int *ret, bool *moves, struct err *err);
 
 /**
  * uffd_register() - missing and write-protected pages of [@hva, @hva + @len) fault from now on
@@ -57,6 +58,17 @@ int uffd_protect(int fd, uint64_t hva, uint64_t len, bool on);
 
 /** uffd_wake() - wake who waits for the page at @hva. */
 int uffd_wake(int fd, uint64_t hva);
+
+/**
+ * uffd_move() - move the pages of [@from, @from + @len) to @to, where nothing is mapped
+ *
+ * In one step for each page: it is not here any more, as after uffd_drop(), and there it is
+ * writable. Only where uffd_open() says so.
+ *
+ * Return: the number of pages that were moved; when that is not all of them the next one is shared
+ * since a fork, pinned or the like. For the first one that is -EBUSY, or -EINVAL.
+ */
+int uffd_move(int fd, uint64_t to, uint64_t from, uint64_t len);
 
 /** uffd_drop() - unmap [@hva, @hva + @len); the next touch faults. */
 int uffd_drop(uint64_t hva, uint64_t len);

@@ -50,7 +50,8 @@ static int send(struct xp_core *c, unsigned page, const struct dsm_action *a)
 		m.sharers = (uint8_t)home->sharers[at];
 		m.owner = home->owner[at];
 	}
-	if (data && (!(mapped & XP_PRESENT) || (mapped & XP_WRITABLE)))
+	/* A page that leaves is taken out, whatever it is mapped for. */
+	if (data && (!(mapped & XP_PRESENT) || (a->type == DSM_SEND && (mapped & XP_WRITABLE))))
 		return xp_fail(x, "node %u sends page %u, which is not mapped read-only", c->self,
 			       page);
 	if (!data && !(h->flags & WIRE_GRANT_ZERO))

@@ -56,10 +56,13 @@ static void on_page(struct victim *v, const struct dsm_action *a)
 		fuzz_check(*present && *writable);
 		*writable = false;
 		break;
-	case DSM_GIVE:
 	case DSM_DROP:
 		fuzz_check(*present && !*writable);
 		*present = false;
+		break;
+	case DSM_GIVE:
+		fuzz_check(*present);
+		*present = *writable = false;
 		break;
 	default:
 		fuzz_check(*present || plain);

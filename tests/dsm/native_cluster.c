@@ -30,7 +30,7 @@ _Noreturn void native_die(const struct native_node *n, const char *fmt, ...)
 
 int native_usable(struct err *err)
 {
-	int fd, r = uffd_open(&fd, err);
+	int fd, r = uffd_open(&fd, NULL, err);
 
 	if (r == 0)
 		close(fd);

@@ -2,7 +2,8 @@
 /*
  * The kernel's calls fail on node 1: for good, then it says why, node 0 blames it, and nobody hangs
  * or reads a wrong page, and the same without memory for the directory; or a few times with EAGAIN,
- * then nobody notices. The linker puts these functions before the C library's (--wrap).
+ * or because a page cannot be moved, then nobody notices. And a kernel that is older. The linker
+ * puts these functions before the C library's (--wrap).
  */
 #include "tests/dsm/native_tests.h"
 
@@ -11,6 +12,7 @@
 #include <sys/mman.h>
 
 #include "dsm/directory.h"
+#include "dsm/uffd.h"
 
 #define SUCCEED 20  /* calls of the kind that fails, before one does */
 #define AGAIN	3   /* times that EAGAIN is answered in a row */
@@ -27,6 +29,15 @@ void *__wrap_calloc(size_t count, size_t size);
 static _Atomic(const struct native_errors *) failing;
 static _Atomic unsigned calls;
 
+bool native_old_kernel;
+static _Atomic unsigned moves;
+
+/* Does nobody notice? */
+static bool is_harmless(const struct native_errors *e)
+{
+	return !e->text;
+}
+
 /* Is this call to fail? Then errno says how. */
 static bool fails(unsigned long request)
 {
@@ -37,7 +48,7 @@ static bool fails(unsigned long request)
 		return false;
 	n = calls++;
 	errno = e->error;
-	if (e->error == EAGAIN)
+	if (is_harmless(e))
 		return n % SUCCEED < AGAIN;
 	/* A region's part comes but once. */
 	return request == UFFDIO_REGISTER || request == NATIVE_TRACK || request == NATIVE_TOUCH ||
@@ -46,7 +57,24 @@ static bool fails(unsigned long request)
 
 int __wrap_ioctl(int fd, unsigned long request, void *arg)
 {
-	return fails(request) ? -1 : __real_ioctl(fd, request, arg);
+	struct uffdio_api *api = arg;
+	int r = fails(request) ? -1 : __real_ioctl(fd, request, arg);
+
+	moves += request == NATIVE_MOVE;
+	if (request == UFFDIO_API && native_old_kernel)
+		api->features &= ~NATIVE_FEATURE_MOVE;
+	return r;
+}
+
+bool native_kernel_moves(void)
+{
+	struct err err;
+	bool can;
+	int fd, r = uffd_open(&fd, &can, &err);
+
+	if (r == 0)
+		close(fd);
+	return r == 0 && can;
 }
 
 int __wrap_madvise(void *at, size_t len, int advice)
@@ -63,8 +91,9 @@ void *__wrap_calloc(size_t count, size_t size)
 }
 
 /*
- * With EAGAIN: have both nodes done their part? Neither stops before, or the other would have the
- * pages to itself, and no call that can fail. They tell each other by words of the first page.
+ * Where it is harmless: have both nodes done their part? Neither stops before, or the other would
+ * have the pages to itself, and no call that can fail. They tell each other by words of the first
+ * page.
  */
 static bool finished(struct native_node *n, uint64_t i)
 {
@@ -86,7 +115,7 @@ static void *adder(void *arg)
 	const struct native_errors *e = n->cfg->ctx;
 	uint64_t count[64] = {0};
 
-	for (uint64_t i = 0; !n->told && !(e->error == EAGAIN && finished(n, i)); i++) {
+	for (uint64_t i = 0; !n->told && !(is_harmless(e) && finished(n, i)); i++) {
 		uint64_t *page = native_at(n, i & 1, i % 64 * PAGE_BYTES), got = page[n->self];
 
 		if (n->told) /* the pages are what they are by now */
@@ -106,9 +135,9 @@ void errors_body(struct native_node *n)
 	if (n->self == 1)
 		failing = e;
 	native_thread_start(&t, adder);
-	while (e->error != EAGAIN && !n->told)
+	while (!is_harmless(e) && !n->told)
 		usleep(1000);
-	if (e->error == EAGAIN) {
+	if (is_harmless(e)) {
 		pthread_join(t.id, NULL);
 		NATIVE_CHECK(n, !n->told && (n->self == 0 || calls > AGAIN), "%s", n->fatal_text);
 		native_barrier(n);
@@ -118,4 +147,11 @@ void errors_body(struct native_node *n)
 	NATIVE_CHECK(n, n->self == 0 || strstr(n->fatal_text, e->text), "%s", n->fatal_text);
 	pager_stop(n->pager);
 	NATIVE_CHECK(n, pthread_join(t.id, NULL) == 0, "join");
+}
+
+/* Pages go to and fro, and leave in the way that the kernel has. */
+void moves_body(struct native_node *n)
+{
+	totals_body(n);
+	NATIVE_CHECK(n, (moves > 0) == native_kernel_moves(), "%u moves", moves);
 }

@@ -3,6 +3,8 @@
 #ifndef SSIHV_TESTS_DSM_NATIVE_TESTS_H
 #define SSIHV_TESTS_DSM_NATIVE_TESTS_H
 
+#include <linux/userfaultfd.h>
+
 #include "tests/dsm/native_cluster.h"
 
 #define NATIVE_REGIONS 4 /* at home on every node */
@@ -21,15 +23,20 @@ void mappings_body(struct native_node *n);     /* .ctx: a bool, to leave one map
 
 /* native_errors.c */
 /* In place of an ioctl's number: */
-#define NATIVE_DONTNEED 1 /* madvise(MADV_DONTNEED) */
-#define NATIVE_TRACK	2 /* calloc() of a region's table at its home, */
-#define NATIVE_TOUCH	3 /* and elsewhere */
-struct native_errors {	  /* .ctx of errors_body() */
+#define NATIVE_DONTNEED	    1 /* madvise(MADV_DONTNEED) */
+#define NATIVE_TRACK	    2 /* calloc() of a region's table at its home, */
+#define NATIVE_TOUCH	    3 /* and elsewhere */
+#define NATIVE_MOVE	    _IOWR(UFFDIO, 0x05, uint64_t[5]) /* UFFDIO_MOVE of Linux 6.8, */
+#define NATIVE_FEATURE_MOVE (UINT64_C(1) << 16)		     /* and how it is announced */
+struct native_errors {					     /* .ctx of errors_body() */
 	unsigned long request;
 	int error;
-	const char *text; /* in what the node says then */
+	const char *text; /* in what the node says then; NULL: nobody notices */
 };
 void errors_body(struct native_node *n);
+extern bool native_old_kernel;	/* this process, and those it starts, has one without UFFDIO_MOVE */
+bool native_kernel_moves(void); /* it has one with it */
+void moves_body(struct native_node *n);
 
 /* native_limit.c */
 void limit_body(struct native_node *n);

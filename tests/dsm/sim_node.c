@@ -61,7 +61,7 @@ static int do_send(struct sim_node *n, unsigned page, const struct dsm_action *a
 
 	if (data && !c->present)
 		return illegal(n, "SEND", page, "not mapped");
-	if (data && c->writable && n->sim->cfg->rule != SIM_BREAK_PROTECT)
+	if (data && !write && c->writable && n->sim->cfg->rule != SIM_BREAK_PROTECT)
 		return illegal(n, "SEND", page, "writable");
 	if ((data && write) != (a->type == DSM_GIVE))
 		return illegal(n, "SEND", page, "to be given, or not");
@@ -73,7 +73,7 @@ static int do_give(struct sim_node *n, unsigned page, const struct dsm_action *a
 {
 	int r = do_send(n, page, a);
 
-	return r < 0 ? r : do_drop(n, page);
+	return r < 0 ? r : do_drop(n, page); /* at once: nobody writes between the two */
 }
 
 /* The home's plain memory becomes tracked: say what is in it. */

@@ -46,7 +46,7 @@ static void one_node_needs_no_userfaultfd(void **state)
 	int fd;
 
 	forbid_userfaultfd();
-	assert_int_equal(uffd_open(&fd, &err), -EPERM);
+	assert_int_equal(uffd_open(&fd, NULL, &err), -EPERM);
 	assert_int_equal(mem_layout_init(size, 1, &layout, &err), 0);
 	assert_int_equal(ram_new(&layout, &cfg.ram, &err), 0);
 	assert_int_equal(pager_new(&cfg, &pager, &err), 0);

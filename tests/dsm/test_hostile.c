@@ -65,10 +65,13 @@ static void on_page(struct victim *v, const struct dsm_action *a)
 		assert_true(*present && *writable);
 		*writable = false;
 		break;
-	case DSM_GIVE:
 	case DSM_DROP:
 		assert_true(*present && !*writable);
 		*present = false;
+		break;
+	case DSM_GIVE:
+		assert_true(*present);
+		*present = *writable = false;
 		break;
 	default:
 		assert_true(*present || plain);

@@ -111,7 +111,6 @@ static void owner_protects_and_gives(void **state)
 	rig_open(&r, 1, 0);
 	get_owned(&r, PAGE(0, 0));
 	assert_int_equal(dsm_proto_message(r.p, &h, NULL, 0), 0);
-	expect_action(&r, DSM_PROTECT, PAGE(0, 0));
 	expect_grant(&r, 2, PAGE(0, 0), WIRE_GRANT_DATA | WIRE_GRANT_WRITE, 0);
 	expect_copy(&r, PAGE(0, 0), DSM_NONE);
 
@@ -204,7 +203,6 @@ static void next_request_begins_behind_the_grant(void **state)
 	r.populated = 1;
 	assert_int_equal(take(&r, WIRE_GETM, 1, 1, PAGE(0, 0)), 0);
 	expect_action(&r, DSM_TRACK, PAGE(0, 0));
-	expect_action(&r, DSM_PROTECT, PAGE(0, 0));
 	expect_grant(&r, 1, PAGE(0, 0), WIRE_GRANT_DATA | WIRE_GRANT_WRITE, 0);
 	assert_int_equal(take(&r, WIRE_GETS, 2, 2, PAGE(0, 0)), 0);
 	expect_send(&r, WIRE_FWD_GETS, 1, 2, PAGE(0, 0));

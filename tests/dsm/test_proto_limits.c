@@ -100,7 +100,6 @@ static void home_does_not_believe_an_early_done(void **state)
 	r.now = dsm_proto_deadline(r.p);
 	assert_int_equal(r.now, 10 + HOLD);
 	assert_int_equal(dsm_proto_tick(r.p, r.now), 0);
-	expect_action(&r, DSM_PROTECT, PAGE(0, 0));
 	expect_grant(&r, 1, PAGE(0, 0), WIRE_GRANT_DATA | WIRE_GRANT_WRITE, 0);
 	expect_send(&r, WIRE_FWD_GETM, 1, 2, PAGE(0, 0));
 	assert_int_equal(dsm_proto_fault(r.p, PAGE(0, 0), true, r.now), 0);

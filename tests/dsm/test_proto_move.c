@@ -76,7 +76,6 @@ static void old_home_hands_over(void **state)
 	assert_int_equal(dsm_proto_stats(r.p)->memory, REGION_PAGES);
 	/* The new home takes one of its pages away, and lets it have the other. */
 	assert_int_equal(take(&r, WIRE_FWD_GETM, 1, 2, PAGE(0, 1)), 0);
-	expect_action(&r, DSM_PROTECT, PAGE(0, 1));
 	expect_grant(&r, 2, PAGE(0, 1), WIRE_GRANT_DATA | WIRE_GRANT_WRITE, 0);
 	assert_int_equal(take_grant(&r, 1, PAGE(0, 0), WIRE_GRANT_DATA, 0), 0);
 	expect_map(&r, PAGE(0, 0), page_data, false);

@@ -219,7 +219,6 @@ static void home_lends_the_age_of_those_that_wait(void **state)
 	assert_int_equal(dsm_proto_fault(r.p, PAGE(1, 1), true, r.now), 0);
 	expect_send(&r, WIRE_GETM, 1, 0, PAGE(1, 1));
 	assert_int_equal(dsm_proto_tick(r.p, r.now), 0);
-	expect_action(&r, DSM_PROTECT, PAGE(0, 0));
 	expect_grant(&r, 2, PAGE(0, 0), WIRE_GRANT_DATA | WIRE_GRANT_WRITE, 0);
 	/* With that grant the next request begins. */
 	h = expect_send(&r, WIRE_FWD_GETM, 2, 1, PAGE(0, 0));

@@ -267,7 +267,7 @@ int main(void)
 		cmocka_unit_test(connection_that_breaks_is_named),
 	};
 	struct err err;
-	int fd, r = uffd_open(&fd, &err);
+	int fd, r = uffd_open(&fd, NULL, &err);
 
 	if (r < 0) {
 		printf("1..0 # SKIP %s\n", err.text);
