@@ -75,7 +75,7 @@ static void who_asks_looks_once_an_event(void **state)
 	assert_int_equal(take(&r, WIRE_URGE, 0, WRITER, PAGE(0, 1)), 0);
 	expect_one_look(&r);
 	assert_int_equal(dsm_proto_tick(r.p, r.now + LATER), 0);
-	assert_int_equal(r.count, 2); /* PROTECT, GIVE */
+	assert_int_equal(r.count, 1); /* GIVE */
 	expect_one_look(&r);
 	assert_int_equal(dsm_proto_prefetch(r.p, PAGE(0, 1), false, r.now + LATER), 0);
 	expect_one_look(&r);
