@@ -25,6 +25,7 @@ static int post(struct batch *b, unsigned to, bool last)
 	int r = batch_settle(b);
 
 	b->open &= ~bit;
+	b->whole &= ~bit;
 	b->carries &= ~bit;
 	b->gives &= ~bit;
 	return r < 0 ? r : b->ops->post(b->ctx, to, &b->run[to], gives, last);
@@ -35,23 +36,19 @@ int batch_end(struct batch *b, unsigned to)
 	return b->open >> to & 1 ? post(b, to, false) : batch_settle(b);
 }
 
-static int post_all(struct batch *b, bool last)
-{
-	int r = batch_settle(b);
-
-	while (r == 0 && b->open)
-		r = post(b, (unsigned)__builtin_ctzll(b->open), last);
-	return r;
-}
-
 int batch_cut(struct batch *b)
 {
-	return post_all(b, false);
+	b->whole = b->open;
+	return batch_settle(b);
 }
 
 int batch_close(struct batch *b)
 {
-	return post_all(b, true);
+	int r = batch_settle(b);
+
+	while (r == 0 && b->open)
+		r = post(b, (unsigned)__builtin_ctzll(b->open), true);
+	return r;
 }
 
 static bool speaks_of(const struct wire_hdr *run, uint64_t gpa)
@@ -115,7 +112,7 @@ int batch_send(struct batch *b, const struct dsm_action *a)
 		return r;
 	if (b->open & bit) {
 		/* If the page leaves: the flags of a grant tell that, too. */
-		if (wire_run_join(&b->run[to], &a->send.hdr))
+		if (!(b->whole & bit) && wire_run_join(&b->run[to], &a->send.hdr))
 			return 0;
 		r = post(b, to, false);
 		if (r < 0)

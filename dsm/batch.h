@@ -52,6 +52,7 @@ struct batch {
 	struct batch_effect effect;
 	uint64_t since[WIRE_RUN_PAGES]; /* of the effect */
 	uint64_t open;			/* peers with an open message */
+	uint64_t whole;			/* of which those whose message nothing joins any more */
 	uint64_t carries;		/* of which those whose message carries pages */
 	uint64_t gives;			/* of which those whose pages leave */
 	struct wire_hdr run[MAX_NODES];

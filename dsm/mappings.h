@@ -2,8 +2,8 @@
 /*
  * The memory mappings of this process, which are few: what a pager's shards share about them.
  *
- * ISLANDS are registered regions that cost two mappings each (dsm/track.h). There may be as many as
- * half of vm.max_map_count allows, or until the kernel refuses one for the first time.
+ * ISLANDS are runs of registered regions: each costs two mappings (dsm/track.h). There may be as
+ * many as half of vm.max_map_count allows, or until the kernel refuses one for the first time.
  *
  * RESERVE. A change that needs no mapping in the end may need some on the way. A few are held back
  * from the start and are given to the kernel once it has no others.

@@ -2,11 +2,11 @@
 /*
  * Where pages lie between guest memory, which they leave for good, and the connection.
  *
- * MOVED. Linux 6.8 and later move a page to another place of the process in one step
- * (UFFDIO_MOVE): no thread can write to it from then on, the next touch faults, and it is sent from
- * where it is. Here that place is an area of the pager's own, registered with the same userfaultfd,
- * as the kernel asks for. What was sent is dropped later, many pages at once and not in the path of
- * a request.
+ * MOVED. Linux moves a page to another place of the process in one step (UFFDIO_MOVE of 6.8, used
+ * from 6.16 on: what came before could confuse pages that were swapped out meanwhile): no thread
+ * can write to it from then on, the next touch faults, and it is sent from where it is. Here that
+ * place is an area of the pager's own, registered with the same userfaultfd, as the kernel asks
+ * for. What was sent is dropped later, many pages at once and not in the path of a request.
  *
  * COPIED. Else a page is write-protected, copied aside and dropped. So are those that the kernel
  * does not move: pages that another process shares since a fork, or that are pinned; and those that

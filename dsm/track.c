@@ -57,16 +57,30 @@ static bool is_registered(const struct tracker *t, uint64_t gpa, uint64_t from)
 	return joins(t, gpa, from) && has(t->registered, gpa);
 }
 
+/* What registering or not what lies between @below and @above, if those are, does to islands. */
+static void count_islands(struct tracker *t, bool below, bool above, bool registers)
+{
+	unsigned *n = &t->mappings->islands;
+
+	if (below == above)
+		*n = below == registers ? *n - 1 : *n + 1;
+}
+
 /* Registers [@first, @last], all but @gpa as gaps. */
 static int register_gap(struct tracker *t, uint64_t first, uint64_t last, uint64_t gpa)
 {
+	bool below = is_registered(t, first - REGION_BYTES, gpa);
+	bool above = is_registered(t, last + REGION_BYTES, gpa);
 	int r = uffd_register(t->uffd, hva(t, first), last - first + REGION_BYTES);
 
-	for (uint64_t at = first; r == 0 && at <= last; at += REGION_BYTES) {
+	if (r < 0)
+		return r;
+	for (uint64_t at = first; at <= last; at += REGION_BYTES) {
 		set(t->registered, at, true);
 		set(t->gap, at, at != gpa);
 	}
-	return r;
+	count_islands(t, below, above, true);
+	return 0;
 }
 
 /* From the nearest registered region on, or without one the whole run of regions. */
@@ -99,8 +113,6 @@ static int register_region(struct tracker *t, uint64_t gpa)
 		r = register_gap(t, gpa, gpa, gpa);
 		if (r == -ENOMEM)
 			mappings_are_short(t->mappings);
-		else if (r == 0 && island)
-			t->mappings->islands++;
 	}
 	if (r != -ENOMEM)
 		return r;
@@ -124,6 +136,7 @@ int track_region(struct tracker *t, uint64_t gpa)
 	return r;
 }
 
+/* Return: 1; 0 when it has to stay registered, as a gap; negative errno. */
 static int unregister_region(struct tracker *t, uint64_t gpa)
 {
 	bool below = is_registered(t, gpa - REGION_BYTES, gpa);
@@ -133,17 +146,14 @@ static int unregister_region(struct tracker *t, uint64_t gpa)
 	if (below && above && !mappings_allow(t->mappings))
 		return 0;
 	r = uffd_unregister(t->uffd, hva(t, gpa), REGION_BYTES);
-	if (r == -ENOMEM) /* no mapping left: it stays a gap */
+	if (r == -ENOMEM) /* no mapping left */
 		return 0;
 	if (r < 0)
 		return r;
 	set(t->registered, gpa, false);
 	set(t->gap, gpa, false);
-	if (below && above)
-		t->mappings->islands++;
-	else if (!below && !above && t->mappings->islands)
-		t->mappings->islands--;
-	return 0;
+	count_islands(t, below, above, false);
+	return 1;
 }
 
 int track_forget(struct tracker *t, uint64_t gpa)
@@ -156,7 +166,9 @@ int track_forget(struct tracker *t, uint64_t gpa)
 	pthread_mutex_lock(&t->mappings->lock);
 	r = unregister_region(t, gpa);
 	pthread_mutex_unlock(&t->mappings->lock);
-	return r;
+	if (r > 0) /* milliseconds, in which no other shard has to wait */
+		uffd_collapse(hva(t, gpa), REGION_BYTES);
+	return MIN(r, 0);
 }
 
 int track_fill(struct tracker *t, uint64_t gpa)

@@ -3,9 +3,11 @@
 
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
+#include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 
 #define PAGEMAP_HAS_CONTENT (UINT64_C(3) << 62)
 #define READ_BATCH	    16
@@ -32,6 +34,20 @@ static int open_fd(void)
 	return fd < 0 ? -errno : fd;
 }
 
+/*
+ * Until Linux 6.16 a page that was swapped out could be mistaken for another one by a move (commit
+ * 0ea148a79919, "userfaultfd: fix race of userfaultfd_move and swap cache"). Releases that were
+ * mended later are not told apart.
+ */
+static bool moves_are_sound(void)
+{
+	struct utsname host;
+	unsigned major, minor;
+
+	return uname(&host) == 0 && sscanf(host.release, "%u.%u", &major, &minor) == 2 &&
+	       (major > 6 || (major == 6 && minor >= 16));
+}
+
 int uffd_open(int *ret, bool *moves, struct err *err)
 {
 	_cleanup_close_ int fd = open_fd();
@@ -50,7 +66,7 @@ int uffd_open(int *ret, bool *moves, struct err *err)
 			       "Linux 6.1 or later is needed");
 	/* The answer names all that this kernel can, asked for or not. */
 	if (moves)
-		*moves = api.features & FEATURE_MOVE;
+		*moves = api.features & FEATURE_MOVE && moves_are_sound();
 	*ret = TAKE_FD(fd);
 	return 0;
 }
@@ -84,11 +100,15 @@ int uffd_unregister(int fd, uint64_t hva, uint64_t len)
 	struct uffdio_range range = {.start = hva, .len = len};
 	int r = retried_ioctl(fd, UFFDIO_UNREGISTER, &range);
 
-	if (r == 0) { /* advice, both: else the kernel's own thread may do it, or nobody */
+	if (r == 0) /* advice */
 		(void)madvise((void *)hva, len, MADV_HUGEPAGE);
-		(void)madvise((void *)hva, len, COLLAPSE);
-	}
 	return r;
+}
+
+void uffd_collapse(uint64_t hva, uint64_t len)
+{
+	/* Advice: else the kernel's own thread may do it, or nobody. */
+	(void)madvise((void *)hva, len, COLLAPSE);
 }
 
 /* The kernel may do a part, and return EAGAIN. */

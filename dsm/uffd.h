@@ -40,9 +40,13 @@ int uffd_register(int fd, uint64_t hva, uint64_t len);
 /**
  * uffd_unregister() - [@hva, @hva + @len) is plain memory again; wakes who waits there
  *
- * Huge pages are welcome again, and one that the kernel can make at once is made.
+ * Huge pages are welcome again.
  */
 int uffd_unregister(int fd, uint64_t hva, uint64_t len);
+
+/** uffd_collapse() - make plain memory a huge page if the kernel can at once; takes milliseconds.
+ */
+void uffd_collapse(uint64_t hva, uint64_t len);
 
 /** uffd_copy() - put @len bytes of @pages at @hva, read-only if @protect, and wake who waits. */
 int uffd_copy(int fd, uint64_t hva, const void *pages, uint64_t len, bool protect);

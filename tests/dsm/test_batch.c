@@ -32,6 +32,7 @@ struct sent {
 struct queue {
 	struct sent *sent;
 	unsigned count, posted;
+	unsigned cut; /* messages that none behind them may join */
 };
 
 struct world {
@@ -109,6 +110,7 @@ static int on_post(void *ctx, unsigned to, const struct wire_hdr *run, bool give
 
 	assert_int_equal(wire_check(run, WIRE_CLASS_PAGE), 0);
 	assert_int_equal(last, w->closing);
+	assert_true(q->posted >= q->cut || q->posted + wire_run_pages(run) <= q->cut);
 	for (unsigned i = 0; i < wire_run_pages(run); i++) {
 		struct wire_hdr hdr = wire_run_part(run, i, 1);
 		struct page *p = &w->is[index_of(hdr.addr)];
@@ -118,7 +120,7 @@ static int on_post(void *ctx, unsigned to, const struct wire_hdr *run, bool give
 		assert_memory_equal(&hdr, &s->hdr, sizeof(hdr));
 		assert_true(w->done >= s->effects);
 		if (hdr.flags & WIRE_GRANT_DATA) {
-			assert_true(p->present && !p->writable);
+			assert_true(p->present && (gives || !p->writable));
 			assert_int_equal(p->content, s->content);
 		}
 		if (gives)
@@ -197,7 +199,7 @@ static int handle(struct world *w, unsigned what, unsigned page, unsigned to, un
 	default: /* the page is sent, or given away */
 		if (!p->present)
 			return 0;
-		if (p->writable)
+		if (p->writable && !(variant & 1))
 			r = effect(w, page, DSM_PROTECT, NULL, false);
 		if (r < 0)
 			return r;
@@ -208,7 +210,7 @@ static int handle(struct world *w, unsigned what, unsigned page, unsigned to, un
 	}
 }
 
-/* The same for some neighbours; now and then the owner settles, ends or closes. */
+/* The same for some neighbours; now and then the owner settles, ends, cuts or closes. */
 static int step(struct world *w)
 {
 	unsigned what = (unsigned)draw(w, 9), to = (unsigned)draw(w, PEERS);
@@ -232,6 +234,12 @@ static int step(struct world *w)
 			    (w->done == w->effects && w->to[to].posted == w->to[to].count));
 		return r;
 	case 3:
+		r = batch_cut(&w->batch);
+		assert_true(r < 0 || w->done == w->effects);
+		for (unsigned i = 0; i < PEERS; i++)
+			w->to[i].cut = w->to[i].count;
+		return r;
+	case 4:
 		w->closing = true;
 		r = batch_close(&w->batch);
 		w->closing = false;
