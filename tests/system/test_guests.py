@@ -129,9 +129,9 @@ def guest_on(world, nodes, words, limit, homes=0):
     return report
 
 
-def swept(report, *nodes):
+def swept(report, *nodes, share=0.9):
     """All memory was used, and these nodes could not keep what they fetched."""
-    assert report["swept_fraction"] > 0.9 and report["bad_pages"] == 0, report
+    assert report["swept_fraction"] > share and report["bad_pages"] == 0, report
     for number in nodes:
         assert report["nodes"][number]["copies"]["evicted"] > 0, report["nodes"][number]
 
@@ -204,9 +204,10 @@ def the_proof_passes_across_twenty_pauses(world):
 def three_hosts_are_one_machine(world):
     """Each may have half of the guest's memory, which goes to live where it is used."""
     report = guest_on(world, [Node(128, 192)] * 3, "proof.only=numa,atomics,clock,sweep "
-                      "proof.sweep_passes=1", limit=1200, homes=4)
+                      "proof.sweep_passes=1 proof.sweep_percent=85", limit=1200, homes=4)
     exact(report, "xadd", "cmpxchg16b", "mutex")
-    swept(report, 0, 1, 2)
+    # Of nodes so small the guest's kernel keeps more for itself.
+    swept(report, 0, 1, 2, share=0.85)
     assert report["clock_violations"] == 0
 
 
