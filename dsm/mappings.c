@@ -8,7 +8,7 @@
 #define PER_ISLAND	 4     /* two mappings, of half of all */
 #define RESERVE_PAGES	 5
 
-static unsigned mappings_max(void)
+unsigned mappings_max(void)
 {
 	FILE *f = fopen("/proc/sys/vm/max_map_count", "re");
 	unsigned n;

@@ -26,6 +26,9 @@ struct mappings {
 	void *reserve; /* some pages, each a mapping; NULL once it was needed */
 };
 
+/** mappings_max() - how many a process may have: vm.max_map_count, or Linux' default for it. */
+unsigned mappings_max(void);
+
 void mappings_init(struct mappings *m);
 void mappings_free(struct mappings *m);
 

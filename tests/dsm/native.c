@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <sys/ioctl.h>
 
+#include "dsm/mappings.h"
 #include "tests/dsm/native_tests.h"
 
 #define TIMEOUT_S 60 /* of one cluster, also under a sanitizer */
@@ -57,7 +58,7 @@ static void memory_mappings_run_short(void **state)
 	print_message("# the thread sanitizer needs mappings of its own\n");
 	skip();
 #endif
-	if (mappings_allowed() > MAPPINGS_MOST) {
+	if (mappings_max() > MAPPINGS_MOST) {
 		print_message("# vm.max_map_count is above %d\n", MAPPINGS_MOST);
 		skip();
 	}

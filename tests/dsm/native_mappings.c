@@ -6,9 +6,9 @@
  */
 #include "tests/dsm/native_tests.h"
 
-#include <limits.h>
-#include <stdio.h>
 #include <sys/mman.h>
+
+#include "dsm/mappings.h"
 
 #define MAPPINGS_LEFT 24 /* a shard */
 #define GRANULE	      8	 /* regions, of three shards; see dsm/granule.h */
@@ -29,27 +29,14 @@ void mappings_populate(struct native_node *n)
 		*word(n, i, 1) = i + 1;
 }
 
-unsigned mappings_allowed(void)
-{
-	FILE *f = fopen("/proc/sys/vm/max_map_count", "re");
-	unsigned most;
-
-	if (!f)
-		return UINT_MAX;
-	if (fscanf(f, "%u", &most) != 1)
-		most = UINT_MAX;
-	fclose(f);
-	return most;
-}
-
 /*
  * Neighbouring pages of unlike protection are mappings of their own. An island takes two, so what
- * is left ends at none or at one, as .ctx says; from one of both only the reserve of dsm/track.c
- * helps.
+ * is left ends at none or at one, as .ctx says; from one of both only the reserve of
+ * dsm/mappings.c helps.
  */
 static void use_up(struct native_node *n)
 {
-	size_t pages = mappings_allowed(), used = 0;
+	size_t pages = mappings_max(), used = 0;
 	char *at = mmap(NULL, pages * PAGE_BYTES, PROT_NONE,
 			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 

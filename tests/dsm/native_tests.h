@@ -15,9 +15,8 @@ void pattern_body(struct native_node *n);
 void overhead_body(struct native_node *n);
 
 /* native_mappings.c */
-#define MAPPINGS_REGIONS 64	 /* for each shard */
-#define MAPPINGS_MOST	 100000	 /* where more are allowed, using them up takes too much memory */
-unsigned mappings_allowed(void); /* of a process; UINT_MAX when not known */
+#define MAPPINGS_REGIONS 64	/* for each shard */
+#define MAPPINGS_MOST	 100000 /* where more are allowed, using them up takes too much memory */
 void mappings_populate(struct native_node *n); /* .before of mappings_body() */
 void mappings_body(struct native_node *n);     /* .ctx: a bool, to leave one mapping more */
 

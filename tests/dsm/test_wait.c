@@ -186,17 +186,32 @@ static void count_call(const struct dsm_proto *proto, void *arg)
 	++*(unsigned *)arg;
 }
 
+/* Peer 1 behaves so from the first, and a thread looks at a page that it has. */
+static pthread_t begin(struct rig *r, enum peer_mode mode)
+{
+	pthread_t thread;
+
+	set_up(r);
+	r->peer[1].mode = mode;
+	assert_int_equal(pthread_create(&thread, NULL, thread_looks, r), 0);
+	return thread;
+}
+
+static void end(struct rig *r, pthread_t thread)
+{
+	pager_stop(r->pager);
+	pthread_join(thread, NULL);
+	tear_down(r);
+}
+
 /* A peer that is hoped for says much, but not what it was asked. */
 static void others_are_served_meanwhile(void **state)
 {
 	const uint64_t one = 1;
 	unsigned calls = 0;
-	pthread_t thread;
 	struct rig r;
+	pthread_t thread = begin(&r, FLOODS);
 
-	set_up(&r);
-	r.peer[1].mode = FLOODS;
-	assert_int_equal(pthread_create(&thread, NULL, thread_looks, &r), 0);
 	await(&r.peer[1].flood, FLOOD);
 	assert_int_equal(r.peer[1].requests, 1);
 	assert_int_equal(pager_call(r.pager, 0, count_call, &calls), 0);
@@ -206,55 +221,39 @@ static void others_are_served_meanwhile(void **state)
 	r.peer[2].mode = ASKS;
 	assert_int_equal(write(r.peer[2].conn.fd, &one, sizeof(one)), sizeof(one));
 	await(&r.peer[2].grants, 1);
-	pager_stop(r.pager);
-	pthread_join(thread, NULL);
-	tear_down(&r);
+	end(&r, thread);
 	assert_int_equal(r.culprit, -1);
 }
 
 static void stop_is_seen_in_a_flood(void **state)
 {
-	pthread_t thread;
 	struct rig r;
+	pthread_t thread = begin(&r, FLOODS);
 
-	set_up(&r);
-	r.peer[1].mode = FLOODS;
-	assert_int_equal(pthread_create(&thread, NULL, thread_looks, &r), 0);
 	await(&r.peer[1].flood, FLOOD);
-	pager_stop(r.pager);
-	pthread_join(thread, NULL);
-	tear_down(&r);
+	end(&r, thread);
 }
 
 /* Nor does silence keep anything waiting. */
 static void stop_is_seen_in_silence(void **state)
 {
-	pthread_t thread;
 	struct rig r;
+	pthread_t thread = begin(&r, SILENT);
 
-	set_up(&r);
-	assert_int_equal(pthread_create(&thread, NULL, thread_looks, &r), 0);
 	await(&r.peer[1].requests, 1);
-	pager_stop(r.pager);
-	pthread_join(thread, NULL);
-	tear_down(&r);
+	end(&r, thread);
 }
 
 static void connection_that_breaks_is_named(void **state)
 {
-	pthread_t thread;
 	struct rig r;
+	pthread_t thread = begin(&r, BREAKS);
 
-	set_up(&r);
-	r.peer[1].mode = BREAKS;
-	assert_int_equal(pthread_create(&thread, NULL, thread_looks, &r), 0);
 	while (r.culprit < 0)
 		sched_yield();
 	assert_int_equal(r.culprit, 1);
 	assert_non_null(strstr(r.text, "page connection to node 1"));
-	pager_stop(r.pager);
-	pthread_join(thread, NULL);
-	tear_down(&r);
+	end(&r, thread);
 }
 
 int main(void)
