@@ -128,6 +128,7 @@ static void errors_of_the_kernel_end_it_with_a_reason(void **state)
 	for (unsigned i = 0; i < ARRAY_SIZE(errors); i++) {
 		struct native_config cfg = cluster(2, 1, errors_body);
 
+		native_old_kernel = false;
 		if (errors[i].request == NATIVE_MOVE && !native_kernel_moves())
 			continue;
 		/* A kernel that moves pages needs few of these. */

@@ -134,6 +134,8 @@ void errors_body(struct native_node *n)
 
 	if (n->self == 1)
 		failing = e;
+	/* A region is tracked once, and node 0's first fault would do. */
+	native_barrier(n);
 	native_thread_start(&t, adder);
 	while (!is_harmless(e) && !n->told)
 		usleep(1000);
