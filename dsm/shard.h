@@ -8,8 +8,16 @@
  * or together with what they are continued by (dsm/batch.h). Received pages go from the receive
  * buffer into the guest without a copy in between.
  *
- * The thread never touches guest memory that could fault: it only reads pages which the core says
- * are mapped here. It takes no lock, allocates nothing and logs nothing on this path.
+ * The thread takes no lock, allocates nothing and logs nothing on this path.
+ *
+ * IT NEVER FAULTS on what it serves, or it would wait for itself for ever: it only reads guest
+ * memory of which the core says that this node has a copy. Those pages have content. They got it
+ * with the copy: from DSM_MAP, or with DSM_TRACK, which asks the kernel once only this thread
+ * populates the region (a page of zeros that all share counts, one that is swapped out, too). They
+ * lose it with the copy, by DSM_DROP or DSM_GIVE: nothing else in this process gives guest memory
+ * up, no other process can (process_madvise() refuses advice that destroys), and the kernel
+ * reclaims none without swap. Who breaks this is told where the kernel tells (UFFDIO_MOVE of a page
+ * that is not there): then the shard ends with a reason.
  *
  * SPIN. While own requests wait for an answer, the thread polls for at most spin_ns after the last
  * event, then sleeps: a wake-up across CPUs costs more than most answers take. It polls by trying

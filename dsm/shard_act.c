@@ -31,6 +31,9 @@ int shard_take(struct shard *s, uint64_t gpa, unsigned pages, const uint64_t **r
 	int r = staging_take(&s->staging, shard_hva(s, gpa), gpa, pages, ret);
 
 	forget(s, gpa, pages);
+	if (r == -ENOENT)
+		return shard_fail(s, r, -1, "pager: page %#llx is to leave, and is not here",
+				  (unsigned long long)gpa);
 	return r < 0 ? shard_fail_here(s, r, "taking out", gpa) : 0;
 }
 

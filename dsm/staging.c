@@ -5,7 +5,8 @@
 
 #include "dsm/uffd.h"
 
-#define TIDY_FROM 64 /* pages */
+#define TIDY_FROM  64 /* pages */
+#define PAGE_WORDS (PAGE_BYTES / sizeof(uint64_t))
 
 int staging_init(struct staging *st, int uffd, bool moves, uint64_t gpa_end)
 {
@@ -79,7 +80,7 @@ static int copy_out(struct staging *st, uint64_t hva, unsigned pages, uint64_t *
 
 	if (r < 0)
 		return r;
-	copy_words(to, (const void *)hva, pages * PAGE_BYTES / sizeof(*to));
+	copy_words(to, (const void *)hva, pages * PAGE_WORDS);
 	return uffd_drop(hva, pages * PAGE_BYTES);
 }
 
@@ -91,28 +92,47 @@ static int drop_sent(struct staging *st)
 	return pages ? uffd_drop((uintptr_t)st->area, pages * PAGE_BYTES) : 0;
 }
 
-/* What was moved before the kernel found one that it does not move joins those that are copied. */
+/*
+ * The kernel moved @moved pages to @at, then it refused. All is put together aside: what it moves
+ * and what it does not. A page that is refused with EBUSY is there; with EINVAL all of this memory
+ * is refused. Anything else is the end: what is not there must not be read (dsm/shard.h).
+ */
+static int gather(struct staging *st, uint64_t hva, unsigned pages, const uint8_t *at,
+		  unsigned moved, int why)
+{
+	for (unsigned done = 0; done < pages;) {
+		uint64_t *to = &st->aside[done * PAGE_WORDS];
+
+		copy_words(to, at + done * PAGE_BYTES, moved * PAGE_WORDS);
+		to += moved * PAGE_WORDS;
+		done += moved;
+		if (done == pages)
+			break;
+		if (why != -EBUSY && why != -EINVAL)
+			return why;
+		unsigned n = why == -EBUSY ? 1 : pages - done;
+		int r = copy_out(st, hva + done * PAGE_BYTES, n, to);
+		if (r < 0)
+			return r;
+		done += n;
+		why = uffd_move(st->uffd, (uintptr_t)at + done * PAGE_BYTES,
+				hva + done * PAGE_BYTES, (pages - done) * PAGE_BYTES, &moved);
+	}
+	return 0;
+}
+
 static int move_out(struct staging *st, uint64_t hva, unsigned pages, const uint64_t **ret)
 {
-	uint64_t *at;
-	unsigned moved;
 	int r = st->used + pages > STAGING_AREA ? drop_sent(st) : 0;
+	const uint8_t *at = st->area + st->used * PAGE_BYTES;
+	unsigned moved;
 
 	if (r < 0)
 		return r;
-	at = (uint64_t *)(st->area + st->used * PAGE_BYTES);
-	r = uffd_move(st->uffd, (uintptr_t)at, hva, pages * PAGE_BYTES);
-	moved = r < 0 ? 0 : (unsigned)r;
-	st->used += moved;
-	*ret = at;
-	if (r < 0 && r != -EBUSY && r != -EINVAL)
-		return r;
-	if (moved == pages)
-		return 0;
-	*ret = st->aside;
-	copy_words(st->aside, at, moved * PAGE_BYTES / sizeof(*at));
-	return copy_out(st, hva + moved * PAGE_BYTES, pages - moved,
-			st->aside + moved * PAGE_BYTES / sizeof(*at));
+	st->used += pages;
+	r = uffd_move(st->uffd, (uintptr_t)at, hva, pages * PAGE_BYTES, &moved);
+	*ret = r < 0 ? st->aside : (const uint64_t *)at;
+	return r < 0 ? gather(st, hva, pages, at, moved, r) : 0;
 }
 
 int staging_take(struct staging *st, uint64_t hva, uint64_t gpa, unsigned pages,

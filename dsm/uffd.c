@@ -171,18 +171,23 @@ int uffd_drop(uint64_t hva, uint64_t len)
 	return 0;
 }
 
-int uffd_move(int fd, uint64_t to, uint64_t from, uint64_t len)
+/* Of a run that the kernel moves in part it says EAGAIN; the reason when it is asked for the rest.
+ */
+int uffd_move(int fd, uint64_t to, uint64_t from, uint64_t len, unsigned *moved)
 {
-	for (uint64_t done = 0; done < len;) {
+	uint64_t done = 0;
+	int r = 0;
+
+	while (r == 0 && done < len) {
 		struct move_request move = {
 			.dst = to + done, .src = from + done, .len = len - done};
 
 		if (ioctl(fd, MOVE, &move) < 0 && errno != EAGAIN && errno != EINTR)
-			return done ? (int)(done / PAGE_BYTES) : -errno;
-		/* EAGAIN also says that it was not all. */
+			r = -errno;
 		done += move.moved > 0 ? (uint64_t)move.moved : 0;
 	}
-	return (int)(len / PAGE_BYTES);
+	*moved = (unsigned)(done / PAGE_BYTES);
+	return r;
 }
 
 int uffd_read(int fd, struct uffd_fault *ret, unsigned max)

@@ -65,14 +65,15 @@ int uffd_wake(int fd, uint64_t hva);
 
 /**
  * uffd_move() - move the pages of [@from, @from + @len) to @to, where nothing is mapped
+ * @moved: how many were moved, whatever is returned
  *
- * In one step for each page: it is not here any more, as after uffd_drop(), and there it is
- * writable. Only where uffd_open() says so.
+ * In one step for each page, from the first on: it is not here any more, as after uffd_drop(), and
+ * there it is writable. Only where uffd_open() says so.
  *
- * Return: the number of pages that were moved; when that is not all of them the next one is shared
- * since a fork, pinned or the like. For the first one that is -EBUSY, or -EINVAL.
+ * Return: 0 when all were moved, else why the next one was not: -EBUSY when it is here, but shared
+ * since a fork, pinned or the like; -EINVAL for all of this memory; -ENOENT when it is not here.
  */
-int uffd_move(int fd, uint64_t to, uint64_t from, uint64_t len);
+int uffd_move(int fd, uint64_t to, uint64_t from, uint64_t len, unsigned *moved);
 
 /** uffd_drop() - unmap [@hva, @hva + @len); the next touch faults. */
 int uffd_drop(uint64_t hva, uint64_t len);

@@ -116,6 +116,7 @@ static void errors_of_the_kernel_end_it_with_a_reason(void **state)
 		{UFFDIO_REGISTER, EINVAL, "tracking of page"},
 		{NATIVE_DONTNEED, EINVAL, "of page"},
 		{NATIVE_MOVE, ENOMEM, "taking out of page"},
+		{NATIVE_MOVE, ENOENT, "is not here"},
 		{NATIVE_TRACK, ENOMEM, "serving of page"},
 		{NATIVE_TOUCH, ENOMEM, "a fault of page"},
 		{UFFDIO_COPY, EAGAIN, NULL},

@@ -157,44 +157,103 @@ static void unknown_pages_are_copied(void **state)
 	tear_down(r);
 }
 
-/* Another process has the pages, too, from some on: those are shared until one writes to them. */
+struct other_process {
+	pid_t pid; /* 0: there is none */
+	int stop[2];
+};
+
+/* Another process has the pages, too. Of the first @pages @shared stays so: this one writes to the
+ * others. */
+static void share(struct rig *r, struct other_process *other, unsigned pages, unsigned shared)
+{
+	char token;
+
+	assert_int_equal(pipe(other->stop), 0);
+	other->pid = fork();
+	assert_true(other->pid >= 0);
+	if (!other->pid) {
+		close(other->stop[1]);
+		_exit(read(other->stop[0], &token, 1) != 0);
+	}
+	for (unsigned i = 0; i < pages; i++)
+		if (i != shared)
+			*(volatile uint64_t *)(r->memory + i * PAGE_BYTES) =
+				content(i * PAGE_BYTES, 0);
+}
+
+static void end_sharing(struct other_process *other)
+{
+	int status;
+
+	if (!other->pid)
+		return;
+	close(other->stop[0]);
+	close(other->stop[1]);
+	assert_int_equal(waitpid(other->pid, &status, 0), other->pid);
+	assert_int_equal(status, 0);
+}
+
 static void shared_pages_are_copied(void **state)
 {
 	struct rig *r = set_up(can_move);
-	int stop[2], status;
-	char token;
+	struct other_process other;
 
 	put(r, 0, 32);
-	assert_int_equal(pipe(stop), 0);
-	pid_t child = fork();
-	assert_true(child >= 0);
-	if (!child) {
-		close(stop[1]);
-		_exit(read(stop[0], &token, 1) != 0);
-	}
-	for (unsigned i = 0; i < 10; i++)
-		*(volatile uint64_t *)(r->memory + i * PAGE_BYTES) = content(i * PAGE_BYTES, 0);
+	share(r, &other, 10, 10);
 	assert_int_equal(take(r, 0, 5), can_move);
 	assert_false(take(r, 5 * PAGE_BYTES, 20));
 	assert_false(take(r, 25 * PAGE_BYTES, 7));
-	close(stop[0]);
-	close(stop[1]);
-	assert_int_equal(waitpid(child, &status, 0), child);
-	assert_int_equal(status, 0);
+	end_sharing(&other);
 	tear_down(r);
 }
 
+/* One page in a run: first, last, between others. */
+static void pages_around_a_shared_one_are_whole(void **state)
+{
+	static const unsigned at[] = {0, 3, 7};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(at); i++) {
+		struct rig *r = set_up(can_move);
+		struct other_process other;
+
+		put(r, 0, 8);
+		share(r, &other, 8, at[i]);
+		assert_false(take(r, 0, 8));
+		end_sharing(&other);
+		/* What was moved beside it is dropped with the rest, and nothing else is there. */
+		for (unsigned n = 0; n < 64; n++) {
+			put(r, 0, 8);
+			assert_int_equal(take(r, 0, 8), can_move);
+		}
+		tear_down(r);
+	}
+}
+
+/*
+ * Nobody would answer a fault of who takes the pages: a hole ends it, at the beginning of a run,
+ * behind pages that were moved, and behind one that had to be copied.
+ */
 static void hole_is_an_error(void **state)
 {
-	const uint64_t *at;
-	struct rig *r;
+	static const struct {
+		unsigned pages, hole, shared;
+	} runs[] = {{1, 0, 1}, {8, 0, 8}, {8, 4, 8}, {8, 7, 8}, {8, 4, 2}, {8, 4, 3}};
 
 	if (!can_move)
 		skip();
-	r = set_up(true);
-	staging_came(&r->st, 0, 1);
-	assert_int_equal(staging_take(&r->st, hva(r, 0), 0, 1, &at), -ENOENT);
-	tear_down(r);
+	for (unsigned i = 0; i < ARRAY_SIZE(runs); i++) {
+		struct rig *r = set_up(true);
+		struct other_process other = {0};
+		const uint64_t *at;
+
+		put(r, 0, runs[i].pages);
+		if (runs[i].shared < runs[i].pages)
+			share(r, &other, runs[i].pages, runs[i].shared);
+		assert_int_equal(uffd_drop(hva(r, runs[i].hole * PAGE_BYTES), PAGE_BYTES), 0);
+		assert_int_equal(staging_take(&r->st, hva(r, 0), 0, runs[i].pages, &at), -ENOENT);
+		end_sharing(&other);
+		tear_down(r);
+	}
 }
 
 static _Atomic bool added;
@@ -263,6 +322,7 @@ int main(void)
 		cmocka_unit_test(what_was_sent_is_dropped),
 		cmocka_unit_test(unknown_pages_are_copied),
 		cmocka_unit_test(shared_pages_are_copied),
+		cmocka_unit_test(pages_around_a_shared_one_are_whole),
 		cmocka_unit_test(hole_is_an_error),
 		cmocka_unit_test(nothing_that_is_written_is_lost),
 	};
