@@ -36,6 +36,14 @@ static int serve_fault(struct shard *s, const struct uffd_fault *fault, uint64_t
 	return r;
 }
 
+/* Not in guest memory. */
+static int serve_outside(struct shard *s, uint64_t hva)
+{
+	int r = staging_outside(&s->staging, hva);
+
+	return r > 0 ? 0 : shard_fail_host(s, r ?: -EFAULT, "locating a fault");
+}
+
 static int take_faults(struct shard *s)
 {
 	struct uffd_fault fault[FAULT_BATCH];
@@ -47,12 +55,13 @@ static int take_faults(struct shard *s)
 		return shard_fail_host(s, n, "reading faults");
 	for (int i = 0; i < n; i++) {
 		uint64_t gpa;
-		bool asks;
+		bool asks = false;
 
 		if (mem_gpa(&s->cfg->ram->layout, fault[i].hva - (uintptr_t)s->cfg->ram->base,
 			    &gpa) < 0)
-			return shard_fail_host(s, -EFAULT, "locating a fault");
-		r = serve_fault(s, &fault[i], gpa, &asks);
+			r = serve_outside(s, fault[i].hva);
+		else
+			r = serve_fault(s, &fault[i], gpa, &asks);
 		if (r < 0)
 			return r;
 		if (asks)

@@ -86,9 +86,10 @@ static int copy_out(struct staging *st, uint64_t hva, unsigned pages, uint64_t *
 
 static int drop_sent(struct staging *st)
 {
-	unsigned pages = st->used;
+	unsigned pages = st->outside ? STAGING_AREA : st->used;
 
 	st->used = 0;
+	st->outside = false;
 	return pages ? uffd_drop((uintptr_t)st->area, pages * PAGE_BYTES) : 0;
 }
 
@@ -123,7 +124,7 @@ static int gather(struct staging *st, uint64_t hva, unsigned pages, const uint8_
 
 static int move_out(struct staging *st, uint64_t hva, unsigned pages, const uint64_t **ret)
 {
-	int r = st->used + pages > STAGING_AREA ? drop_sent(st) : 0;
+	int r = st->outside || st->used + pages > STAGING_AREA ? drop_sent(st) : 0;
 	const uint8_t *at = st->area + st->used * PAGE_BYTES;
 	unsigned moved;
 
@@ -142,6 +143,19 @@ int staging_take(struct staging *st, uint64_t hva, uint64_t gpa, unsigned pages,
 		return move_out(st, hva, pages, ret);
 	*ret = st->aside;
 	return copy_out(st, hva, pages, st->aside);
+}
+
+int staging_outside(struct staging *st, uint64_t hva)
+{
+	int r;
+
+	if (!st->area || hva - (uintptr_t)st->area >= STAGING_AREA * PAGE_BYTES)
+		return 0;
+	st->outside = true;
+	r = uffd_zero(st->uffd, hva, PAGE_BYTES, false);
+	if (r == -EEXIST) /* for another one who waits */
+		r = uffd_wake(st->uffd, hva);
+	return r < 0 ? r : 1;
 }
 
 int staging_tidy(struct staging *st)

@@ -14,7 +14,9 @@
  * millisecond). A page that was mapped here by UFFDIO_COPY is none of them, and which were is known
  * by a bit a page.
  *
- * One thread (the shard's). Nothing else touches the area.
+ * One thread (the shard's). Nothing else is meant to touch the area. What does so nevertheless, say
+ * a debugger that reads all of the process (process_vm_readv()), waits for the shard where nothing
+ * lies: it gets a page of zeros, which is gone before the next page is moved there.
  * Source: ioctl_userfaultfd(2), UFFDIO_MOVE(2const); mm/userfaultfd.c, move_pages().
  */
 #ifndef SSIHV_DSM_STAGING_H
@@ -29,6 +31,7 @@ struct staging {
 	int uffd;
 	uint8_t *area;	 /* NULL: this kernel moves no pages */
 	unsigned used;	 /* pages from the beginning of the area that hold something */
+	bool outside;	 /* somewhere in it lies a page for who is not meant to look */
 	uint64_t *small; /* bit a page of guest memory; without an area NULL, too */
 	uint64_t aside[STAGING_RUN * PAGE_BYTES / sizeof(uint64_t)];
 };
@@ -55,6 +58,13 @@ void staging_plain(struct staging *st, uint64_t gpa);
  */
 int staging_take(struct staging *st, uint64_t hva, uint64_t gpa, unsigned pages,
 		 const uint64_t **ret);
+
+/**
+ * staging_outside() - a thread, not this one, waits for the page at @hva: let it go on
+ *
+ * Return: 1; 0 when the page is not in the area; negative errno.
+ */
+int staging_outside(struct staging *st, uint64_t hva);
 
 /** staging_tidy() - drops what was sent, when it is much. Return: 0; negative errno. */
 int staging_tidy(struct staging *st);

@@ -12,10 +12,12 @@
 #include <sys/mman.h>
 
 #include "dsm/directory.h"
+#include "dsm/staging.h"
 #include "dsm/uffd.h"
 
 #define SUCCEED 20  /* calls of the kind that fails, before one does */
 #define AGAIN	3   /* times that EAGAIN is answered in a row */
+#define OUTSIDE 10  /* times that each node's area is looked at */
 #define ROUNDS	400 /* of a run that goes on */
 
 int __real_ioctl(int fd, unsigned long request, void *arg);
@@ -31,6 +33,7 @@ static _Atomic unsigned calls;
 
 bool native_old_kernel;
 static _Atomic unsigned moves;
+static uint64_t staging_area; /* 0: there is none */
 
 /* Does nobody notice? */
 static bool is_harmless(const struct native_errors *e)
@@ -58,9 +61,12 @@ static bool fails(unsigned long request)
 int __wrap_ioctl(int fd, unsigned long request, void *arg)
 {
 	struct uffdio_api *api = arg;
+	const struct uffdio_register *reg = arg;
 	int r = fails(request) ? -1 : __real_ioctl(fd, request, arg);
 
 	moves += request == NATIVE_MOVE;
+	if (request == UFFDIO_REGISTER && reg->range.len == STAGING_AREA * PAGE_BYTES)
+		staging_area = reg->range.start;
 	if (request == UFFDIO_API && native_old_kernel)
 		api->features &= ~NATIVE_FEATURE_MOVE;
 	return r;
@@ -151,9 +157,27 @@ void errors_body(struct native_node *n)
 	NATIVE_CHECK(n, pthread_join(t.id, NULL) == 0, "join");
 }
 
+/* A thread that has no business there looks at where pages lie before they are sent. */
+static void look_outside(void)
+{
+	for (unsigned i = 0; staging_area && i < STAGING_AREA; i++)
+		(void)*(volatile uint64_t *)(staging_area + i * PAGE_BYTES);
+}
+
 /* Pages go to and fro, and leave in the way that the kernel has. */
 void moves_body(struct native_node *n)
 {
+	uint64_t *turns = native_at(n, 0, PAGE_BYTES);
+
 	totals_body(n);
 	NATIVE_CHECK(n, (moves > 0) == native_kernel_moves(), "%u moves", moves);
+	NATIVE_CHECK(n, !staging_area == !native_kernel_moves(), "no area");
+	for (unsigned i = 0; i < 2 * OUTSIDE; i++) {
+		if (i % 2 == n->self)
+			++*turns;
+		else
+			look_outside();
+		native_barrier(n);
+	}
+	NATIVE_CHECK(n, *turns == 2 * OUTSIDE && !n->told, "%s", n->fatal_text);
 }

@@ -256,6 +256,63 @@ static void hole_is_an_error(void **state)
 	}
 }
 
+static _Atomic unsigned looking;
+
+/* As a debugger does that copies all of a process. */
+static void *look(void *arg)
+{
+	const struct rig *r = arg;
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < STAGING_AREA; i++)
+		sum += *(volatile uint64_t *)(r->st.area + i * PAGE_BYTES);
+	looking--;
+	return (void *)sum;
+}
+
+static void who_looks_into_the_area_does_no_harm(void **state)
+{
+	struct rig *r = set_up(can_move);
+	struct uffd_fault fault;
+	pthread_t thread[2];
+	unsigned outside = 0;
+	void *sum;
+
+	assert_int_equal(staging_outside(&r->st, hva(r, 0)), 0);
+	if (!can_move) {
+		tear_down(r);
+		skip();
+	}
+	assert_int_equal(staging_outside(&r->st, (uintptr_t)r->st.area - 1), 0);
+	assert_int_equal(staging_outside(&r->st, (uintptr_t)r->st.area + STAGING_AREA * PAGE_BYTES),
+			 0);
+	looking = 2;
+	for (unsigned i = 0; i < 2; i++)
+		assert_int_equal(pthread_create(&thread[i], NULL, look, r), 0);
+	while (looking) {
+		int n = uffd_read(r->uffd, &fault, 1);
+
+		assert_in_range(n, 0, 1);
+		if (n == 0)
+			continue;
+		assert_int_equal(staging_outside(&r->st, fault.hva), 1);
+		/* What leaves meanwhile finds its place. */
+		if (outside++ % 32 == 0) {
+			put(r, 0, 64);
+			assert_true(take(r, 0, 64));
+			assert_int_equal(staging_tidy(&r->st), 0);
+		}
+	}
+	for (unsigned i = 0; i < 2; i++)
+		assert_int_equal(pthread_join(thread[i], &sum), 0);
+	for (unsigned i = 0; i < 8; i++) {
+		put(r, 0, 64);
+		assert_true(take(r, 0, 64));
+	}
+	assert_true(outside > 0);
+	tear_down(r);
+}
+
 static _Atomic bool added;
 
 static void *add(void *arg)
@@ -324,6 +381,7 @@ int main(void)
 		cmocka_unit_test(shared_pages_are_copied),
 		cmocka_unit_test(pages_around_a_shared_one_are_whole),
 		cmocka_unit_test(hole_is_an_error),
+		cmocka_unit_test(who_looks_into_the_area_does_no_harm),
 		cmocka_unit_test(nothing_that_is_written_is_lost),
 	};
 	struct err err;
