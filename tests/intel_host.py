@@ -81,6 +81,31 @@ class Host:
         return sections
 
 
+def cases(tests, boot):
+    """Tells each of @tests as a case of TAP. They get what @boot returns; it is called once, and
+    when it fails no case can pass: all have its reason.
+
+    Return: the process's status."""
+    errors = (AssertionError, KeyError, OSError, ValueError, LabError, subprocess.SubprocessError)
+    found, failed, broken = (), 0, None
+    print(f"1..{len(tests)}", flush=True)
+    try:
+        found = boot()
+    except errors as error:
+        broken = error
+    for number, test in enumerate(tests, 1):
+        try:
+            if broken:
+                raise broken
+            test(*found)
+            print(f"ok {number} - {test.__name__}", flush=True)
+        except errors as error:
+            failed += 1
+            print(f"# {type(error).__name__}: {str(error)[-4000:]!r}")
+            print(f"not ok {number} - {test.__name__}", flush=True)
+    return 1 if failed else 0
+
+
 def report_of(section):
     """The report at the end of what a guest's command printed."""
     print("".join(f"# {line[:160]}\n" for line in section.splitlines()

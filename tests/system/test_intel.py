@@ -8,7 +8,6 @@ a half of one core. Two nodes are in tests/long/test_intel.py.
 import json
 import pathlib
 import re
-import subprocess
 import sys
 import tempfile
 
@@ -80,19 +79,7 @@ def main():
     if reason:
         print(f"1..0 # SKIP {reason}")
         return 0
-    print(f"1..{len(TESTS)}", flush=True)
-    failed, sections = 0, None
-    for number, test in enumerate(TESTS, 1):
-        try:
-            sections = sections or run_host()
-            test(*sections)
-            print(f"ok {number} - {test.__name__}", flush=True)
-        except (AssertionError, KeyError, OSError, ValueError, intel_host.LabError,
-                subprocess.SubprocessError) as error:
-            failed += 1
-            print(f"# {type(error).__name__}: {str(error)[-4000:]!r}")
-            print(f"not ok {number} - {test.__name__}", flush=True)
-    return 1 if failed else 0
+    return intel_host.cases(TESTS, run_host)
 
 
 if __name__ == "__main__":
