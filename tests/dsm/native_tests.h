@@ -29,6 +29,7 @@ void mappings_body(struct native_node *n);     /* .ctx: a bool, to leave one map
 #define NATIVE_FEATURE_MOVE (UINT64_C(1) << 16)		     /* and how it is announced */
 struct native_errors {					     /* .ctx of errors_body() */
 	unsigned long request;
+	const char *name; /* of the request */
 	int error;
 	const char *text; /* in what the node says then; NULL: nobody notices */
 };
