@@ -126,9 +126,10 @@ def perform(word, args):
     elif key == "wait-stop":
         wait_for_the_end()
         stop(name, *value.replace("~", " ").split(":"))
-    elif key == "wait-exit":
-        wait_for_the_end()
-        sys.exit(int(value))
+    elif key == "await":
+        # Until the test says go on.
+        while not (PLACE / value).exists():
+            time.sleep(0.02)
     elif key == "exit":
         sys.exit(int(value))
     elif key == "die":

@@ -150,8 +150,15 @@ def test_last_words_do_not_command_the_terminal(w):
 
 def test_a_lost_peer_explains_what_others_say(w):
     # node0 is heard first, and node1's launcher then ends without a word.
-    has(w.run("run stop=failed:connection~closed:node1", node1="wait-exit=1"), 1,
-        "node1 was lost: the guest cannot go on (node0: connection closed)")
+    with w.start("run stop=failed:connection~closed:node1", node1="await=told exit=1",
+                 stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
+                 stdout=subprocess.DEVNULL) as run:
+        read_until(run.stderr, "ssihv: node1 was lost: the guest cannot go on "
+                               "(node0: connection closed)\n")
+        (w.pids / "told").touch()
+        text = run.communicate(timeout=60)[1].decode()
+    assert "ssihv: node1" not in text, text
+    assert run.returncode == 1
 
 
 def test_the_time_limit(w):

@@ -6,10 +6,12 @@
 #include "tests/check.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <ftw.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/wait.h>
 
 #include "base/text.h"
 #include "cluster/cluster_run.h"
@@ -295,16 +297,68 @@ static void a_run_that_is_freed_leaves_nothing(void **state)
 	}
 }
 
+/* Lets a node go on that awaits @what. */
+static void tell_fakes(const struct world *w, const char *what)
+{
+	_cleanup_free_ char *path = text_printf("%s/%s", w->dir, what);
+
+	closep(&(int){open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600)});
+	assert_int_equal(access(path, F_OK), 0);
+}
+
+/* It has said all that it will ever say, and no more than that was heard of it yet. */
+static void until_ended(const struct world *w, const char *node)
+{
+	siginfo_t info;
+
+	assert_int_equal(waitid(P_PID, (id_t)pid_of(w, node), &info, WEXITED | WNOWAIT), 0);
+}
+
+/*
+ * What several nodes say at the same time is heard in any order, so that each goes on only when it
+ * is told to: the one that only misses the other, and the one that failed by itself.
+ */
+static struct world *world_of_two_ends(void)
+{
+	struct world *w = world_new("run await=0 stop=failed:silent:node1",
+				    "run await=1 stop=failed:no~disk");
+
+	cluster_run_start(w->run);
+	until_phase(w, "0:running;");
+	until_phase(w, "1:running;");
+	return w;
+}
+
 /* Who is heard first is told at once; a node that failed by itself explains who missed it. */
 static void the_cause_is_told_last(void **state)
 {
-	struct world *w = world_new("run stop=failed:silent:node1", "wait-stop=failed:no~disk");
+	struct world *w = world_of_two_ends();
 
-	cluster_run_start(w->run);
+	tell_fakes(w, "0");
+	while (!w->ends[0])
+		turn(w);
+	/* However long that takes: nobody is pressed meanwhile. */
+	tell_fakes(w, "1");
+	until_ended(w, "node1");
 	until_over(w);
 	assert_int_equal(cluster_run_result(w->run), CLUSTER_FAILED);
 	assert_string_equal(w->ends, "lost:node1 was lost: the guest cannot go on (node0: silent);"
 				     "failed:node1: no disk;");
+	world_free(w);
+}
+
+static void the_cause_that_is_told_first_stays(void **state)
+{
+	struct world *w = world_of_two_ends();
+
+	tell_fakes(w, "1");
+	while (!w->ends[0])
+		turn(w);
+	tell_fakes(w, "0");
+	until_ended(w, "node0");
+	until_over(w);
+	assert_int_equal(cluster_run_result(w->run), CLUSTER_FAILED);
+	assert_string_equal(w->ends, "failed:node1: no disk;");
 	world_free(w);
 }
 
@@ -318,6 +372,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(the_console_can_be_held),
 		cmocka_unit_test(a_run_that_is_freed_leaves_nothing),
 		cmocka_unit_test(the_cause_is_told_last),
+		cmocka_unit_test(the_cause_that_is_told_first_stays),
 	};
 
 	fake = argc > 1 ? argv[1] : "tests/cli/fake_node.py";
