@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "cli/cli.h"
+#include "cli/events_out.h"
 #include "cli/output.h"
 #include "cli/signals.h"
 #include "config/cluster.h"
@@ -35,22 +36,9 @@ static int parse_epoch(const char *text, uint32_t *ret)
 	return STATUS_OK;
 }
 
+#define LAST_WORDS_MS 2000 /* for whoever has not read what the node said */
+
 /* ---- the node's port is this process ---- */
-
-/* A line is one write(2), so lines of threads do not mix. */
-static void write_event(void *ctx, const json_t *event)
-{
-	char *text = json_dumps(event, JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(6));
-
-	if (!text)
-		return;
-	size_t len = strlen(text);
-	text[len] = '\n'; /* in place of the final NUL */
-	/* Nobody is left to tell when standard error is gone. */
-	if (write(STDERR_FILENO, text, len + 1) < 0)
-		(void)0;
-	free(text);
-}
 
 /* Signals that end the node: blocked before any thread exists, taken by one of their own. */
 struct signals {
@@ -75,12 +63,20 @@ static void *take_signals(void *arg)
 
 static int run_node(const struct node_options *what, struct signals *s)
 {
-	int restore, r;
+	struct events_out *events;
+	int restore, r = events_out_new(STDERR_FILENO, &events);
 	struct err err;
+
+	if (r < 0) {
+		err_set(&err, r, "no thread for events: %s", strerror(-r));
+		failure(&err);
+		return r;
+	}
 	const struct node_port port = {
 		.commands = STDIN_FILENO,
 		.console = output_open(STDOUT_FILENO, &restore),
-		.event = write_event,
+		.event = events_out_put,
+		.ctx = events,
 	};
 
 	r = node_new(what, &port, &s->node);
@@ -97,6 +93,7 @@ static int run_node(const struct node_options *what, struct signals *s)
 		node_free(s->node);
 	}
 	output_close(STDOUT_FILENO, port.console, restore);
+	events_out_free(events, LAST_WORDS_MS);
 	return r;
 }
 

@@ -17,6 +17,7 @@ import time
 
 SSIHV, MAKE_GUEST = (os.path.abspath(path) for path in sys.argv[1:3])
 PATIENCE = 60
+COMMANDS = 5000
 
 
 def read_until(fd, text, seen=b""):
@@ -55,9 +56,6 @@ def two_nodes_pause_and_resume_by_keys(path):
 
 
 def a_node_answers_commands_and_leaves_the_terminal_alone(path):
-    with open(f"{path}/cluster.yaml", "w", encoding="ascii") as file:
-        file.write("cluster: {name: t}\nnodes:\n"
-                   "  - {name: n0, address: '127.0.0.1:1', memory: 64M, vcpus: 1}\n")
     master, terminal = pty.openpty()
     with subprocess.Popen([SSIHV, "node", "--cluster", f"{path}/cluster.yaml", "--name", "n0",
                            "--kernel", f"{path}/guest"], stdin=subprocess.PIPE, stdout=terminal,
@@ -76,7 +74,24 @@ def a_node_answers_commands_and_leaves_the_terminal_alone(path):
     assert events[-1]["event"] == "stopped" and "signal 15" in events[-1]["text"], events[-1]
 
 
-TESTS = (two_nodes_pause_and_resume_by_keys, a_node_answers_commands_and_leaves_the_terminal_alone)
+def a_node_goes_on_whose_events_nobody_reads(path):
+    """Replies of a node are events, too: thousands are more than anybody keeps."""
+    master, terminal = pty.openpty()
+    with subprocess.Popen([SSIHV, "node", "--cluster", f"{path}/cluster.yaml", "--name", "n0",
+                           "--kernel", f"{path}/guest"], stdin=subprocess.PIPE, stdout=terminal,
+                          stderr=subprocess.PIPE) as node:
+        read_until(master, b"?")
+        node.stdin.write(b'{"command":"stats","id":5}\n' * COMMANDS + b'{"input":"ab"}\n')
+        node.stdin.flush()
+        read_until(master, b"ab")
+        node.send_signal(signal.SIGTERM)
+        assert node.wait(PATIENCE) == 1
+        events = [json.loads(line) for line in node.stderr if line.endswith(b"\n")]
+    assert events and len(events) < COMMANDS, len(events)
+
+
+TESTS = (two_nodes_pause_and_resume_by_keys, a_node_answers_commands_and_leaves_the_terminal_alone,
+         a_node_goes_on_whose_events_nobody_reads)
 
 
 def main():
@@ -87,6 +102,9 @@ def main():
     print(f"1..{len(TESTS)}", flush=True)
     with tempfile.TemporaryDirectory(prefix="ssihv-program.") as path:
         subprocess.run([MAKE_GUEST, f"{path}/guest"], check=True)
+        with open(f"{path}/cluster.yaml", "w", encoding="ascii") as file:
+            file.write("cluster: {name: t}\nnodes:\n"
+                       "  - {name: n0, address: '127.0.0.1:1', memory: 64M, vcpus: 1}\n")
         for number, test in enumerate(TESTS, 1):
             try:
                 test(path)
