@@ -12,6 +12,12 @@
 
 #define PAGER_MAX_PENDING 512
 
+/*
+ * What a shard keeps for itself, whatever the guest's size: its struct, pages on their way out, a
+ * record for each request of its own and of others. Its connections come on top (CONN_BYTES).
+ */
+#define PAGER_SHARD_BYTES (2560 * KIB)
+
 struct pager_config {
 	unsigned self, nodes, shards; /* shards: the same on all nodes */
 	uint32_t epoch;

@@ -9,10 +9,17 @@
 #include <sys/eventfd.h>
 
 #include "base/clock.h"
+#include "dsm/requests.h"
 #include "dsm/uffd.h"
+#include "dsm/underway.h"
 
 #define EVENTS	  (MAX_NODES + 16) /* all connections, and room for the rest */
 #define CONGESTED (1 * MIB)
+
+#define RECORDS                                                                                    \
+	(PAGER_MAX_PENDING * (6 * sizeof(struct underway) + MAX_NODES * sizeof(struct request)))
+static_assert(sizeof(struct shard) + STAGING_AREA * PAGE_BYTES + RECORDS <= PAGER_SHARD_BYTES,
+	      "as is said");
 
 /* Return: as dsm_proto_fault(); *@asks: it made a request that guesses may follow. */
 static int serve_fault(struct shard *s, const struct uffd_fault *fault, uint64_t gpa, bool *asks)

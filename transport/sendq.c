@@ -1,16 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "transport/sendq.h"
 
-#define CHUNK_BYTES (64 * KIB)
-#define SPARES	    5 /* a message of the largest size */
-
 struct sendq_chunk {
 	struct list link;  /* in sendq.chunks or spare; first, so that a link is its chunk */
 	size_t start, end; /* the bytes data[start..end) wait */
 	uint8_t data[];
 };
 
-#define CHUNK_ROOM (CHUNK_BYTES - sizeof(struct sendq_chunk))
+#define CHUNK_ROOM (SENDQ_CHUNK - sizeof(struct sendq_chunk))
 
 static struct sendq_chunk *chunk_of(struct list *link)
 {
@@ -26,7 +23,7 @@ static struct sendq_chunk *chunk_add(struct sendq *q)
 		list_del(&c->link);
 		q->spares--;
 	} else {
-		c = malloc(CHUNK_BYTES);
+		c = malloc(SENDQ_CHUNK);
 		if (!c)
 			return NULL;
 	}
@@ -38,7 +35,7 @@ static struct sendq_chunk *chunk_add(struct sendq *q)
 static void chunk_drop(struct sendq *q, struct sendq_chunk *c)
 {
 	list_del(&c->link);
-	if (q->spares == SPARES) {
+	if (q->spares == SENDQ_SPARES) {
 		free(c);
 		return;
 	}

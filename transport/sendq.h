@@ -11,6 +11,9 @@
 
 #include "base/list.h"
 
+#define SENDQ_CHUNK  (64 * KIB)
+#define SENDQ_SPARES 5 /* chunks that are kept: a message of the largest size */
+
 struct sendq_chunk;
 
 struct sendq {

@@ -51,6 +51,7 @@ struct tcp_conn {
 };
 static_assert(RECEIVE_BYTES > sizeof(struct wire_hdr) + WIRE_PAYLOAD_MAX,
 	      "a partial message never fills the buffer");
+static_assert(sizeof(struct tcp_conn) + SENDQ_SPARES * SENDQ_CHUNK <= CONN_BYTES, "as is said");
 
 int tcp_tune(int fd)
 {

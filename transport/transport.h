@@ -23,6 +23,9 @@
 
 #define CONN_QUEUE_MAX (64 * MIB)
 
+/* What a connection may come to keep in this process for good, be anything queued or not. */
+#define CONN_BYTES (960 * KIB)
+
 struct conn;
 
 /*

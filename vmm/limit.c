@@ -2,10 +2,19 @@
 #include "vmm/limit.h"
 
 #include "base/address.h"
+#include "dsm/pager_config.h"
 
-/* What a node has besides: its program, and tables of some bytes a page. */
+/*
+ * What a node has besides: its program, and tables of some bytes a page; its shards, and the
+ * connections of each to all peers. Not what the kernel's sockets hold.
+ */
 #define OWN_BYTES (32 * MIB)
 #define OWN_SHARE 32
+
+static uint64_t pager_bytes(const struct cluster_config *cfg)
+{
+	return cfg->pager.shards * (PAGER_SHARD_BYTES + (cfg->nodes_count - 1) * CONN_BYTES);
+}
 
 static bool same_host(const struct cluster_config *cfg, unsigned a, unsigned b)
 {
@@ -28,7 +37,9 @@ static uint64_t share_of(const struct cluster_config *cfg, unsigned self, uint64
 
 	for (unsigned i = 0; i < cfg->nodes_count; i++)
 		nodes += same_host(cfg, self, i);
-	uint64_t share = free / nodes, own = OWN_BYTES + share / OWN_SHARE;
+	uint64_t share = free / nodes;
+	uint64_t own = OWN_BYTES + pager_bytes(cfg) + share / OWN_SHARE;
+
 	return share > own ? share - own : 0;
 }
 

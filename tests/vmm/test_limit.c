@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* How much guest memory a node takes of its host (vmm/limit.h). */
+#include "dsm/pager_config.h"
 #include "tests/check.h"
 #include "vmm/limit.h"
 
@@ -51,7 +52,9 @@ static void a_host_with_room_for_all_has_no_limit(void **state)
 static void nodes_of_one_host_share_what_is_free(void **state)
 {
 	_cleanup_(cluster_freep) struct cluster_config *cfg = three_nodes(CLUSTER_HOSTS);
-	const uint64_t free = 2 * GIB + 64 * MIB, alone = free - free / 32 - 32 * MIB;
+	const uint64_t free = 2 * GIB + 64 * MIB;
+	const uint64_t pager = PAGER_SHARD_BYTES + 2 * CONN_BYTES;
+	const uint64_t alone = free - free / 32 - 32 * MIB - pager;
 
 	assert_int_equal(choose(cfg, 2, free).bytes, alone);
 	assert_int_equal(choose(cfg, 2, free).copies, alone - GIB);
@@ -60,6 +63,22 @@ static void nodes_of_one_host_share_what_is_free(void **state)
 	assert_int_equal(choose(cfg, 2, 3 * free).bytes, alone);
 	cfg->placement = CLUSTER_LAB; /* each has an emulated host of its own */
 	assert_int_equal(choose(cfg, 0, free).bytes, alone);
+}
+
+/* Each shard has buffers of its own, and one for each peer. */
+static void connections_take_their_part(void **state)
+{
+	_cleanup_(cluster_freep) struct cluster_config *cfg = three_nodes(CLUSTER_LAB);
+	_cleanup_(cluster_freep) struct cluster_config *large;
+	const uint64_t free = 2 * GIB, rest = free - free / 32 - 32 * MIB;
+	struct err err;
+
+	cfg->pager.shards = 4;
+	assert_int_equal(choose(cfg, 0, free).bytes, rest - 4 * PAGER_SHARD_BYTES - 8 * CONN_BYTES);
+	assert_int_equal(cluster_default(CLUSTER_LAB, MAX_NODES, 64 * MIB, 1, &large, &err), 0);
+	large->pager.shards = MAX_SHARDS;
+	assert_int_equal(choose(large, 0, free).bytes,
+			 rest - MAX_SHARDS * (PAGER_SHARD_BYTES + (MAX_NODES - 1) * CONN_BYTES));
 }
 
 static void too_little_is_told(void **state)
@@ -81,6 +100,7 @@ int main(void)
 		cmocka_unit_test(what_is_configured_counts),
 		cmocka_unit_test(a_host_with_room_for_all_has_no_limit),
 		cmocka_unit_test(nodes_of_one_host_share_what_is_free),
+		cmocka_unit_test(connections_take_their_part),
 		cmocka_unit_test(too_little_is_told),
 	};
 
