@@ -27,7 +27,7 @@ struct queue {
 };
 
 struct evict {
-	uint64_t limit, high, low;
+	uint64_t high, low;
 	uint64_t pages;
 	uint8_t *state;	     /* by page */
 	struct links *links; /* by page, then of the queues */
@@ -83,7 +83,7 @@ static bool is_limit(uint64_t pages)
 
 static void set_limit(struct evict *e, uint64_t limit)
 {
-	e->limit = limit;
+	e->stats.limit = limit;
 	e->high = limit - MAX(limit / SLACK_SHARE, SLACK_MIN);
 	e->low = e->high - MAX(limit / SLACK_SHARE, SLACK_MIN);
 }
@@ -132,7 +132,7 @@ int evict_set_limit(struct evict *e, uint64_t limit)
 
 uint64_t evict_limit(const struct evict *e)
 {
-	return e->limit;
+	return e->stats.limit;
 }
 
 static uint32_t page_of(const struct evict *e, uint64_t gpa)
@@ -146,7 +146,7 @@ static bool remembered(const struct evict *e, uint32_t page)
 {
 	uint32_t since = (uint32_t)e->stats.evicted - e->links[page].prev;
 
-	return (e->state[page] & GHOST) && since < e->limit;
+	return (e->state[page] & GHOST) && since < e->stats.limit;
 }
 
 static void place(struct evict *e, struct queue *q, uint32_t page)
@@ -241,7 +241,7 @@ bool evict_next(struct evict *e, uint64_t now, uint64_t *gpa)
 	if (!e->draining)
 		return false;
 	for (;;) {
-		bool small = e->small.count > e->limit / SMALL_SHARE || !e->main.count;
+		bool small = e->small.count > e->stats.limit / SMALL_SHARE || !e->main.count;
 		struct queue *q = small ? &e->small : &e->main;
 		uint32_t page = e->links[q->self].next;
 		uint8_t was = take(e, page);
@@ -261,7 +261,7 @@ bool evict_next(struct evict *e, uint64_t now, uint64_t *gpa)
 
 uint64_t evict_room(const struct evict *e)
 {
-	return e->limit > e->stats.resident ? e->limit - e->stats.resident : 0;
+	return e->stats.limit > e->stats.resident ? e->stats.limit - e->stats.resident : 0;
 }
 
 const struct evict_stats *evict_stats(const struct evict *e)

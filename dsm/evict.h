@@ -40,6 +40,7 @@
 struct evict;
 
 struct evict_stats {
+	uint64_t limit;	    /* as many may be here, in force now */
 	uint64_t resident;  /* copies of other homes' pages that are here */
 	uint64_t offered;   /* pages offered to their homes, so far */
 	uint64_t evicted;   /* of which have left */

@@ -64,14 +64,17 @@ static json_t *time_kept(const struct node *n)
 			 in_ns(n, atomic_load(&n->clock.waited)));
 }
 
-/* Copies of other nodes' pages, and what the limit did to them. */
-static json_t *copies(const struct node *n, const struct pager_stats *stats)
+/*
+ * Copies of other nodes' pages, and what the limit did to them. The limit is the one in force:
+ * regions that came to live here have taken of it, those that left have given.
+ */
+static json_t *copies(const struct pager_stats *stats)
 {
-	return json_pack("{s:I, s:I, s:I, s:I, s:I}", "limit", (json_int_t)n->limit.copies, "bytes",
-			 (json_int_t)(stats->evict.resident * PAGE_BYTES), "offered",
-			 (json_int_t)stats->evict.offered, "evicted",
-			 (json_int_t)stats->evict.evicted, "refaulted",
-			 (json_int_t)stats->evict.refaulted);
+	return json_pack(
+		"{s:I, s:I, s:I, s:I, s:I}", "limit", (json_int_t)(stats->evict.limit * PAGE_BYTES),
+		"bytes", (json_int_t)(stats->evict.resident * PAGE_BYTES), "offered",
+		(json_int_t)stats->evict.offered, "evicted", (json_int_t)stats->evict.evicted,
+		"refaulted", (json_int_t)stats->evict.refaulted);
 }
 
 static double share(uint64_t part, uint64_t rest)
@@ -116,5 +119,5 @@ json_t *node_report(struct node *n)
 		(json_int_t)stats->dsm.prefetches, "local", latency(&stats->local), "remote",
 		latency(&stats->remote), "dsm", counters(&stats->dsm), "exits", exits(n),
 		"ipis_sent", (json_int_t)atomic_load(&n->irq.sent_remote), "clock", time_kept(n),
-		"copies", copies(n, stats), "ahead", ahead(stats));
+		"copies", copies(stats), "ahead", ahead(stats));
 }

@@ -244,6 +244,7 @@ static void the_limit_may_change(void **state)
 	assert_int_equal(evict_room(n->evict), 2 * 64);
 	assert_int_equal(evict_set_limit(n->evict, EVICT_LIMIT_MIN - 1), -EINVAL);
 	assert_int_equal(evict_limit(n->evict), LIMIT / 2);
+	assert_int_equal(evict_stats(n->evict)->limit, LIMIT / 2);
 	free_node(n);
 }
 

@@ -108,10 +108,19 @@ static void a_node_gives_memory_only_and_the_other_has_a_limit(void **state)
 	cluster_destroy(c);
 }
 
+static const json_t *report_of(struct cluster *c, unsigned member)
+{
+	return json_object_get(cluster_await_event(c, member, "report"), "report");
+}
+
+static const json_t *copies_of(struct cluster *c, unsigned member)
+{
+	return json_object_get(report_of(c, member), "copies");
+}
+
 static json_int_t dsm_count(struct cluster *c, unsigned member, const char *name)
 {
-	const json_t *report = json_object_get(cluster_await_event(c, member, "report"), "report");
-	const json_t *count = json_object_get(json_object_get(report, "dsm"), name);
+	const json_t *count = json_object_get(json_object_get(report_of(c, member), "dsm"), name);
 
 	assert_non_null(count);
 	return json_integer_value(count);
@@ -121,7 +130,7 @@ static json_int_t dsm_count(struct cluster *c, unsigned member, const char *name
 static void memory_goes_to_live_where_it_is_used(void **state)
 {
 	struct cluster *c = CLUSTER_MAKE(2, sweep);
-	json_int_t came;
+	json_int_t came, limit;
 
 	c->cfg->nodes[0].limit = c->cfg->nodes[0].memory + MIN_NODE_COPIES;
 	c->cfg->nodes[1].vcpus = 0;
@@ -133,6 +142,10 @@ static void memory_goes_to_live_where_it_is_used(void **state)
 	came = dsm_count(c, 0, "regions_came");
 	assert_in_range(came, 1, MIN_NODE_COPIES / 2 / REGION_BYTES);
 	assert_in_range(dsm_count(c, 1, "regions_left"), came, came + 1);
+	/* It is told what room they have left; one more may be about to come. */
+	limit = json_integer_value(json_object_get(copies_of(c, 0), "limit"));
+	assert_in_range(limit, MIN_NODE_COPIES - (came + 1) * REGION_BYTES,
+			MIN_NODE_COPIES - came * REGION_BYTES);
 	assert_true(dsm_count(c, 1, "regions_refused") > 0);
 	cluster_destroy(c);
 }
