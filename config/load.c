@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "base/size.h"
+#include "base/text.h"
 #include "config/schema.h"
 
 #define FILE_MAX MIB /* 64 nodes with all keys need some 40 KiB */
@@ -15,7 +16,6 @@ static int resolve_path(const char *origin, const char *path, char **ret)
 {
 	const char *slash = strrchr(origin, '/');
 	_cleanup_free_ char *cwd = NULL;
-	int n;
 
 	if (path[0] == '/') {
 		*ret = strdup(path);
@@ -26,9 +26,9 @@ static int resolve_path(const char *origin, const char *path, char **ret)
 		if (!cwd)
 			return -errno;
 	}
-	n = asprintf(ret, "%s%s%.*s%s", cwd ?: "", cwd ? "/" : "",
-		     slash ? (int)(slash + 1 - origin) : 0, origin, path);
-	return n < 0 ? -ENOMEM : 0;
+	*ret = text_printf("%s%s%.*s%s", cwd ?: "", cwd ? "/" : "",
+			   slash ? (int)(slash + 1 - origin) : 0, origin, path);
+	return *ret ? 0 : -ENOMEM;
 }
 
 static int take_guest(const char *origin, const struct cluster_file *file,
