@@ -48,7 +48,7 @@ struct stream_stats {
 
 struct stream {
 	uint64_t at;   /* number of the page that the last fault was on */
-	uint32_t used; /* when, by the thread's count of faults; 0: there is no stream */
+	uint64_t used; /* when, by the thread's count of faults; 0: there is no stream */
 	int16_t delta[STREAM_WINDOW]; /* pages between faults; newest first */
 	int16_t step;		      /* their majority; 0: none */
 	uint8_t deltas;
@@ -60,7 +60,7 @@ struct stream {
 
 struct streams {
 	struct stream stream[STREAMS];
-	uint32_t faults;
+	uint64_t faults;
 	uint8_t first;	/* depth of a new stream's first batch */
 	uint8_t passed; /* batches that were not asked for since the last probe */
 	uint8_t last;	/* whose batch was the last */

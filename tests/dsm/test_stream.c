@@ -172,6 +172,20 @@ static void interleaved_walks_are_told_apart(void **state)
 	}
 }
 
+/* A thread may fault more often than 32 bits can count. */
+static void walks_are_told_apart_for_ever(void **state)
+{
+	_cleanup_free_ struct world *w = new_world();
+
+	w->streams.faults = UINT32_MAX - 6;
+	for (unsigned i = 0; i < 4 * STREAMS; i++)
+		touch(w, i % STREAMS * FAR_AWAY + FIRST + i / STREAMS, false);
+	/* The way of each was known with its third page, and all of a batch is to come. */
+	for (unsigned k = 0; k < STREAMS; k++)
+		assert_int_equal(w->page[k * FAR_AWAY + FIRST + 2 + STREAM_FIRST], READABLE);
+	assert_int_equal(w->stats.wrong, 0);
+}
+
 static void fault_astray_does_not_end_a_walk(void **state)
 {
 	_cleanup_free_ struct world *w = new_world();
@@ -409,6 +423,7 @@ int main(void)
 		cmocka_unit_test(batch_ends_with_its_region),
 		cmocka_unit_test(steps_in_either_direction_are_followed),
 		cmocka_unit_test(interleaved_walks_are_told_apart),
+		cmocka_unit_test(walks_are_told_apart_for_ever),
 		cmocka_unit_test(fault_astray_does_not_end_a_walk),
 		cmocka_unit_test(pages_that_are_here_are_passed_over),
 		cmocka_unit_test(random_faults_are_followed_by_none),
