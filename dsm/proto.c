@@ -358,6 +358,11 @@ unsigned dsm_proto_waiting(const struct dsm_proto *p)
 	return p->underway.asked;
 }
 
+unsigned dsm_proto_unwanted(const struct dsm_proto *p)
+{
+	return p->underway.asked - p->underway.wanted;
+}
+
 int dsm_proto_home(const struct dsm_proto *p, uint64_t gpa)
 {
 	return proto_home(p, ALIGN_DOWN(gpa, PAGE_BYTES));

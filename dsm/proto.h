@@ -294,6 +294,9 @@ uint64_t dsm_proto_deadline(const struct dsm_proto *p);
 /** dsm_proto_waiting() - own requests that wait for an answer. */
 unsigned dsm_proto_waiting(const struct dsm_proto *p);
 
+/** dsm_proto_unwanted() - of which no thread waits for. */
+unsigned dsm_proto_unwanted(const struct dsm_proto *p);
+
 const struct dsm_stats *dsm_proto_stats(const struct dsm_proto *p);
 
 /* What this node knows of a page; for the simulator's invariants and for GET /pages. */

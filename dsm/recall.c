@@ -55,18 +55,18 @@ bool recall_fault(struct recall *r, uint64_t gpa, bool write)
 	return true;
 }
 
-unsigned recall_take(struct recall *r, struct prefetch_page *ret)
+bool recall_next(struct recall *r, struct prefetch_page *ret)
 {
-	unsigned n = 0;
+	while (r->at < r->count) {
+		uint64_t gpa = r->lost[r->at++];
+		struct recall_page *p = page_of(r, gpa);
 
-	for (unsigned i = 0; i < r->count; i++) {
-		struct recall_page *p = page_of(r, r->lost[i]);
-
-		if (p->gpa != r->lost[i] || !p->lost || !use(&p->wanted))
+		if (p->gpa != gpa || !p->lost || !use(&p->wanted))
 			continue;
 		p->lost = false;
-		ret[n++] = (struct prefetch_page){.gpa = p->gpa, .write = use(&p->written)};
+		*ret = (struct prefetch_page){.gpa = gpa, .write = use(&p->written)};
+		return true;
 	}
-	r->count = 0;
-	return n;
+	r->at = r->count = 0;
+	return false;
 }

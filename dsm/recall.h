@@ -21,7 +21,7 @@
 
 #include "dsm/prefetch.h"
 
-#define RECALL_MAX   192 /* pages asked for at once */
+#define RECALL_MAX   192 /* pages between two faults, at most */
 #define RECALL_PAGES 4096
 
 struct recall_guess {
@@ -35,8 +35,8 @@ struct recall {
 		struct recall_guess wanted, written;
 		bool lost; /* taken, and neither wanted nor recalled since */
 	} page[RECALL_PAGES];
-	unsigned count;
-	uint64_t lost[RECALL_MAX]; /* what recall_take() looks at */
+	unsigned at, count;
+	uint64_t lost[RECALL_MAX]; /* what recall_next() looks at: [at..count) */
 };
 
 /** recall_lost() - the page at @gpa was taken, or the right to write to it. */
@@ -50,11 +50,11 @@ void recall_lost(struct recall *r, uint64_t gpa);
 bool recall_fault(struct recall *r, uint64_t gpa, bool write);
 
 /**
- * recall_take() - what to ask for along with a fault
- * @ret: room for RECALL_MAX pages
+ * recall_next() - what else to ask for along with a fault, the page that was lost first
  *
- * Return: number of pages in @ret. They are forgotten until they are lost again.
+ * Return: false when there is nothing. A page that was returned is forgotten until it is lost
+ * again; what is left waits for the next fault.
  */
-unsigned recall_take(struct recall *r, struct prefetch_page *ret);
+bool recall_next(struct recall *r, struct prefetch_page *ret);
 
 #endif
