@@ -86,48 +86,40 @@ static int run_step(struct step *s, char *const *argv, struct err *err)
 	return c.status;
 }
 
-/* MiB and CPUs of each host. */
-static void size_hosts(const struct cluster_config *cfg, uint64_t *mib, unsigned *cpus)
+/* MiB of each host. */
+static uint64_t host_memory(const struct cluster_config *cfg)
 {
 	uint64_t guest = 0, most = 0;
-	unsigned vcpus = 1;
 
-	for (unsigned i = 0; i < cfg->nodes_count; i++) {
+	if (cfg->lab.host_memory)
+		return cfg->lab.host_memory / MIB;
+	for (unsigned i = 0; i < cfg->nodes_count; i++)
 		guest += cfg->nodes[i].memory / MIB;
-		vcpus = MAX(vcpus, cfg->nodes[i].vcpus);
-	}
 	for (unsigned i = 0; i < cfg->nodes_count; i++)
 		most = MAX(most, cfg->nodes[i].limit ? cfg->nodes[i].limit / MIB : guest);
-	*mib = cfg->lab.host_memory / MIB;
 	/*
 	 * A host may come to hold a copy of every page, unless its node has a limit; the directory;
 	 * its own kernel, programs.
 	 */
-	if (!*mib)
-		*mib = MIN(most, guest) * 9 / 8 + 320;
-	/* One vCPU waits while its shard works; several want a CPU for the shard besides. */
-	*cpus = vcpus > 1 ? MIN(vcpus + 1, 16u) : 1;
+	return MIN(most, guest) * 9 / 8 + 320;
 }
 
 int lab_hosts_up(struct lab_hosts *lab, const struct cluster_config *cfg,
 		 const struct lab_watch *watch, struct err *err)
 {
 	_cleanup_free_ char *dir = text_printf("%s/lab", lab->dir);
-	char hosts[16], memory[32], smp[16], slow[16], skew[16], owner[16];
+	char hosts[16], memory[32], slow[16], skew[16], owner[16];
 	struct step step = {.watch = watch};
-	unsigned cpus;
-	uint64_t mib;
 	int status;
 
 	if (!dir)
 		return err_set(err, -ENOMEM, "out of memory");
-	size_hosts(cfg, &mib, &cpus);
 	snprintf(hosts, sizeof(hosts), "%u", cfg->nodes_count);
-	snprintf(memory, sizeof(memory), "%lluM", (unsigned long long)mib);
-	snprintf(smp, sizeof(smp), "%u", cpus);
+	snprintf(memory, sizeof(memory), "%lluM", (unsigned long long)host_memory(cfg));
 	snprintf(slow, sizeof(slow), "%u", cfg->lab.slow_motion);
 	snprintf(skew, sizeof(skew), "%u", cfg->lab.skew_ppm);
 	snprintf(owner, sizeof(owner), "%d", getpid());
+	/* One CPU each, whatever its vCPUs: lab/README.md, "Limits". */
 	const char *const argv[] = {"python3",
 				    lab->tool,
 				    "up",
@@ -138,8 +130,6 @@ int lab_hosts_up(struct lab_hosts *lab, const struct cluster_config *cfg,
 				    lab->dir,
 				    "--memory",
 				    memory,
-				    "--smp",
-				    smp,
 				    "--slow",
 				    slow,
 				    "--skew",

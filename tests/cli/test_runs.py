@@ -558,7 +558,8 @@ def test_nodes_on_emulated_hosts(w):
     up, down = lab_calls(w)
     options = dict(zip(up[2::2], up[3::2]))
     assert up[:2] == ["up", "2"] and down[0] == "down", (up, down)
-    assert (options["--memory"], options["--smp"], options["--slow"]) == ("1472M", "3", "3"), up
+    assert (options["--memory"], options["--slow"]) == ("1472M", "3"), up
+    assert "--smp" not in options, up
     assert options["--dir"] == down[2] == options["--share"] + "/lab", (up, down)
     w.assert_no_directory()
 
