@@ -52,7 +52,8 @@ static uint64_t time_bound(const struct sim *s)
 	 */
 	if (s->cfg->storm)
 		return 2 * s->nodes * (4 * s->hold + 10 * latest);
-	return (s->nodes + 2) * (turns + 8 * latest);
+	/* A region that goes to live elsewhere holds new requests for five messages. */
+	return (s->nodes + 2) * (turns + (s->move_percent ? 13 : 8) * latest);
 }
 
 /*
