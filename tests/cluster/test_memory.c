@@ -2,11 +2,11 @@
 /* A run when memory runs out, at each allocation in turn, and what it leaves behind: nothing. */
 #include "tests/check.h"
 
-#include <dirent.h>
 #include <stdio.h>
 
 #include "base/text.h"
 #include "cluster/cluster_run.h"
+#include "tests/open_files.h"
 #include "tests/scarce.h"
 
 struct world {
@@ -61,17 +61,6 @@ static int new_run(struct world *w, struct cluster_run **ret, struct err *err)
 						.ctx = w};
 
 	return cluster_run_new(&setup, ret, err);
-}
-
-static unsigned open_files(void)
-{
-	DIR *d = opendir("/proc/self/fd");
-	unsigned count = 0;
-
-	while (readdir(d))
-		count++;
-	closedir(d);
-	return count;
 }
 
 static void a_run_that_cannot_be_made_leaves_nothing(void **state)

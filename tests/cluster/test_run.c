@@ -5,7 +5,6 @@
  */
 #include "tests/check.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <ftw.h>
 #include <poll.h>
@@ -15,6 +14,7 @@
 
 #include "base/text.h"
 #include "cluster/cluster_run.h"
+#include "tests/open_files.h"
 
 static const char *fake;
 
@@ -139,17 +139,6 @@ static void until_over(struct world *w)
 {
 	while (!cluster_run_over(w->run))
 		turn(w);
-}
-
-static unsigned open_files(void)
-{
-	DIR *d = opendir("/proc/self/fd");
-	unsigned count = 0;
-
-	while (readdir(d))
-		count++;
-	closedir(d);
-	return count;
 }
 
 static void a_run_to_its_end(void **state)

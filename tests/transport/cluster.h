@@ -8,13 +8,13 @@
 
 #include "tests/check.h"
 
-#include <dirent.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
 
 #include "transport/mesh.h"
 #include "transport/tcp.h"
+#include "tests/open_files.h"
 
 #define NODES_MAX 5
 #define SHARDS	  2
@@ -207,18 +207,6 @@ static inline void check_mesh(struct cluster *c)
 			}
 		}
 	}
-}
-
-static inline unsigned open_files(void)
-{
-	DIR *d = opendir("/proc/self/fd");
-	unsigned n = 0;
-
-	assert_non_null(d);
-	while (readdir(d))
-		n++;
-	closedir(d);
-	return n;
 }
 
 #endif

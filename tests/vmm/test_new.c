@@ -2,7 +2,6 @@
 /* A node that cannot be made says why, and leaves nothing behind (memory: the sanitized build). */
 #include "tests/check.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -10,6 +9,7 @@
 
 #include "base/base.h"
 #include "vmm/node.h"
+#include "tests/open_files.h"
 
 static unsigned calls, fails; /* what node_new() has asked for, and which of it fails; 0: nothing */
 
@@ -53,18 +53,6 @@ int __wrap_close(int fd)
 
 	errno = EIO;
 	return r;
-}
-
-static unsigned open_files(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	unsigned count = 0;
-
-	assert_non_null(dir);
-	while (readdir(dir))
-		count++;
-	closedir(dir);
-	return count;
 }
 
 static void a_node_that_cannot_be_made_leaves_nothing(void **state)

@@ -55,11 +55,15 @@ def two_nodes_pause_and_resume_by_keys(path):
     assert status == 130, status
 
 
+def start_node(path, terminal):
+    return subprocess.Popen([SSIHV, "node", "--cluster", f"{path}/cluster.yaml", "--name", "n0",
+                             "--kernel", f"{path}/guest"], stdin=subprocess.PIPE, stdout=terminal,
+                            stderr=subprocess.PIPE)
+
+
 def a_node_answers_commands_and_leaves_the_terminal_alone(path):
     master, terminal = pty.openpty()
-    with subprocess.Popen([SSIHV, "node", "--cluster", f"{path}/cluster.yaml", "--name", "n0",
-                           "--kernel", f"{path}/guest"], stdin=subprocess.PIPE, stdout=terminal,
-                          stderr=subprocess.PIPE) as node:
+    with start_node(path, terminal) as node:
         read_until(master, b"?")
         # The open terminal is shared with whoever started the node.
         assert not fcntl.fcntl(terminal, fcntl.F_GETFL) & os.O_NONBLOCK
@@ -77,9 +81,7 @@ def a_node_answers_commands_and_leaves_the_terminal_alone(path):
 def a_node_goes_on_whose_events_nobody_reads(path):
     """Replies of a node are events, too: thousands are more than anybody keeps."""
     master, terminal = pty.openpty()
-    with subprocess.Popen([SSIHV, "node", "--cluster", f"{path}/cluster.yaml", "--name", "n0",
-                           "--kernel", f"{path}/guest"], stdin=subprocess.PIPE, stdout=terminal,
-                          stderr=subprocess.PIPE) as node:
+    with start_node(path, terminal) as node:
         read_until(master, b"?")
         node.stdin.write(b'{"command":"stats","id":5}\n' * COMMANDS + b'{"input":"ab"}\n')
         node.stdin.flush()
