@@ -26,6 +26,7 @@ KVM_TESTS = {
     "save": {"a_deadline_wakes_a_sleeping_vcpu_elsewhere"},
     "move": {"a_deadline_goes_on"},
     "clock": {"a_vcpu_starts_with_a_tsc_that_is_scaled"},
+    "slice": set(),
 }
 FOLDER = SSIHV.parent.parent / "tests" / "kvm"
 TAP = "CMOCKA_MESSAGE_OUTPUT=tap SSIHV_TEST_BOCHS=1"
