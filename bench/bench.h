@@ -37,6 +37,11 @@ struct measure {
 	bool guess;	 /* with prefetch, as in real use; else one fault is one request */
 	unsigned spread; /* pages at home on each node per page of a round; 0: none */
 	bool home_alone; /* with a CPU each, HOME has its to itself, and all others share */
+	/*
+	 * Not 0: a round is two clusters, one whose homes stay, and one where they move and rest
+	 * for so long (homes.c).
+	 */
+	unsigned homes_rest_ms;
 	void (*setup)(struct bench *b);		 /* adjusts b->memory; may be NULL */
 	void (*populate)(struct native_node *n); /* NULL: HOME writes to all of its pages */
 	void (*run)(struct asker *a);
@@ -44,12 +49,13 @@ struct measure {
 
 /* Each table ends with a measure without a name. */
 extern const struct measure latency_measures[], rate_measures[], scale_measures[], alone_measures[],
-	sweep_measures[];
+	sweep_measures[], homes_measures[];
 
 /* What a node has used since it started. */
 struct counters {
 	uint64_t cpu_ns;
 	uint64_t page_packets, raw_packets;
+	uint64_t moves; /* regions whose home it was */
 };
 
 /* Shared by all processes of a run. */
@@ -61,6 +67,8 @@ struct bench {
 	uint64_t memory;	/* bytes at home on each node */
 	uint64_t copies;	/* bytes that a node may keep of others; 0: any number */
 	uint64_t keepers;	/* set of nodes that may keep any number all the same */
+	bool moving;		/* of a measure with homes_rest_ms: do homes move this time? */
+	double fixed_rate;	/* what it found when they stayed */
 
 	struct counters counters[NATIVE_NODES_MAX];
 	struct native_usage usage[NATIVE_NODES_MAX]; /* as of each node's last PEER_USAGE */

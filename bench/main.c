@@ -12,8 +12,8 @@
 
 #define EXIT_SKIP 77
 
-static const struct measure *const tables[] = {latency_measures, rate_measures, scale_measures,
-					       alone_measures, sweep_measures};
+static const struct measure *const tables[] = {latency_measures, rate_measures,	 scale_measures,
+					       alone_measures,	 sweep_measures, homes_measures};
 
 static const struct measure *find(const char *name)
 {

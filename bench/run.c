@@ -9,8 +9,9 @@
 #include "base/clock.h"
 #include "bench/bench.h"
 
-#define HOLD_NS	  (20 * NSEC_PER_USEC)
-#define TIMEOUT_S 300
+#define HOLD_NS	   (20 * NSEC_PER_USEC)
+#define TIMEOUT_S  300
+#define HOMES_LEAD 128 /* where they move */
 
 static struct bench *bench_of(const struct native_node *n)
 {
@@ -36,13 +37,16 @@ static uint64_t segments_sent(const struct native_node *n, struct conn *const *c
 
 static void count(struct native_node *n)
 {
+	struct pager_stats stats;
 	struct timespec ts;
 
+	pager_stats(n->pager, &stats);
 	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
 	bench_of(n)->counters[n->self] = (struct counters){
 		.cpu_ns = (uint64_t)ts.tv_sec * NSEC_PER_SEC + (uint64_t)ts.tv_nsec,
 		.page_packets = segments_sent(n, n->mesh.page, n->cfg->shards * n->cfg->nodes),
 		.raw_packets = segments_sent(n, n->mesh.control, n->cfg->nodes),
+		.moves = stats.dsm.regions_left,
 	};
 }
 
@@ -178,21 +182,17 @@ static void body(struct native_node *n)
 	NATIVE_CHECK(n, peer_serve(&peer, n, command) == 0, "node 0");
 }
 
-int bench_run(struct bench *b)
+static int run_cluster(struct bench *b)
 {
 	const struct measure *m = b->measure;
-
-	b->memory =
-		ALIGN_UP(MAX((uint64_t)m->spread * b->rounds * b->count * PAGE_BYTES, REGION_BYTES),
-			 REGION_BYTES);
-	if (m->setup)
-		m->setup(b);
 	const struct native_config cfg = {
 		.nodes = m->nodes,
 		.shards = m->shards ?: 1,
 		.memory = b->memory,
 		.copies = b->copies,
 		.keepers = b->keepers,
+		.homes = b->moving ? HOMES_LEAD : 0,
+		.homes_rest_ns = m->homes_rest_ms * NSEC_PER_MSEC,
 		.hold_ns = HOLD_NS,
 		.spin_ns = b->spin_ns,
 		.exact = !m->guess,
@@ -204,4 +204,22 @@ int bench_run(struct bench *b)
 	};
 
 	return native_run(&cfg);
+}
+
+int bench_run(struct bench *b)
+{
+	const struct measure *m = b->measure;
+	unsigned clusters = m->homes_rest_ms ? 2 * b->rounds : 1;
+	int r = 0;
+
+	b->memory =
+		ALIGN_UP(MAX((uint64_t)m->spread * b->rounds * b->count * PAGE_BYTES, REGION_BYTES),
+			 REGION_BYTES);
+	if (m->setup)
+		m->setup(b);
+	for (unsigned i = 0; r == 0 && i < clusters; i++) {
+		b->moving = i % 2;
+		r = run_cluster(b);
+	}
+	return r;
 }

@@ -37,6 +37,8 @@ RATES_HEAD = (f"{'':<28}{'yardstick':>9} | {'pages':>9} | {'':>6} | {'CPU, us a 
               f"{'':<28}{'pages/s':>9} | {'a second':>9} | {'share':>6} | {'asker':>6} "
               f"{'others':>6} | packets")
 SWEEP_HEAD = RATES_HEAD.replace("yardstick", " no limit")
+HOMES_HEAD = RATES_HEAD.replace("yardstick", "    homes").replace("  pages/s", "     stay") \
+                       .replace("packets", "packets | moves", 1)
 TABLES_HEAD = (f"{'':<28}{'yardstick':>9} | {'fault':>7} | {'ratio':>5} | bytes of tables a page\n"
                f"{'':<28}{'p50, us':>9} | {'p50, us':>7} | {'p50':>5} | "
                f"{'at home':>7} {'asker':>7} {'in all':>7}")
@@ -61,6 +63,10 @@ SECTIONS = [
             ["size-1", "size-4", "size-16", "size-64"]),
     Section(SWEEP_HEAD, RATES, ["sweep-50", "sweep-25", "sweep-5", "sweep-write-50",
                                 "sweep-write-25", "sweep-write-5"]),
+    Section(HOMES_HEAD, RATES + [[(5, "ours.moves")]],
+            ["homes-work", "homes-limit-50", "homes-random"], factor=4),
+    Section(HOMES_HEAD, RATES + [[(5, "ours.moves")]],
+            ["homes-once", "homes-fresh", "homes-turns", "homes-stay"], factor=16),
     Section(ALONE_HEAD,
             [[(7, "raw.fill"), (7, "raw.work")], [(7, "ours.fill"), (7, "ours.work")],
              [(6, "ratio.fill"), (6, "ratio.work")], [(7, "raw.huge"), (7, "ours.huge")]],
