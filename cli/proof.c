@@ -2,8 +2,22 @@
 #include "cli/proof.h"
 
 #include "base/clock.h"
+#include "base/text.h"
 
 #define LINE_MAX_BYTES (64 * KIB)
+#define MARK	       "PROOF-MARK "
+#define MARK_LEN       (sizeof(MARK) - 1)
+
+static void on_mark(struct proof *p, const char *name, size_t len)
+{
+	char text[64];
+
+	while (len && (name[len - 1] == '\r' || name[len - 1] == ' '))
+		len--;
+	text_clean(name, len, text, sizeof(text));
+	if (p->mark)
+		p->mark(p->ctx, text);
+}
 
 static void on_line(void *ctx, char *line, size_t len)
 {
@@ -12,6 +26,8 @@ static void on_line(void *ctx, char *line, size_t len)
 
 	if (strncmp(line, "PROOF-START", 11) == 0 && !p->start_ns)
 		p->start_ns = clock_now_ns();
+	if (strncmp(line, MARK, MARK_LEN) == 0)
+		on_mark(p, line + MARK_LEN, len - MARK_LEN);
 	if (strncmp(line, "PROOF {", 7))
 		return;
 	found = json_loadb(line + 6, len - 6, 0, NULL);

@@ -81,6 +81,7 @@ json_t *report_make(const struct report_source *from)
 	json_object_set_new(o, "slow_motion", json_integer(cfg->lab.slow_motion));
 	json_object_set_new(o, "hosts", json_integer(cfg->nodes_count));
 	json_object_set_new(o, "nodes", nodes);
+	json_object_set_new(o, "marks", from->marks ? json_deep_copy(from->marks) : json_array());
 	json_object_set_new(o, "boot_seconds",
 			    seconds(cluster_run_running_ns(from->run), proof->start_ns));
 	json_object_set_new(o, "total_seconds", seconds(from->started_ns, clock_now_ns()));

@@ -15,6 +15,7 @@ struct report_source {
 	const struct cluster_config *cfg;
 	const struct cluster_run *run;
 	const struct proof *proof;
+	const json_t *marks; /* marks.h; NULL: none */
 	uint64_t started_ns;
 };
 

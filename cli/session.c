@@ -14,6 +14,7 @@
 #include "cli/address.h"
 #include "cli/cli.h"
 #include "cli/lab_hosts.h"
+#include "cli/marks.h"
 #include "cli/progress.h"
 #include "cli/report.h"
 #include "cli/rundir.h"
@@ -34,6 +35,7 @@ struct session {
 	struct progress progress;
 	struct terminal terminal;
 	struct proof proof;
+	struct marks marks;
 	struct cluster_run *run;
 	char typed[CLUSTER_INPUT_MAX]; /* for the guest, not yet passed on */
 	size_t typed_len;
@@ -74,7 +76,13 @@ static void on_console(void *ctx, const char *data, size_t len)
 static void on_reply(void *ctx, unsigned node, uint32_t id, const char *text, const json_t *body)
 {
 	struct session *s = ctx;
+	const char *mark;
 
+	if (marks_reply(&s->marks, node, id, body, &mark)) {
+		if (mark)
+			progress_step(&s->progress, "mark: %s", mark);
+		return;
+	}
 	if (id != s->asked)
 		return;
 	s->asked = 0;
@@ -87,6 +95,13 @@ static void on_reply(void *ctx, unsigned node, uint32_t id, const char *text, co
 	progress_answer(&s->progress, "ssihv: %s",
 			s->paused ? "the guest is paused; Ctrl-A p resumes it"
 				  : "the guest goes on");
+}
+
+static void on_mark(void *ctx, const char *name)
+{
+	struct session *s = ctx;
+
+	marks_add(&s->marks, s->run, s->cfg->nodes_count, name);
 }
 
 static void on_end(void *ctx, enum cluster_result result, const char *reason)
@@ -257,6 +272,8 @@ static void run_nodes(struct session *s)
 	_cleanup_free_ char *log = text_printf("%s/console.log", s->dir.path);
 
 	proof_open(&s->proof, log ?: "");
+	s->proof.mark = on_mark;
+	s->proof.ctx = s;
 	terminal_open(&s->terminal);
 	cluster_run_start(s->run);
 	while (!finished(s))
@@ -388,7 +405,8 @@ static int exit_status(enum cluster_result result)
 /* The report in all the forms that were asked for; in *@json, if that is to be printed. */
 static int tell(struct session *s, json_t **json)
 {
-	const struct report_source from = {s->cfg, s->run, &s->proof, s->progress.started_ns};
+	const struct report_source from = {s->cfg, s->run, &s->proof, s->marks.all,
+					   s->progress.started_ns};
 	json_t *report = report_make(&from);
 	int status = exit_status(cluster_run_result(s->run));
 	struct err err;
@@ -449,6 +467,7 @@ int session_run(struct cluster_config *cfg, const struct run_options *opts)
 	progress_close(&s.progress);
 	print(&s, json);
 	proof_free(&s.proof);
+	marks_free(&s.marks);
 	free(s.program);
 	closep(&s.signal_fd);
 	return status;

@@ -112,6 +112,11 @@ def perform(word, args):
     elif key == "refuse":
         command = json.loads(os.read(0, 4096))
         event(name, "reply", id=command["id"], ok=False, text="it is moving")
+    elif key == "count":
+        # The answer to one command, which must be for what was counted.
+        command = json.loads(os.read(0, 4096))
+        assert command["command"] == "stats", command
+        event(name, "reply", id=command["id"], ok=True, report={"faults_remote": int(value)})
     elif key == "warnings":
         for number in range(int(value)):
             event(name, "log", level="warning", text=f"warning {number}")

@@ -6,12 +6,19 @@
 #include "cli/proof.h"
 #include "tests/fuzz/fuzz.h"
 
+static void on_mark(void *ctx, const char *name)
+{
+	for (const char *c = name; *c; c++)
+		fuzz_check((unsigned char)*c >= ' ');
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	struct fuzz_input in = fuzz_input(data, len);
 	struct proof p;
 
 	proof_open(&p, "/dev/null");
+	p.mark = on_mark;
 	while (fuzz_left(&in)) {
 		size_t piece = fuzz_take(&in, 1);
 
@@ -32,6 +39,7 @@ size_t fuzz_seed(uint64_t *random, uint8_t *data, size_t room)
 		"PROOF-START\r\n",
 		"PROOF {\"result\": \"ok\", \"cpus\": 2, \"failed\": []}\r\n",
 		"PROOF {\"cpus\":\r\n",
+		"PROOF-MARK a \xff load\r\n",
 		"[    0.000000] Linux version 6.1\r\n",
 	};
 

@@ -424,6 +424,24 @@ def test_a_refused_pause_says_why(w):
     assert b"the guest is paused" not in screen, screen
 
 
+def test_marks_of_the_guest_have_what_all_nodes_counted(w):
+    report = w.path / "report.json"
+    plan = ("run print=PROOF-MARK~first count=3 await=go print=PROOF-MARK~second\x1b print="
+            "PROOF-MARK~lost count=5 stop=poweroff:off")
+    with w.start(plan, "-v", "--report", report, node1="count=4 peers", stderr=subprocess.PIPE,
+                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as run:
+        read_until(run.stderr, "mark: first\n")
+        (w.pids / "go").touch()
+        text = run.communicate(timeout=60)[1].decode()
+    # One mark at a time; what a node did not answer is not there.
+    assert "mark: " not in text and run.returncode == 0, text
+    assert json.loads(report.read_text(encoding="utf-8"))["marks"] == [
+        {"name": "first", "nodes": [{"faults_remote": 3}, {"faults_remote": 4}]},
+        {"name": "second?", "nodes": [{"faults_remote": 5}, None]}]
+    assert json.loads(w.run("run stop=poweroff:off", "-o", "json", "-q",
+                            node1="peers").out)["marks"] == []
+
+
 def test_keys_that_follow_a_command_wait_for_room(w):
     # The first node's input has none for the command, let alone for what was typed with it.
     def fill():
