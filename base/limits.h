@@ -18,7 +18,9 @@
 /* Pager threads of a node. Each has a connection of its own to the same thread of every peer. */
 #define MAX_SHARDS 16
 
-/* Requests by which a node has to lead for memory to move to it, at most. */
+/* Requests by which a node has to lead for memory to move to it: usually (dsm/rehome.h), at most.
+ */
+#define HOMES_LEAD     1024
 #define MAX_HOMES_LEAD 10000
 
 /* Linux with 4-level paging reaches 46 bits of physical memory. All RAM lies below GPA_LIMIT. */

@@ -22,7 +22,7 @@
 #include "bench/bench.h"
 
 #define PART	     16 /* one of so many pages is read by the third node in a step */
-#define WARM_STEPS   2
+#define WARM_STEPS   PART
 #define STEPS	     4
 #define TURNS	     2
 #define REST_MS	     1000

@@ -9,9 +9,8 @@
 #include "base/clock.h"
 #include "bench/bench.h"
 
-#define HOLD_NS	   (20 * NSEC_PER_USEC)
-#define TIMEOUT_S  300
-#define HOMES_LEAD 128 /* where they move */
+#define HOLD_NS	  (20 * NSEC_PER_USEC)
+#define TIMEOUT_S 300
 
 static struct bench *bench_of(const struct native_node *n)
 {

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dsm/rehome.h"
 
+#define BACK_PART 4 /* of `lead`: back to where it was at home first */
+
 int rehome_init(struct rehome *r, uint64_t gpa_end, unsigned self, unsigned lead, uint64_t rest)
 {
 	*r = (struct rehome){.self = self, .lead = lead, .rest = rest};
@@ -31,24 +33,43 @@ static uint32_t pop(struct rehome *r)
 	return number;
 }
 
-static void vote(struct rehome_region *region, unsigned node, unsigned lead)
+/* How far its leader has to lead. */
+static unsigned lead_of(const struct rehome *r, const struct rehome_region *region)
 {
-	if (!region->score)
-		region->leader = (uint8_t)node;
-	if (region->leader != node)
+	return region->back ? MAX(r->lead / BACK_PART, 1u) : r->lead;
+}
+
+bool rehome_doubts(const struct rehome *r, uint64_t gpa, unsigned node)
+{
+	const struct rehome_region *region = &r->region[gpa >> REGION_SHIFT];
+
+	return region->score && region->leader != node && region->leader != r->self &&
+	       node != r->self;
+}
+
+static void vote(const struct rehome *r, struct rehome_region *region, bool nearer,
+		 const struct rehome_request *request)
+{
+	if (!region->score) {
+		region->leader = (uint8_t)request->node;
+		region->back = request->node == request->first && request->node != r->self;
+	}
+	if (region->leader != request->node && !nearer)
 		region->score--;
-	else if (region->score < lead)
+	else if (region->score < lead_of(r, region))
 		region->score++;
 }
 
-void rehome_asked(struct rehome *r, uint64_t gpa, unsigned node, uint64_t now)
+void rehome_asked(struct rehome *r, uint64_t gpa, const struct rehome_request *request,
+		  uint64_t now)
 {
 	struct rehome_region *region = &r->region[gpa >> REGION_SHIFT];
 
 	if (!r->lead || now < region->rests)
 		return;
-	vote(region, node, r->lead);
-	if (region->score < r->lead || region->leader == r->self || region->tries ||
+	vote(r, region, rehome_doubts(r, gpa, request->node) && request->owner == region->leader,
+	     request);
+	if (region->score < lead_of(r, region) || region->leader == r->self || region->tries ||
 	    r->count == REHOME_MAX)
 		return;
 	push(r, (uint32_t)(gpa >> REGION_SHIFT));
@@ -67,7 +88,7 @@ bool rehome_candidate(struct rehome *r, uint64_t now, uint64_t *gpa, unsigned *t
 		return false;
 	region = &r->region[r->named[r->first]];
 	/* Others have asked for it since. */
-	if (region->leader == r->self || 2 * region->score <= r->lead) {
+	if (region->leader == r->self || 2 * region->score <= lead_of(r, region)) {
 		pop(r);
 		region->tries = 0;
 		return false;

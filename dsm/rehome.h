@@ -13,9 +13,14 @@
  * the home touches without a fault does not count: it costs nothing and, as copies stay where they
  * are, costs nothing after the move either.
  *
- * HOW MANY. A move takes two round trips and a half and 5 KiB: as much as three or four faults. 128
- * requests, a quarter of a region, are far more than that; and a node that reads a few pages in
- * passing moves nothing.
+ * What a third node asks for and the leader owns counts for the leader: at home there it would be
+ * one message nearer. What the home itself asks for never does: to it the way is the same.
+ *
+ * HOW MANY. A move costs as much as three or four faults, or as forty pages of a sequential read.
+ * HOMES_LEAD requests, each page of a region twice, are so many more that moves in vain do not
+ * show; and a node that reads through memory once moves nothing, nor do two that take turns with
+ * all of it. Back where it was at home first a region goes for a quarter of `lead`: only there can
+ * it become plain memory again (dsm/usage.h), and who has fetched all of it asks no more.
  *
  * PEACE. A region that has begun to move, was refused, came here, or was busy REHOME_TRIES times,
  * rests: nothing is counted for `rest` ns. One region is named each REHOME_PAUSE_NS at most; it
@@ -38,6 +43,7 @@ struct rehome_region {
 	uint16_t score; /* `lead` at most */
 	uint8_t leader; /* node, if there is a score */
 	uint8_t tries;	/* counted from 1 while it is named; 0: it is not */
+	bool back;	/* the leader is where it was at home first */
 };
 static_assert(sizeof(struct rehome_region) == 16, "the cost of a region");
 static_assert(MAX_NODES <= UINT8_MAX && REHOME_TRIES < UINT8_MAX && 2 * MAX_HOMES_LEAD < UINT16_MAX,
@@ -62,9 +68,18 @@ struct rehome {
 int rehome_init(struct rehome *r, uint64_t gpa_end, unsigned self, unsigned lead, uint64_t rest);
 void rehome_free(struct rehome *r);
 
-/** rehome_asked() - @node asked for the page at @gpa, which is at home here; it may be this node.
- */
-void rehome_asked(struct rehome *r, uint64_t gpa, unsigned node, uint64_t now);
+struct rehome_request {
+	unsigned node;	/* who asks; it may be this one */
+	int owner;	/* who could write to the page before, if it matters; -1: nobody */
+	unsigned first; /* where the page was at home at the start */
+};
+
+/** rehome_doubts() - does it matter who could write to the page at @gpa that @node asks for? */
+bool rehome_doubts(const struct rehome *r, uint64_t gpa, unsigned node);
+
+/** rehome_asked() - for the page at @gpa, which is at home here. */
+void rehome_asked(struct rehome *r, uint64_t gpa, const struct rehome_request *request,
+		  uint64_t now);
 
 /** rehome_candidate() - the region at *@gpa should go to *@to. Return: is there one? */
 bool rehome_candidate(struct rehome *r, uint64_t now, uint64_t *gpa, unsigned *to);

@@ -26,19 +26,44 @@ static bool is_at_home(const struct shard *s, uint64_t gpa)
 	return dsm_proto_home(s->proto, gpa) == (int)s->cfg->self;
 }
 
-void shard_saw(struct shard *s, const struct wire_hdr *h)
+static bool is_request(const struct wire_hdr *h)
 {
-	if (h->type != WIRE_GETS && h->type != WIRE_GETM)
+	return h->type == WIRE_GETS || h->type == WIRE_GETM;
+}
+
+static void count(struct shard *s, uint64_t gpa, unsigned node, int owner)
+{
+	const struct rehome_request request = {
+		.node = node, .owner = owner, .first = (unsigned)shard_home(s, gpa)};
+
+	rehome_asked(&s->rehome, gpa, &request, s->now);
+}
+
+int shard_owner(const struct shard *s, const struct wire_hdr *h)
+{
+	struct dsm_page_info info;
+
+	/* In this order: the core has not looked at the message yet. */
+	if (!s->cfg->homes || !is_request(h) || !is_at_home(s, h->addr) ||
+	    !rehome_doubts(&s->rehome, h->addr, h->from))
+		return -1;
+	dsm_proto_page(s->proto, h->addr, &info);
+	return info.owner;
+}
+
+void shard_saw(struct shard *s, const struct wire_hdr *h, int owner)
+{
+	if (!is_request(h))
 		return;
 	if (shard_home(s, h->addr) == (int)s->cfg->self)
 		usage_asked(&s->usage, h->addr, s->now);
-	rehome_asked(&s->rehome, h->addr, h->from, s->now);
+	count(s, h->addr, h->from, owner);
 }
 
 void shard_used(struct shard *s, uint64_t gpa)
 {
 	if (s->cfg->homes && is_at_home(s, gpa))
-		rehome_asked(&s->rehome, gpa, s->cfg->self, s->now);
+		count(s, gpa, s->cfg->self, -1);
 }
 
 bool shard_accepts(void *ctx, uint64_t gpa)

@@ -140,11 +140,13 @@ void shard_joined(struct shard *s, uint32_t tid, uint64_t gpa);
 int shard_guess(struct shard *s, const struct shard_fault *fault);
 
 /*
- * shard_homes.c. saw(): a peer's message was served. used(): a thread of this node asked for the
- * page. move(): lets a region go to the node that uses it most, if it is time; 0, -errno.
- * accepts(), region_moved(): the core's accept(), DSM_CAME and DSM_LEFT.
+ * shard_homes.c. saw(): a peer's message was served, before which owner() had told who could write
+ * to the page; -1: nobody, or it does not matter. used(): a thread of this node asked for the page.
+ * move(): lets a region go to the node that uses it most, if it is time; 0, -errno. accepts(),
+ * region_moved(): the core's accept(), DSM_CAME and DSM_LEFT.
  */
-void shard_saw(struct shard *s, const struct wire_hdr *h);
+int shard_owner(const struct shard *s, const struct wire_hdr *h);
+void shard_saw(struct shard *s, const struct wire_hdr *h, int owner);
 void shard_used(struct shard *s, uint64_t gpa);
 int shard_move(struct shard *s);
 bool shard_accepts(void *ctx, uint64_t gpa);

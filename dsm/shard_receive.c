@@ -17,10 +17,11 @@ static int serve_pages(struct shard *s, const struct wire_hdr *h, const uint8_t 
 	for (unsigned i = 0; r == 0 && i < wire_run_pages(h); i++) {
 		struct wire_hdr part = wire_run_part(h, i, 1);
 		const uint8_t *page = part.len ? payload + i * part.len : NULL;
+		int owner = shard_owner(s, &part);
 
 		r = dsm_proto_message(s->proto, &part, page, s->now);
 		if (r == 0)
-			shard_saw(s, &part);
+			shard_saw(s, &part, owner);
 	}
 	return r < 0 ? r : batch_cut(&s->batch);
 }

@@ -64,7 +64,7 @@ SECTIONS = [
     Section(SWEEP_HEAD, RATES, ["sweep-50", "sweep-25", "sweep-5", "sweep-write-50",
                                 "sweep-write-25", "sweep-write-5"]),
     Section(HOMES_HEAD, RATES + [[(5, "ours.moves")]],
-            ["homes-work", "homes-limit-50", "homes-random"], factor=4),
+            ["homes-work", "homes-limit-50", "homes-random"], factor=2),
     Section(HOMES_HEAD, RATES + [[(5, "ours.moves")]],
             ["homes-once", "homes-fresh", "homes-turns", "homes-stay"], factor=16),
     Section(ALONE_HEAD,

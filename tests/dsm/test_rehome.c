@@ -5,6 +5,8 @@
 
 #define REGIONS 200
 #define SELF	1
+#define NOBODY	-1
+#define FIRST	SELF /* where all regions were at home first, if nothing else is said */
 #define LEAD	8
 #define REST	NSEC_PER_SEC
 #define AT(n)	((uint64_t)(n)*REGION_BYTES)
@@ -15,10 +17,16 @@ static void open_rehome(struct rehome *r, unsigned lead)
 	assert_int_equal(rehome_deadline(r), UINT64_MAX);
 }
 
-static void ask(struct rehome *r, unsigned region, unsigned node, unsigned times, uint64_t now)
+static void ask_for(struct rehome *r, unsigned region, const struct rehome_request *request,
+		    unsigned times, uint64_t now)
 {
 	for (unsigned i = 0; i < times; i++)
-		rehome_asked(r, AT(region) + i % REGION_PAGES * PAGE_BYTES, node, now);
+		rehome_asked(r, AT(region) + i % REGION_PAGES * PAGE_BYTES, request, now);
+}
+
+static void ask(struct rehome *r, unsigned region, unsigned node, unsigned times, uint64_t now)
+{
+	ask_for(r, region, &(struct rehome_request){node, NOBODY, FIRST}, times, now);
 }
 
 static bool is_named(const struct rehome *r)
@@ -169,6 +177,69 @@ static void many_take_turns_and_the_rest_ask_again(void **state)
 	rehome_free(&r);
 }
 
+/* A third reads what the leader owns: to both it is nearer at home there. */
+static void what_the_leader_owns_counts_for_it(void **state)
+{
+	const struct rehome_request third = {.node = 0, .owner = 2, .first = FIRST};
+	struct rehome r;
+
+	open_rehome(&r, LEAD);
+	ask_for(&r, 7, &third, LEAD - 1, 1); /* it leads itself: it has asked first */
+	ask(&r, 7, 2, LEAD - 1, 1);
+	assert_false(is_named(&r));
+	ask(&r, 7, 2, 1, 1);
+	ask_for(&r, 7, &third, LEAD - 2, 1);
+	assert_false(is_named(&r));
+	ask_for(&r, 7, &third, 1, 1);
+	expect(&r, 7, 2, 1);
+	rehome_free(&r);
+}
+
+/* Nor for itself what others own. */
+static void what_the_home_asks_for_never_counts_for_others(void **state)
+{
+	struct rehome r;
+
+	open_rehome(&r, LEAD);
+	for (unsigned i = 0; i < 10 * LEAD; i++) {
+		ask(&r, 7, 2, 1, 1);
+		ask_for(&r, 7, &(struct rehome_request){SELF, 2, FIRST}, 1, 1);
+	}
+	assert_false(is_named(&r));
+	ask(&r, 7, SELF, LEAD, 1);
+	ask_for(&r, 7, &(struct rehome_request){2, SELF, FIRST}, 2 * LEAD, 1);
+	expect(&r, 7, 2, 1);
+	rehome_free(&r);
+}
+
+static void where_it_was_first_it_goes_sooner(void **state)
+{
+	const struct rehome_request first = {.node = 2, .owner = NOBODY, .first = 2};
+	uint64_t gpa;
+	unsigned to;
+	struct rehome r;
+
+	open_rehome(&r, LEAD);
+	ask_for(&r, 7, &first, LEAD / 4 - 1, 1);
+	assert_false(is_named(&r));
+	ask_for(&r, 7, &first, 1, 1);
+	expect(&r, 7, 2, 1);
+	rehome_tried(&r, false, 1);
+	ask_for(&r, 7, &(struct rehome_request){SELF, NOBODY, 2}, 1, 1);
+	assert_false(rehome_candidate(&r, 1 + REHOME_PAUSE_NS, &gpa, &to)); /* half of that */
+	assert_false(is_named(&r));
+	ask_for(&r, 7, &(struct rehome_request){0, NOBODY, 2}, LEAD, 1); /* all others as ever */
+	assert_false(is_named(&r));
+	ask_for(&r, 7, &(struct rehome_request){0, NOBODY, 2}, 1, 1);
+	expect(&r, 7, 0, 1 + REHOME_PAUSE_NS);
+	rehome_free(&r);
+
+	open_rehome(&r, 1);
+	ask_for(&r, 7, &first, 1, 1);
+	expect(&r, 7, 2, 1);
+	rehome_free(&r);
+}
+
 static void one_request_may_be_enough(void **state)
 {
 	struct rehome r;
@@ -204,6 +275,9 @@ int main(void)
 		cmocka_unit_test(it_rests_after_a_move_and_when_it_came),
 		cmocka_unit_test(a_busy_region_is_tried_again_so_often),
 		cmocka_unit_test(many_take_turns_and_the_rest_ask_again),
+		cmocka_unit_test(what_the_leader_owns_counts_for_it),
+		cmocka_unit_test(what_the_home_asks_for_never_counts_for_others),
+		cmocka_unit_test(where_it_was_first_it_goes_sooner),
 		cmocka_unit_test(one_request_may_be_enough),
 		cmocka_unit_test(without_a_lead_nothing_is_named),
 	};
