@@ -187,3 +187,26 @@ uint64_t hold_deadline(const struct turn *t)
 {
 	return first_end(t);
 }
+
+static enum turn_state state_of(const struct turn *t, uint64_t end, uint64_t now)
+{
+	if (end > now)
+		return TURN_GOES_ON;
+	if (t->idle)
+		return TURN_IDLE;
+	if (!t->first_ran)
+		return TURN_NEVER_RAN;
+	if (end == t->first_ran + RUN_MAX * t->length)
+		return TURN_RAN_OUT;
+	return t->yielded ? TURN_YIELDED : TURN_RAN;
+}
+
+struct turn_info hold_info(const struct turn *t, uint64_t now)
+{
+	uint64_t end = turn_end(t);
+
+	return (struct turn_info){.ticket = t->ticket,
+				  .state = state_of(t, end, now),
+				  .began = t->began,
+				  .ended = t->idle ? now : MIN(end, now)};
+}

@@ -40,6 +40,7 @@
 #define SSIHV_DSM_HOLD_H
 
 #include "dsm/ticket.h"
+#include "dsm/turn.h"
 #include "dsm/underway.h"
 
 struct turn {
@@ -99,5 +100,8 @@ struct wire_hdr hold_take(struct turn *t, struct underway *u);
 
 /** hold_deadline() - when hold_ended() will have something; UINT64_MAX for never. */
 uint64_t hold_deadline(const struct turn *t);
+
+/** hold_info() - what can be told of the turn at @now. */
+struct turn_info hold_info(const struct turn *t, uint64_t now);
 
 #endif

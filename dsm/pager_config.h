@@ -8,6 +8,7 @@
 #include "dsm/prefetch.h"
 #include "dsm/proto.h"
 #include "mem/ram.h"
+#include "trace/writer.h"
 #include "transport/transport.h"
 
 #define PAGER_MAX_PENDING 512
@@ -44,6 +45,8 @@ struct pager_config {
 	int (*reach)(void *ctx, unsigned peer, uint64_t stamp);
 	/* @culprit: the node to blame, -1 for this host. @text: one line for the user. */
 	void (*fatal)(void *ctx, int culprit, const char *text);
+	/* Where all that happens is recorded; NULL: nowhere. The caller's, outlives the pager. */
+	struct trace_writer *trace;
 	void *ctx;
 };
 

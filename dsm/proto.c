@@ -353,6 +353,11 @@ uint64_t dsm_proto_deadline(const struct dsm_proto *p)
 	return hold_deadline(&p->turn);
 }
 
+struct turn_info dsm_proto_turn(const struct dsm_proto *p, uint64_t now)
+{
+	return hold_info(&p->turn, now);
+}
+
 unsigned dsm_proto_waiting(const struct dsm_proto *p)
 {
 	return p->underway.asked;

@@ -82,6 +82,7 @@
 
 #include "base/base.h"
 #include "dsm/copy.h"
+#include "dsm/turn.h"
 #include "wire/msg.h"
 
 enum dsm_action_type {
@@ -290,6 +291,9 @@ void dsm_proto_yield(struct dsm_proto *p);
 
 /** dsm_proto_deadline() - when dsm_proto_tick() has work to do; UINT64_MAX for never. */
 uint64_t dsm_proto_deadline(const struct dsm_proto *p);
+
+/** dsm_proto_turn() - this node's turn, as of @now; a question that changes nothing. */
+struct turn_info dsm_proto_turn(const struct dsm_proto *p, uint64_t now);
 
 /** dsm_proto_waiting() - own requests that wait for an answer. */
 unsigned dsm_proto_waiting(const struct dsm_proto *p);

@@ -22,24 +22,28 @@ static_assert(sizeof(struct shard) + STAGING_AREA * PAGE_BYTES + RECORDS <= PAGE
 	      "as is said");
 
 /* Return: as dsm_proto_fault(); *@asks: it made a request that guesses may follow. */
-static int serve_fault(struct shard *s, const struct uffd_fault *fault, uint64_t gpa, bool *asks)
+static int serve_fault(struct shard *s, const struct shard_fault *fault, bool *asks)
 {
 	unsigned waiting = dsm_proto_waiting(s->proto);
-	bool write = shard_writes(s, gpa, fault->write);
+	bool write = shard_writes(s, fault->gpa, fault->write);
 	enum dsm_want wants = fault->write ? DSM_WRITE : write ? DSM_READ_SOON_WRITE : DSM_READ;
-	int r = dsm_proto_fault(s->proto, gpa, wants, s->now);
+	int r;
 
-	shard_used(s, gpa);
+	SHARD_TRACE(s, turn);
+	SHARD_TRACE(s, fault, fault);
+	r = dsm_proto_fault(s->proto, fault->gpa, wants, s->now);
+	SHARD_TRACE(s, turn);
+	shard_used(s, fault->gpa);
 
 	*asks = r == 0 && dsm_proto_waiting(s->proto) > waiting;
 	if (r > 0)
 		r = batch_settle(&s->batch) ?: 1;
 	if (r < 0)
-		return shard_fail_here(s, r, "a fault", gpa);
+		return shard_fail_here(s, r, "a fault", fault->gpa);
 	if (r > 0)
 		hist_add(&s->local, clock_now_ns() - s->now);
 	else if (!*asks)
-		shard_joined(s, fault->tid, gpa);
+		shard_joined(s, fault->tid, fault->gpa);
 	return r;
 }
 
@@ -61,18 +65,18 @@ static int take_faults(struct shard *s)
 	if (n < 0)
 		return shard_fail_host(s, n, "reading faults");
 	for (int i = 0; i < n; i++) {
-		uint64_t gpa;
+		struct shard_fault one = {.tid = fault[i].tid, .write = fault[i].write};
 		bool asks = false;
 
 		if (mem_gpa(&s->cfg->ram->layout, fault[i].hva - (uintptr_t)s->cfg->ram->base,
-			    &gpa) < 0)
+			    &one.gpa) < 0)
 			r = serve_outside(s, fault[i].hva);
 		else
-			r = serve_fault(s, &fault[i], gpa, &asks);
+			r = serve_fault(s, &one, &asks);
 		if (r < 0)
 			return r;
 		if (asks)
-			asked[count++] = (struct shard_fault){gpa, fault[i].tid, fault[i].write};
+			asked[count++] = one;
 	}
 	/* Behind all that somebody waits for. */
 	for (unsigned i = 0; i < count && r >= 0; i++)
@@ -171,6 +175,7 @@ static int end_turns(struct shard *s)
 	dsm_proto_set_idle(s->proto, atomic_load(&s->idle));
 	if (atomic_load(&s->yields) && atomic_exchange(&s->yields, false))
 		dsm_proto_yield(s->proto);
+	SHARD_TRACE(s, turn);
 	return s->now >= dsm_proto_deadline(s->proto) ? dsm_proto_tick(s->proto, s->now) : 0;
 }
 
@@ -362,6 +367,7 @@ int shard_new(const struct pager_config *cfg, unsigned index, struct mappings *m
 		return err_set(err, -ENOMEM, "pager: out of memory");
 	s->cfg = cfg;
 	s->index = index;
+	s->trace.ring = cfg->trace ? trace_writer_ring(cfg->trace, index) : NULL;
 	batch_init(&s->batch, &batch_ops, s);
 	shard_calls_close(s);
 	s->uffd = s->pagemap = s->epoll = s->stop = s->nudge = -1;

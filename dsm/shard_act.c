@@ -105,7 +105,10 @@ static int act_track(struct shard *s, const struct dsm_action *a)
 	if (r == -ENOMEM)
 		return shard_fail(s, r, -1,
 				  "pager: too many memory mappings: raise vm.max_map_count");
-	return r < 0 ? shard_fail_here(s, r, "tracking", a->gpa) : 0;
+	if (r < 0)
+		return shard_fail_here(s, r, "tracking", a->gpa);
+	SHARD_TRACE(s, tracked, a->gpa, a->track.populated);
+	return 0;
 }
 
 static int act_wake(struct shard *s, const struct dsm_action *a)
@@ -142,6 +145,7 @@ int shard_act(void *ctx, const struct dsm_action *a)
 	struct shard *s = ctx;
 	int r;
 
+	SHARD_TRACE(s, action, a);
 	switch (a->type) {
 	case DSM_SEND:
 		return a->send.payload ? act_send_whole(s, a) : batch_send(&s->batch, a);

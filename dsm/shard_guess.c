@@ -24,8 +24,10 @@ bool shard_writes(struct shard *s, uint64_t gpa, bool write)
 
 void shard_joined(struct shard *s, uint32_t tid, uint64_t gpa)
 {
-	if (!s->cfg->exact)
-		prefetch_joined(&s->prefetch, tid, gpa);
+	if (s->cfg->exact)
+		return;
+	prefetch_joined(&s->prefetch, tid, gpa);
+	SHARD_TRACE(s, judged, gpa);
 }
 
 static bool may_guess(const struct shard *s)
@@ -35,14 +37,16 @@ static bool may_guess(const struct shard *s)
 	       shard_has_room(s, 2 * FAULT_BATCH);
 }
 
-static int ask(struct shard *s, const struct prefetch_page *page)
+static int ask(struct shard *s, const struct prefetch_page *page, enum trace_guess why)
 {
 	const struct dsm_stats *stats = dsm_proto_stats(s->proto);
 	uint64_t asked = stats->prefetches;
 	int r = dsm_proto_prefetch(s->proto, page->gpa, page->write, s->now);
 
-	if (stats->prefetches > asked)
+	if (stats->prefetches > asked) {
 		shard_used(s, page->gpa);
+		SHARD_TRACE(s, guess, page, why);
+	}
 	return r;
 }
 
@@ -55,7 +59,7 @@ static int ask_again(struct shard *s)
 	for (unsigned n = 0; r == 0 && may_guess(s) && recall_next(&s->recall, &page); n++) {
 		r = n ? 0 : batch_cut(&s->batch);
 		if (r == 0)
-			r = ask(s, &page);
+			r = ask(s, &page, TRACE_RECALL);
 	}
 	return r;
 }
@@ -68,8 +72,9 @@ static int ask_ahead(struct shard *s, const struct shard_fault *fault)
 	unsigned tried;
 	int r = n ? batch_cut(&s->batch) : 0;
 
+	SHARD_TRACE(s, judged, fault->gpa);
 	for (tried = 0; r == 0 && tried < n && may_guess(s); tried++)
-		r = ask(s, &page[tried]);
+		r = ask(s, &page[tried], TRACE_AHEAD);
 	prefetch_asked(&s->prefetch, fault->tid, tried,
 		       (unsigned)(dsm_proto_stats(s->proto)->prefetches - before));
 	return r;

@@ -2,8 +2,9 @@
 /*
  * What shard.c (the loop), shard_act.c (the core's actions), shard_send.c and shard_receive.c
  * (messages), shard_call.c (questions), shard_evict.c (the limit), shard_guess.c (what nobody waits
- * for yet), shard_tidy.c (regions), shard_homes.c (that move), shard_wait.c and shard_fail.c (why
- * it ended) share; see shard.h. The loop uses the others, none of them the loop.
+ * for yet), shard_tidy.c (regions), shard_homes.c (that move), shard_wait.c, shard_trace.c (what is
+ * recorded) and shard_fail.c (why it ended) share; see shard.h. The loop uses the others, none of
+ * them the loop.
  */
 #ifndef SSIHV_DSM_SHARD_IMPL_H
 #define SSIHV_DSM_SHARD_IMPL_H
@@ -42,6 +43,11 @@ struct shard {
 	struct hist local, remote;
 	struct batch batch;
 	struct staging staging;
+	struct {
+		struct trace_ring *ring;    /* NULL: nothing is recorded */
+		uint8_t turn;		    /* ticket of the one that has begun there; 0: none */
+		struct stream_stats judged; /* as far as was recorded */
+	} trace;
 
 	uint64_t now;	 /* ns, of the event that is being handled */
 	bool taking;	 /* the userfaultfd is polled */
@@ -166,6 +172,25 @@ uint64_t shard_tidy_deadline(const struct shard *s);
  */
 struct epoll_event;
 int shard_wait(struct shard *s, struct epoll_event *ev, int max, conn_recv_fn take);
+
+/*
+ * shard_trace.c: records what happens, in the order in which the core is told of it and tells it,
+ * before it is done. The core itself knows nothing of this. To be called by SHARD_TRACE() only,
+ * which costs a test of a pointer where there is no trace. turn(): time has passed, or a fault may
+ * have begun one; judged(): by a fault on that page; tracked(): DSM_TRACK was done.
+ */
+#define SHARD_TRACE(s, what, ...)                                                                  \
+	do {                                                                                       \
+		if (unlikely((s)->trace.ring))                                                     \
+			shard_trace_##what((s), ##__VA_ARGS__);                                    \
+	} while (0)
+void shard_trace_turn(struct shard *s);
+void shard_trace_fault(struct shard *s, const struct shard_fault *fault);
+void shard_trace_action(struct shard *s, const struct dsm_action *a);
+void shard_trace_tracked(struct shard *s, uint64_t gpa, const uint64_t *populated);
+void shard_trace_received(struct shard *s, const struct wire_hdr *h);
+void shard_trace_guess(struct shard *s, const struct prefetch_page *page, enum trace_guess why);
+void shard_trace_judged(struct shard *s, uint64_t gpa);
 
 /*
  * Note why the shard's service ends; the first reason stands. Return: @code.

@@ -19,6 +19,7 @@ static int serve_pages(struct shard *s, const struct wire_hdr *h, const uint8_t 
 		const uint8_t *page = part.len ? payload + i * part.len : NULL;
 		int owner = shard_owner(s, &part);
 
+		SHARD_TRACE(s, received, &part);
 		r = dsm_proto_message(s->proto, &part, page, s->now);
 		if (r == 0)
 			shard_saw(s, &part, owner);

@@ -19,7 +19,8 @@ ALLOWED = {
     "wire": {"base"},
     "transport": {"base", "wire"},
     "mem": {"base"},
-    "dsm": {"base", "wire", "transport", "mem"},      # never KVM: see FORBIDDEN
+    "trace": {"base", "wire"},
+    "dsm": {"base", "wire", "transport", "mem", "trace"},     # never KVM: see FORBIDDEN
     "config": {"base"},
     "acpi": {"base"},
     "boot": {"base", "mem"},
@@ -28,8 +29,8 @@ ALLOWED = {
     "dev": {"base", "mem", "bus"},
     "cpu": {"base", "wire", "mem", "irq", "bus"},     # of wire only what a vCPU is
     # Only vmm sees both halves.
-    "vmm": {"base", "wire", "transport", "mem", "dsm", "config", "acpi", "boot", "irq", "bus",
-            "dev", "cpu"},
+    "vmm": {"base", "wire", "transport", "mem", "trace", "dsm", "config", "acpi", "boot", "irq",
+            "bus", "dev", "cpu"},
     # A run of a cluster: no terminal, and nothing of a node but its contract.
     "cluster": {"base", "config"},
     "cli": {"base", "config", "cluster", "vmm"},

@@ -270,6 +270,43 @@ static void homes_move_all_the_time(void **state)
 	run(cfg);
 }
 
+static void run_traced(struct native_config cfg)
+{
+	char dir[] = "/tmp/ssihv-native.XXXXXX";
+	int r;
+
+	assert_non_null(mkdtemp(dir));
+	cfg.trace = dir;
+	r = native_run(&cfg);
+	for (unsigned i = 0; i < cfg.nodes; i++) {
+		char path[64];
+
+		snprintf(path, sizeof(path), "%s/node%u.trace", dir, i);
+		unlink(path);
+	}
+	rmdir(dir);
+	assert_int_equal(r, 0);
+}
+
+/* Homes that move while little fits, and what is fetched ahead. */
+static void a_trace_tells_all_that_was_done(void **state)
+{
+	struct native_config cfg = cluster_with_homes(2, 1, 1, trace_wander_body);
+
+	cfg.exact = false;
+	cfg.copies = cfg.memory / 2;
+	run_traced(cfg);
+	cfg = cluster_with_homes(3, 3, 2, trace_wander_body);
+	run_traced(cfg);
+	cfg = cluster(2, 1, trace_limit_body);
+	cfg.memory = 16 * MIB;
+	cfg.copies = 3 * MIB;
+	run_traced(cfg);
+	cfg = cluster(2, 1, trace_ahead_body);
+	cfg.before = ahead_populate;
+	run_traced(cfg);
+}
+
 static void without_hold_window_or_spin(void **state)
 {
 	struct native_config cfg = cluster(3, 1, mixed_body);
@@ -344,6 +381,7 @@ int main(void)
 		cmocka_unit_test(a_region_goes_to_live_where_it_is_used),
 		cmocka_unit_test(a_region_stays_where_it_must),
 		cmocka_unit_test(homes_move_all_the_time),
+		cmocka_unit_test(a_trace_tells_all_that_was_done),
 		cmocka_unit_test(without_hold_window_or_spin),
 		cmocka_unit_test(a_killed_node_is_named_and_nobody_hangs),
 		cmocka_unit_test(over_a_faulty_network),

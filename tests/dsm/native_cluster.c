@@ -15,6 +15,7 @@
 #define EPOCH	    5
 #define CONNECT_MS  10000
 #define THREADS_MAX 8
+#define TRACE_ROOM  (1 << 20) /* records: also where who writes them out gets no CPU for long */
 
 _Noreturn void native_die(const struct native_node *n, const char *fmt, ...)
 {
@@ -105,6 +106,40 @@ static void connect_all(struct native_node *n)
 		native_die(n, "%s", err.text);
 }
 
+static void start_trace(struct native_node *n)
+{
+	char name[16];
+	const struct trace_writer_config trace = {
+		.dir = n->cfg->trace,
+		.name = name,
+		.self = n->self,
+		.nodes = n->cfg->nodes,
+		.shards = n->cfg->shards,
+		.epoch = EPOCH,
+		.size = TRACE_SIZE,
+		.ticks_khz = NSEC_PER_MSEC,
+		.clock = on_clock,
+		.ctx = n,
+		.ring = TRACE_ROOM,
+	};
+	struct err err;
+
+	if (!n->cfg->trace)
+		return;
+	snprintf(name, sizeof(name), "node%u", n->self);
+	if (trace_writer_new(&trace, &n->trace, &err) < 0)
+		native_die(n, "%s", err.text);
+}
+
+void native_trace_end(struct native_node *n)
+{
+	struct trace_outcome outcome = {0};
+
+	trace_writer_close(TAKE_PTR(n->trace), &outcome);
+	NATIVE_CHECK(n, !outcome.lost && !outcome.error, "%llu records lost, %s",
+		     (unsigned long long)outcome.lost, strerror(-outcome.error));
+}
+
 static void start_pager(struct native_node *n)
 {
 	struct err err;
@@ -126,6 +161,7 @@ static void start_pager(struct native_node *n)
 		.clock = n->cfg->skew_ns ? on_clock : NULL,
 		.reach = on_stamp,
 		.fatal = on_fatal,
+		.trace = n->trace,
 		.ctx = n,
 	};
 
@@ -161,12 +197,14 @@ static void node_main(struct native_node *n)
 	listener_close(n->listener);
 	if (n->cfg->before)
 		n->cfg->before(n);
+	start_trace(n);
 	start_pager(n);
 	native_barrier(n);
 	n->cfg->body(n);
 	part(n);
 	pager_stop(n->pager);
 	part(n);
+	native_trace_end(n);
 	pager_free(n->pager);
 	mesh_close(&n->mesh);
 	ram_free(n->ram);

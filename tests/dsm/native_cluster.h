@@ -47,6 +47,7 @@ struct native_config {
 	void *ctx;
 	int lost; /* the node that the body kills, -1 for none; NATIVE_NODES_MAX: only connections
 		   */
+	const char *trace;	     /* directory for a trace of each node; NULL: none is made */
 	const struct faults *faults; /* of all connections; NULL: plain TCP */
 	unsigned timeout_s;
 };
@@ -59,6 +60,7 @@ struct native_node {
 	struct ram *ram;
 	struct mesh mesh;
 	struct pager *pager;
+	struct trace_writer *trace;
 	_Atomic uint64_t waits; /* for stamps of peers */
 	/* What the pager's `fatal` said, first call. */
 	_Atomic int fatal_calls, culprit;
@@ -83,6 +85,9 @@ _Noreturn void native_die(const struct native_node *n, const char *fmt, ...) _pr
 		if (!(cond))                                                                       \
 			native_die((n), #cond ": " __VA_ARGS__);                                   \
 	} while (0)
+
+/** native_trace_end() - the node's trace, if there is one, is whole; its pager has stopped. */
+void native_trace_end(struct native_node *n);
 
 /** native_clock() - this node's clock, ns. */
 uint64_t native_clock(const struct native_node *n);

@@ -63,6 +63,11 @@ void plain_body(struct native_node *n);
 /* native_pages.c */
 void pages_body(struct native_node *n);
 
+/* native_trace.c: the next, and what was recorded is what was counted. */
+void trace_wander_body(struct native_node *n); /* homes_wander_body() */
+void trace_limit_body(struct native_node *n);  /* limit_body() */
+void trace_ahead_body(struct native_node *n);  /* ahead_body() */
+
 /* native_order.c */
 void totals_body(struct native_node *n);
 void message_passing_body(struct native_node *n);

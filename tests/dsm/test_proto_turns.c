@@ -509,6 +509,55 @@ static void prefetch_of_a_page_that_is_here_does_nothing(void **state)
 	rig_close(&r);
 }
 
+static void expect_turn(const struct rig *r, uint64_t now, enum turn_state state, uint64_t ended)
+{
+	struct turn_info info = dsm_proto_turn(r->p, now);
+
+	assert_int_equal(info.ticket, 1);
+	assert_int_equal(info.began, 10);
+	assert_int_equal(info.state, state);
+	if (state != TURN_GOES_ON)
+		assert_int_equal(info.ended, ended);
+}
+
+/* A turn begins at 10, and its page is here at @ran, if it is not 0. */
+static void begin_turn(struct rig *r, uint64_t ran)
+{
+	rig_open(r, 1, HOLD);
+	assert_int_equal(dsm_proto_turn(r->p, 9).ticket, 0);
+	r->now = 10;
+	fault(r, PAGE(0, 0));
+	if (!ran)
+		return;
+	r->now = ran;
+	granted(r, PAGE(0, 0));
+}
+
+static void a_turn_tells_why_it_is_over(void **state)
+{
+	struct rig r;
+
+	begin_turn(&r, 0);
+	expect_turn(&r, 9 + WAIT_LENGTHS * HOLD, TURN_GOES_ON, 0);
+	expect_turn(&r, 500000, TURN_NEVER_RAN, 10 + WAIT_LENGTHS * HOLD);
+	rig_close(&r);
+
+	begin_turn(&r, 20);
+	expect_turn(&r, 19 + HOLD, TURN_GOES_ON, 0);
+	expect_turn(&r, 500000, TURN_RAN, 20 + HOLD);
+	dsm_proto_yield(r.p);
+	expect_turn(&r, 500000, TURN_YIELDED, 20 + HOLD / YIELDED);
+	dsm_proto_set_idle(r.p, true);
+	expect_turn(&r, 15, TURN_IDLE, 15);
+	rig_close(&r);
+
+	begin_turn(&r, 20);
+	fault(&r, PAGE(0, 1));
+	expect_turn(&r, 19 + RUN_LENGTHS * HOLD, TURN_GOES_ON, 0);
+	expect_turn(&r, 500000, TURN_RAN_OUT, 20 + RUN_LENGTHS * HOLD);
+	rig_close(&r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -525,6 +574,7 @@ int main(void)
 		cmocka_unit_test(who_waits_keeps_pages_and_ticket_when_its_node_yields),
 		cmocka_unit_test(turn_ends_although_faults_go_on),
 		cmocka_unit_test(turn_that_never_runs_ends),
+		cmocka_unit_test(a_turn_tells_why_it_is_over),
 		cmocka_unit_test(late_tick_does_not_carry_demands_into_the_next_turn),
 		cmocka_unit_test(page_that_this_node_asks_for_itself_is_not_kept),
 		cmocka_unit_test(full_table_unprotects_the_oldest_page),
