@@ -108,6 +108,7 @@ int lab_hosts_up(struct lab_hosts *lab, const struct cluster_config *cfg,
 		 const struct lab_watch *watch, struct err *err)
 {
 	_cleanup_free_ char *dir = text_printf("%s/lab", lab->dir);
+	const char *const unlike = cfg->lab.unlike_cpus ? "--unlike-cpus" : NULL;
 	char hosts[16], memory[32], slow[16], skew[16], owner[16];
 	struct step step = {.watch = watch};
 	int status;
@@ -120,24 +121,12 @@ int lab_hosts_up(struct lab_hosts *lab, const struct cluster_config *cfg,
 	snprintf(skew, sizeof(skew), "%u", cfg->lab.skew_ppm);
 	snprintf(owner, sizeof(owner), "%d", getpid());
 	/* One CPU each, whatever its vCPUs: lab/README.md, "Limits". */
-	const char *const argv[] = {"python3",
-				    lab->tool,
-				    "up",
-				    hosts,
-				    "--dir",
-				    dir,
-				    "--share",
-				    lab->dir,
-				    "--memory",
-				    memory,
-				    "--slow",
-				    slow,
-				    "--skew",
-				    skew,
-				    "--owner-pid",
-				    owner,
-				    cfg->lab.unlike_cpus ? "--unlike-cpus" : NULL,
-				    NULL};
+	const char *const argv[] = {"python3", lab->tool, "up", hosts, "--dir", dir, "--share",
+				    lab->dir, "--memory", memory, "--slow", slow, "--skew", skew,
+				    "--owner-pid", owner,
+				    /* What may be missing is last. */
+				    cfg->trace.dir ? "--share" : unlike, cfg->trace.dir,
+				    cfg->trace.dir ? unlike : NULL, NULL};
 	lab->up = true;
 	status = run_step(&step, (char *const *)argv, err);
 	if (status < 0)

@@ -25,6 +25,8 @@ enum {
 	OPT_VCPUS,
 	OPT_LIMIT,
 	OPT_REPORT,
+	OPT_TRACE,
+	OPT_TRACE_SIZE,
 	OPT_TIMEOUT,
 	OPT_SLOW,
 	OPT_KEEP_LOGS,
@@ -46,6 +48,8 @@ static const struct option_spec options[] = {
 	[OPT_VCPUS] = {"vcpus-per-node", 0, "K", "1 to 64 (default 1)"},
 	[OPT_LIMIT] = {"limit-per-node", 0, "SIZE", "guest memory that may be on a host"},
 	[OPT_REPORT] = {"report", 0, "FILE.json", "write the report of the run"},
+	[OPT_TRACE] = {"trace", 0, "DIR", "each node writes a trace of its pager there"},
+	[OPT_TRACE_SIZE] = {"trace-size", 0, "SIZE", "bytes of one (default 128M)"},
 	[OPT_TIMEOUT] = {"timeout", 0, "S", "end the run after S seconds, with status 124"},
 	[OPT_SLOW] = {"slow", 0, "F", "the lab's hosts run F times slower (1 to 12)"},
 	[OPT_KEEP_LOGS] = {"keep-logs", 0, "DIR", "keep the logs, also after success"},
@@ -185,7 +189,7 @@ static int check_report(const char *report, struct err *err)
 	return err_set(err, -errno, "--report %s: cannot be written: %s", report, strerror(errno));
 }
 
-static int check_logs(const char *dir, struct err *err)
+static int check_dir(const char *option, const char *dir, struct err *err)
 {
 	_cleanup_free_ char *inside = text_printf("%s/.", dir);
 
@@ -193,7 +197,7 @@ static int check_logs(const char *dir, struct err *err)
 		return err_set(err, -ENOMEM, "out of memory");
 	if ((mkdir(dir, 0777) == 0 || errno == EEXIST) && access(inside, W_OK) == 0)
 		return 0;
-	return err_set(err, -errno, "--keep-logs %s: cannot be written: %s", dir, strerror(errno));
+	return err_set(err, -errno, "--%s %s: cannot be written: %s", option, dir, strerror(errno));
 }
 
 /* Where report and logs will go: a long run must not end with what could be told now. */
@@ -201,7 +205,28 @@ static int check_outputs(const struct run_options *opts, struct err *err)
 {
 	int r = opts->report ? check_report(opts->report, err) : 0;
 
-	return r == 0 && opts->keep_logs ? check_logs(opts->keep_logs, err) : r;
+	return r == 0 && opts->keep_logs ? check_dir("keep-logs", opts->keep_logs, err) : r;
+}
+
+/* The directory is made here, so that it is the caller's and is known to be writable. */
+static int take_trace(const char *const given[OPT_COUNT], struct cluster_config *cfg,
+		      struct err *err)
+{
+	int r = given[OPT_TRACE] ? check_dir("trace", given[OPT_TRACE], err) : 0;
+
+	if (r < 0)
+		return r;
+	if (override(&cfg->trace.dir, given[OPT_TRACE], true) < 0)
+		return err_set(err, -ENOMEM, "out of memory");
+	if (!given[OPT_TRACE_SIZE])
+		return 0;
+	if (!cfg->trace.dir)
+		return err_set(err, -EINVAL, "--trace-size: there is no trace; give --trace DIR");
+	if (size_parse(given[OPT_TRACE_SIZE], &cfg->trace.size) < 0 ||
+	    cfg->trace.size < MIN_TRACE_BYTES)
+		return err_set(err, -EINVAL, "--trace-size %s: give a size like 512M, at least 1M",
+			       given[OPT_TRACE_SIZE]);
+	return 0;
 }
 
 static int make_cluster(const char *const given[OPT_COUNT], struct cluster_config **ret,
@@ -224,6 +249,9 @@ static int make_cluster(const char *const given[OPT_COUNT], struct cluster_confi
 		if (number(given[OPT_SLOW], 12, &cfg->lab.slow_motion) < 0)
 			return err_set(err, -EINVAL, "--slow %s: give 1 to 12", given[OPT_SLOW]);
 	}
+	r = take_trace(given, cfg, err);
+	if (r < 0)
+		return r;
 	if (!cfg->kernel)
 		return err_set(err, -EINVAL, "no kernel to boot; give --kernel BZIMAGE");
 	/* On another host its own files count, and its node tells what is wrong with them. */

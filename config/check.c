@@ -178,6 +178,16 @@ static int check_totals(const struct cluster_config *cfg, const char *origin, st
 	return 0;
 }
 
+static int check_trace(const struct cluster_config *cfg, const char *origin, struct err *err)
+{
+	char size[32];
+
+	if (cfg->trace.size >= MIN_TRACE_BYTES)
+		return 0;
+	return err_set(err, -EINVAL, "%s: pager.trace_size: %s is too little; give at least 1M",
+		       origin, size_format(cfg->trace.size, size, sizeof(size)));
+}
+
 int cluster_check(const struct cluster_config *cfg, const char *origin, struct err *err)
 {
 	int r = 0;
@@ -187,5 +197,6 @@ int cluster_check(const struct cluster_config *cfg, const char *origin, struct e
 			       cfg->nodes_count, MAX_NODES);
 	for (unsigned i = 0; r == 0 && i < cfg->nodes_count; i++)
 		r = check_node(cfg, i, origin, err) ?: check_unique(cfg, i, origin, err);
-	return r ?: check_totals(cfg, origin, err) ?: check_distances(cfg, origin, err);
+	return r ?: check_totals(cfg, origin, err) ?: check_distances(cfg, origin, err)
+		?: check_trace(cfg, origin, err);
 }

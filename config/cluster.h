@@ -49,6 +49,10 @@ struct cluster_config {
 		unsigned homes; /* a region's home moves to who leads by so many requests; 0: no */
 	} pager;
 	struct {
+		char *dir;     /* where each node writes its trace; absolute; NULL: nowhere */
+		uint64_t size; /* bytes that one may have */
+	} trace;
+	struct {
 		unsigned together; /* 1: all vCPUs start on node 0 and move when they have work */
 	} boot;
 	struct {

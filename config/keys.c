@@ -59,6 +59,9 @@ static const struct key keys[] = {
 	       "microseconds that a pager thread spins for an answer before it sleeps"),
 	NUMBER(pager, homes, 0, MAX_HOMES_LEAD, 0,
 	       "requests by which a node must lead for 2 MiB to go to live there; 0: never"),
+	TEXT("pager.trace", "path", "none",
+	     "directory in which each node writes a trace of its pager; --trace overrides"),
+	TEXT("pager.trace_size", "size", "128M", "bytes of a trace; what comes later is counted"),
 	NUMBER(boot, together, 0, 1, 1,
 	       "1: all vCPUs start on the first node and move to their own when they have work"),
 	/* Linux keeps the TSC timer's frequency / 8 in 32 bits of hertz: 34 GHz at most. */

@@ -47,6 +47,30 @@ static int take_guest(const char *origin, const struct cluster_file *file,
 	return r < 0 ? err_set(err, r, "%s: guest: %s", origin, strerror(-r)) : 0;
 }
 
+static int take_size(const char *origin, const char *key, const char *text, uint64_t *ret,
+		     struct err *err)
+{
+	if (size_parse(text, ret) < 0)
+		return err_set(err, -EINVAL, "%s: %s: '%s' is no size; write it like 512M or 4G",
+			       origin, key, text);
+	return 0;
+}
+
+static int take_trace(const char *origin, const struct cluster_file *file,
+		      struct cluster_config *cfg, struct err *err)
+{
+	int r = 0;
+
+	cfg->trace.size = TRACE_BYTES;
+	if (file->pager.trace_size)
+		r = take_size(origin, "pager.trace_size", file->pager.trace_size, &cfg->trace.size,
+			      err);
+	if (r < 0 || !file->pager.trace)
+		return r;
+	r = resolve_path(origin, file->pager.trace, &cfg->trace.dir);
+	return r < 0 ? err_set(err, r, "%s: pager.trace: %s", origin, strerror(-r)) : 0;
+}
+
 static void fill_distances(struct cluster_config *cfg, uint8_t remote)
 {
 	for (unsigned i = 0; i < cfg->nodes_count; i++)
@@ -84,15 +108,6 @@ static int take_numbers(const char *origin, const struct cluster_file *file,
 		if (k->file_offset == offsetof(struct cluster_file, numa.remote_distance))
 			fill_distances(cfg, (uint8_t)value);
 	}
-	return 0;
-}
-
-static int take_size(const char *origin, const char *key, const char *text, uint64_t *ret,
-		     struct err *err)
-{
-	if (size_parse(text, ret) < 0)
-		return err_set(err, -EINVAL, "%s: %s: '%s' is no size; write it like 512M or 4G",
-			       origin, key, text);
 	return 0;
 }
 
@@ -178,6 +193,8 @@ static int convert(const char *origin, const char *text, size_t len, struct clus
 		r = take_numbers(origin, file, cfg, err);
 	if (r == 0)
 		r = take_distances(origin, text, len, file, cfg, err);
+	if (r == 0)
+		r = take_trace(origin, file, cfg, err);
 	return r ?: take_guest(origin, file, cfg, err);
 }
 
@@ -231,6 +248,8 @@ int cluster_default(enum cluster_placement placement, unsigned nodes, uint64_t m
 		cfg->nodes[i].vcpus = vcpus;
 	}
 	r = take_numbers("defaults", &nothing_given, cfg, err);
+	if (r == 0)
+		r = take_trace("defaults", &nothing_given, cfg, err);
 	if (r == 0 && placement == CLUSTER_LAB)
 		suit_the_lab(cfg);
 	if (r == 0)
@@ -255,5 +274,6 @@ void cluster_free(struct cluster_config *cfg)
 	free(cfg->kernel);
 	free(cfg->initrd);
 	free(cfg->append);
+	free(cfg->trace.dir);
 	free(cfg);
 }

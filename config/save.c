@@ -87,6 +87,10 @@ static void put(FILE *f, const struct cluster_config *cfg, enum scope scope)
 	put_distances(f, cfg);
 	fprintf(f, "pager:\n  shards: %u\n  hold_us: %u\n  spin_us: %u\n  homes: %u\n",
 		cfg->pager.shards, cfg->pager.hold_us, cfg->pager.spin_us, cfg->pager.homes);
+	if (scope == WHOLE) {
+		put_key(f, "  trace", cfg->trace.dir);
+		fprintf(f, "  trace_size: \"%llu\"\n", (unsigned long long)cfg->trace.size);
+	}
 	fprintf(f, "boot:\n  together: %u\n", cfg->boot.together);
 	fprintf(f,
 		"lab:\n  slow_motion: %u\n  skew_ppm: %u\n  unlike_cpus: %u\n  free_clocks: %u\n",

@@ -67,7 +67,10 @@ static const cyaml_schema_field_t pager_fields[] = {
 	CYAML_FIELD_UINT_PTR("shards", OPTIONAL, pager_section, shards),
 	CYAML_FIELD_UINT_PTR("hold_us", OPTIONAL, pager_section, hold_us),
 	CYAML_FIELD_UINT_PTR("spin_us", OPTIONAL, pager_section, spin_us),
-	CYAML_FIELD_UINT_PTR("homes", OPTIONAL, pager_section, homes), CYAML_FIELD_END};
+	CYAML_FIELD_UINT_PTR("homes", OPTIONAL, pager_section, homes),
+	CYAML_FIELD_STRING_PTR("trace", OPTIONAL, pager_section, trace, 1, TEXT_MAX),
+	CYAML_FIELD_STRING_PTR("trace_size", OPTIONAL, pager_section, trace_size, 1, 32),
+	CYAML_FIELD_END};
 
 static const cyaml_schema_field_t boot_fields[] = {
 	CYAML_FIELD_UINT_PTR("together", OPTIONAL, boot_section, together), CYAML_FIELD_END};

@@ -34,6 +34,7 @@ struct cluster_file {
 	} numa;
 	struct {
 		unsigned *shards, *hold_us, *spin_us, *homes;
+		char *trace, *trace_size;
 	} pager;
 	struct {
 		unsigned *together;

@@ -173,7 +173,7 @@ int trace_writer_new(const struct trace_writer_config *cfg, struct trace_writer 
 	struct trace_writer *w = NULL;
 	int r;
 
-	if (cfg->size < TRACE_SIZE_MIN || !cfg->shards || cfg->shards > MAX_SHARDS)
+	if (cfg->size < MIN_TRACE_BYTES || !cfg->shards || cfg->shards > MAX_SHARDS)
 		return err_set(err, -EINVAL, "trace: a file needs at least 1M, and 1 to %d shards",
 			       MAX_SHARDS);
 	if (!path || posix_memalign((void **)&w, 64, sizeof(*w)) != 0)

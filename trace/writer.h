@@ -23,8 +23,6 @@
 #define TRACE_DRAIN_MS	 5
 #define TRACE_RING	 UINT64_C(32768) /* records */
 #define TRACE_RING_BYTES (TRACE_RING * sizeof(struct trace_record))
-#define TRACE_SIZE_MIN	 (1 * MIB)
-#define TRACE_SIZE	 (128 * MIB) /* unless the user says otherwise */
 
 struct trace_writer;
 
@@ -33,7 +31,7 @@ struct trace_writer_config {
 	const char *name; /* of the node */
 	unsigned self, nodes, shards;
 	uint32_t epoch;
-	uint64_t size;		      /* bytes that the file may have; at least TRACE_SIZE_MIN */
+	uint64_t size;		      /* bytes that the file may have; at least MIN_TRACE_BYTES */
 	uint64_t ticks_khz;	      /* of the clock */
 	uint64_t (*clock)(void *ctx); /* any thread */
 	void *ctx;

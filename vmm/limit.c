@@ -13,7 +13,10 @@
 
 static uint64_t pager_bytes(const struct cluster_config *cfg)
 {
-	return cfg->pager.shards * (PAGER_SHARD_BYTES + (cfg->nodes_count - 1) * CONN_BYTES);
+	uint64_t trace = cfg->trace.dir ? TRACE_RING_BYTES : 0;
+
+	return cfg->pager.shards *
+	       (PAGER_SHARD_BYTES + (cfg->nodes_count - 1) * CONN_BYTES + trace);
 }
 
 static bool same_host(const struct cluster_config *cfg, unsigned a, unsigned b)

@@ -84,7 +84,8 @@ struct node {
 	struct mesh mesh;
 	struct link link[MAX_NODES];
 	struct pager *pager;
-	struct limit limit; /* of the guest's memory on this host */
+	struct trace_writer *trace; /* NULL: there is none */
+	struct limit limit;	    /* of the guest's memory on this host */
 
 	struct interrupts irq;
 	struct forward forward;

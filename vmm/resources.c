@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a node takes from its host: memory, KVM, the pager. */
+#include <sys/stat.h>
+
 #include "base/clock.h"
 #include "base/size.h"
 #include "vmm/host_memory.h"
@@ -97,8 +99,50 @@ static bool is_pinned(void *ctx, uint64_t gpa)
 	return gpa < REGION_BYTES;
 }
 
+/* The time in it is the guest's, which all nodes keep. */
+static int start_trace(struct node *n, struct err *err)
+{
+	const struct trace_writer_config cfg = {
+		.dir = n->cfg->trace.dir,
+		.name = n->cfg->nodes[n->self].name,
+		.self = n->self,
+		.nodes = n->nodes,
+		.shards = n->cfg->pager.shards,
+		.epoch = n->epoch,
+		.size = n->cfg->trace.size,
+		.ticks_khz = n->clock.tsc_khz,
+		.clock = clock_now,
+		.ctx = n,
+	};
+
+	if (!cfg.dir)
+		return 0;
+	/* On another host nobody may have made it; if it cannot be made, the file tells. */
+	mkdir(cfg.dir, 0777);
+	return trace_writer_new(&cfg, &n->trace, err);
+}
+
+static void end_trace(struct node *n)
+{
+	struct trace_outcome outcome = {0};
+
+	trace_writer_close(TAKE_PTR(n->trace), &outcome);
+	if (outcome.error)
+		events_log(&n->ev, "warning", "the trace could not be written: %s",
+			   strerror(-outcome.error));
+	else if (outcome.lost)
+		events_log(&n->ev, "warning", "the trace lacks %llu of %llu records; raise %s",
+			   (unsigned long long)outcome.lost,
+			   (unsigned long long)(outcome.lost + outcome.written),
+			   "pager.trace_size (--trace-size)");
+}
+
 int pager_up(struct node *n, struct err *err)
 {
+	int r = start_trace(n, err);
+
+	if (r < 0)
+		return r;
 	choose_limit(n);
 	const struct pager_config cfg = {
 		.self = n->self,
@@ -117,10 +161,10 @@ int pager_up(struct node *n, struct err *err)
 		.clock = n->cfg->lab.free_clocks < 2 ? clock_now : NULL,
 		.reach = clock_reach,
 		.fatal = on_pager_failure,
+		.trace = n->trace,
 		.ctx = n,
 	};
-	int r = pager_new(&cfg, &n->pager, err);
-
+	r = pager_new(&cfg, &n->pager, err);
 	if (r < 0)
 		return r;
 	r = pager_start(n->pager);
@@ -130,4 +174,5 @@ int pager_up(struct node *n, struct err *err)
 void pager_down(struct node *n)
 {
 	pager_free(TAKE_PTR(n->pager));
+	end_trace(n);
 }

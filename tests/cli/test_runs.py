@@ -76,6 +76,13 @@ def test_outputs_that_cannot_be_written_are_told_first(w):
     one_line(done, 1, "--keep-logs /none/there", "No such file")
     done = w.run("run stop=poweroff:off", "--keep-logs", w.kernel, node1="peers")
     one_line(done, 1, f"--keep-logs {w.kernel}", "Not a directory")
+    done = w.run("run stop=poweroff:off", "--trace", "/none/there", node1="peers")
+    one_line(done, 1, "--trace /none/there", "No such file")
+    done = w.run("run stop=poweroff:off", "--trace-size", "2M", node1="peers")
+    one_line(done, 1, "--trace-size", "give --trace DIR")
+    done = w.run("run stop=poweroff:off", "--trace", w.path / "t", "--trace-size", "1K",
+                 node1="peers")
+    one_line(done, 1, "--trace-size 1K", "at least 1M")
     assert not list(w.pids.iterdir()), "a node was started"
     w.assert_no_directory()
 
@@ -580,6 +587,16 @@ def test_nodes_on_emulated_hosts(w):
     assert "--smp" not in options, up
     assert options["--dir"] == down[2] == options["--share"] + "/lab", (up, down)
     w.assert_no_directory()
+
+
+def test_traces_of_emulated_hosts_are_written_here(w):
+    trace = w.path / "traces"
+    argv, env = in_a_lab(w, "run stop=poweroff:off", "--trace", trace, FAKE_PLAN_node1="peers")
+    done = subprocess.run(argv, env=env, stdin=subprocess.DEVNULL, capture_output=True,
+                          timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    up = lab_calls(w)[0]
+    assert up[-2:] == ["--share", str(trace)] and trace.is_dir(), up
 
 
 def test_a_lab_that_does_not_start(w):

@@ -122,7 +122,7 @@ size_t fuzz_seed(uint64_t *random, uint8_t *data, size_t room)
 	if (dice & 1)
 		fputs("guest: {kernel: k, initrd: /i, append: \"a \\\"b\\\" c\"}\n", f);
 	if (dice & 2)
-		fputs("pager: {shards: 2, hold_us: 100, homes: 9}\n", f);
+		fputs("pager: {shards: 2, hold_us: 100, homes: 9, trace: t, trace_size: 9M}\n", f);
 	if (dice & 4)
 		fputs("lab: {slow_motion: 3, host_memory: 1G}\n", f);
 	if (dice & 8) {

@@ -77,6 +77,8 @@ static void missing_keys_have_defaults(void **state)
 	assert_int_equal(cfg->pager.hold_us, 2000);
 	assert_int_equal(cfg->pager.spin_us, 50);
 	assert_int_equal(cfg->pager.homes, 0);
+	assert_null(cfg->trace.dir);
+	assert_int_equal(cfg->trace.size, 128 * MIB);
 	assert_int_equal(cfg->boot.together, 1);
 	assert_int_equal(cfg->lab.slow_motion, 1);
 	assert_int_equal(cfg->lab.skew_ppm, 0);
@@ -140,6 +142,8 @@ static void what_is_saved_loads_the_same(void **state)
 	cfg->nodes[1].limit = cfg->nodes[1].memory + MIN_NODE_COPIES;
 	free(cfg->append);
 	cfg->append = strdup("quote=\" back=\\ tab=\t colon: # \303\244");
+	cfg->trace.dir = strdup("/some/where");
+	cfg->trace.size = 5 * MIB;
 	write_file(path, "", 0);
 	assert_int_equal(cluster_save(cfg, path, &err), 0);
 	assert_int_equal(cluster_load(path, &again, &err), 0);
@@ -150,12 +154,15 @@ static void what_is_saved_loads_the_same(void **state)
 	assert_memory_equal(again->distance, cfg->distance, sizeof(cfg->distance));
 	assert_memory_equal(&again->pager, &cfg->pager, sizeof(cfg->pager));
 	assert_memory_equal(&again->lab, &cfg->lab, sizeof(cfg->lab));
+	assert_string_equal(again->trace.dir, cfg->trace.dir);
+	assert_int_equal(again->trace.size, cfg->trace.size);
 
 	/* The digest covers what all nodes must agree on, and nothing else. */
 	assert_int_equal(cluster_digest(cfg, &a), 0);
 	assert_int_equal(cluster_digest(again, &b), 0);
 	assert_true(a == b);
 	strcpy(again->append, "x");
+	again->trace.dir[1] = 'x';
 	again->nodes[0].cpus[0] = 7;
 	again->nodes[1].ssh[0] = 'q';
 	assert_int_equal(cluster_digest(again, &b), 0);
@@ -238,6 +245,8 @@ static const struct {
 	{LOCAL NODE("a") "boot: {together: 2}\n", "boot.together"},
 	{LOCAL NODE("a") "pager: {hold_us: 1000001}\n", "pager.hold_us"},
 	{LOCAL NODE("a") "pager: {homes: 10001}\n", "pager.homes"},
+	{LOCAL NODE("a") "pager: {trace_size: 1000K}\n", "pager.trace_size: 1000 KiB"},
+	{LOCAL NODE("a") "pager: {trace_size: x}\n", "pager.trace_size: 'x'"},
 	{LOCAL NODE("a") "lab: {slow_motion: 0}\n", "lab.slow_motion"},
 	{LOCAL NODE("a") "lab: {skew_ppm: 100001}\n", "lab.skew_ppm"},
 	{LOCAL NODE("a") "lab: {unlike_cpus: 2}\n", "lab.unlike_cpus"},

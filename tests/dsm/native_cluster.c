@@ -116,7 +116,7 @@ static void start_trace(struct native_node *n)
 		.nodes = n->cfg->nodes,
 		.shards = n->cfg->shards,
 		.epoch = EPOCH,
-		.size = TRACE_SIZE,
+		.size = TRACE_BYTES,
 		.ticks_khz = NSEC_PER_MSEC,
 		.clock = on_clock,
 		.ctx = n,

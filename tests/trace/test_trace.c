@@ -17,7 +17,7 @@
 #define RING   256
 #define SHARDS 2
 #define KHZ    2000
-#define MANY   200000 /* records; more than TRACE_SIZE_MIN has room for */
+#define MANY   200000 /* records; more than MIN_TRACE_BYTES has room for */
 
 struct place {
 	char dir[64];
@@ -72,7 +72,7 @@ static struct trace_writer_config config(const struct place *p)
 		.nodes = 3,
 		.shards = SHARDS,
 		.epoch = 9,
-		.size = TRACE_SIZE_MIN,
+		.size = MIN_TRACE_BYTES,
 		.ticks_khz = KHZ,
 		.clock = ticks,
 		.ctx = &now,
@@ -291,7 +291,7 @@ static void a_place_that_is_none_is_named(void **state)
 	cfg.dir = "/nonexistent";
 	assert_int_equal(trace_writer_new(&cfg, &w, &err), -ENOENT);
 	assert_non_null(strstr(err.text, "/nonexistent/alpha.trace"));
-	cfg.size = TRACE_SIZE_MIN - 1;
+	cfg.size = MIN_TRACE_BYTES - 1;
 	assert_int_equal(trace_writer_new(&cfg, &w, &err), -EINVAL);
 	trace_writer_close(NULL, NULL);
 }

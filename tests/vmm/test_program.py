@@ -92,8 +92,32 @@ def a_node_goes_on_whose_events_nobody_reads(path):
     assert events and len(events) < COMMANDS, len(events)
 
 
+def a_run_leaves_a_trace_of_each_node(path):
+    trace = f"{path}/trace"
+    pid, master = pty.fork()
+    if pid == 0:
+        os.execv(SSIHV, [SSIHV, "run", "--local", "2", "--memory-per-node", "64M", "--trace", trace,
+                         "--trace-size", "1M", "--kernel", f"{path}/guest"])
+    try:
+        read_until(master, b"?")
+        os.write(master, b"\x01x")
+        while os.read(master, 4096):
+            pass
+    except OSError:  # the terminal ends with the run
+        pass
+    finally:
+        os.kill(pid, signal.SIGTERM)
+        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    assert status == 130, status
+    assert sorted(os.listdir(trace)) == ["node0.trace", "node1.trace"]
+    for name in ("node0", "node1"):
+        with open(f"{trace}/{name}.trace", "rb") as file:
+            head = file.read()
+        assert head.startswith(b"SSIHVTRC") and name.encode() in head[:128] and len(head) > 128
+
+
 TESTS = (two_nodes_pause_and_resume_by_keys, a_node_answers_commands_and_leaves_the_terminal_alone,
-         a_node_goes_on_whose_events_nobody_reads)
+         a_node_goes_on_whose_events_nobody_reads, a_run_leaves_a_trace_of_each_node)
 
 
 def main():
