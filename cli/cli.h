@@ -31,6 +31,7 @@ struct verb {
 };
 
 extern const struct verb verb_run, verb_node, verb_acpi, verb_lab, verb_check_kvm, verb_config;
+extern const struct verb verb_trace;
 
 /* Position in a verb's arguments; start with {argc, argv, 1}. */
 struct options {

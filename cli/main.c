@@ -6,7 +6,7 @@
 #include "cli/cli.h"
 
 static const struct verb *const verbs[] = {
-	&verb_run, &verb_node, &verb_acpi, &verb_lab, &verb_check_kvm, &verb_config,
+	&verb_run, &verb_node, &verb_acpi, &verb_lab, &verb_check_kvm, &verb_config, &verb_trace,
 };
 
 static const struct verb *find_verb(const char *name)

@@ -33,7 +33,7 @@ ALLOWED = {
             "bus", "dev", "cpu"},
     # A run of a cluster: no terminal, and nothing of a node but its contract.
     "cluster": {"base", "config"},
-    "cli": {"base", "config", "cluster", "vmm"},
+    "cli": {"base", "config", "trace", "cluster", "vmm"},
 }
 FORBIDDEN = {
     "dsm": re.compile(r"linux/kvm\.h"),

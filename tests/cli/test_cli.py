@@ -32,7 +32,8 @@ def test_help_lists_every_verb(w):
 def test_every_verb_has_help(w):
     for verb, option in (("run", "--kernel BZIMAGE"), ("node", "--epoch N"),
                          ("acpi", "--output DIR"), ("lab", "up N"),
-                         ("check-kvm", "--output json"), ("config", "check FILE")):
+                         ("check-kvm", "--output json"), ("config", "check FILE"),
+                         ("trace", "check DIR")):
         texts = {w.ssihv(*args).out for args in ([verb, "--help"], [verb, "-h"], ["help", verb])}
         assert len(texts) == 1 and option in texts.copy().pop(), (verb, texts)
         done = w.ssihv(verb, "--help")
@@ -73,6 +74,9 @@ def test_wrong_command_lines(w):
             (["node"], "--cluster"), (["config"], "check FILE"),
             (["config", "check"], "check FILE"), (["config", "keys", "f"], "check FILE"),
             (["config", "check", "f", "-o", "xml"], "'xml'"), (["lab"], "up, run"),
+            (["trace"], "check DIR"), (["trace", "check"], "check DIR"),
+            (["trace", "check", "d", "e"], "check DIR"),
+            (["trace", "check", "d", "-o", "xml"], "'xml'"),
             (["lab", "sideways"], "up, run")):
         one_line(w.ssihv(*args), 2, word)
 
@@ -172,6 +176,15 @@ def test_the_manual_tells_every_option(w):
     assert len(options) >= 14
     for option in options:
         assert f"Fl -{option}" in manual, option
+
+
+def test_traces_that_are_none_are_named(w):
+    one_line(w.ssihv("trace", "check", "/none/there"), 1, "/none/there: No such file")
+    empty = w.path / "traces"
+    empty.mkdir()
+    one_line(w.ssihv("trace", "check", empty), 1, "there is no trace in it")
+    (empty / "a.trace").write_bytes(b"x" * 200)
+    one_line(w.ssihv("trace", "check", empty), 1, "a.trace", "byte 0", "no trace")
 
 
 def test_lab_hands_over_to_its_own_program(w):

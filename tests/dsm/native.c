@@ -11,6 +11,7 @@
 
 #include "dsm/mappings.h"
 #include "tests/dsm/native_tests.h"
+#include "trace/check.h"
 
 #define TIMEOUT_S 60 /* of one cluster, also under a sanitizer */
 
@@ -270,6 +271,30 @@ static void homes_move_all_the_time(void **state)
 	run(cfg);
 }
 
+static void on_finding(void *ctx, const struct trace_finding *f)
+{
+	print_message("# %s: page %#llx, record %llu of node %u: %s\n", trace_rule_name(f->rule),
+		      (unsigned long long)f->page, (unsigned long long)f->at.index, f->at.node,
+		      f->text);
+}
+
+/* Return: 0 when all that the nodes did was seen, and was right. */
+static int check_traces(const char *dir)
+{
+	struct trace_verdict verdict;
+	struct trace_set set;
+	struct err err;
+	int r = trace_set_read(dir, &set, &err);
+
+	if (r < 0) {
+		print_message("# %s\n", err.text);
+		return r;
+	}
+	r = trace_check(&set, on_finding, NULL, &verdict);
+	trace_set_free(&set);
+	return r ?: verdict.findings || verdict.left || verdict.records < 1000 ? -EINVAL : 0;
+}
+
 static void run_traced(struct native_config cfg)
 {
 	char dir[] = "/tmp/ssihv-native.XXXXXX";
@@ -277,7 +302,7 @@ static void run_traced(struct native_config cfg)
 
 	assert_non_null(mkdtemp(dir));
 	cfg.trace = dir;
-	r = native_run(&cfg);
+	r = native_run(&cfg) ?: check_traces(dir);
 	for (unsigned i = 0; i < cfg.nodes; i++) {
 		char path[64];
 
@@ -289,7 +314,7 @@ static void run_traced(struct native_config cfg)
 }
 
 /* Homes that move while little fits, and what is fetched ahead. */
-static void a_trace_tells_all_that_was_done(void **state)
+static void a_trace_tells_all_and_that_it_was_right(void **state)
 {
 	struct native_config cfg = cluster_with_homes(2, 1, 1, trace_wander_body);
 
@@ -381,7 +406,7 @@ int main(void)
 		cmocka_unit_test(a_region_goes_to_live_where_it_is_used),
 		cmocka_unit_test(a_region_stays_where_it_must),
 		cmocka_unit_test(homes_move_all_the_time),
-		cmocka_unit_test(a_trace_tells_all_that_was_done),
+		cmocka_unit_test(a_trace_tells_all_and_that_it_was_right),
 		cmocka_unit_test(without_hold_window_or_spin),
 		cmocka_unit_test(a_killed_node_is_named_and_nobody_hangs),
 		cmocka_unit_test(over_a_faulty_network),

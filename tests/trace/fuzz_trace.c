@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A trace file of any bytes: it is refused, or all that is read of it is what it was checked to be.
+ * The checker finds in it what it likes, as the trace of all nodes, and names records that exist.
  *
  * Input: the file itself, but for the version of the messages, which is a hash that nobody guesses.
  */
 #include "tests/fuzz/fuzz.h"
-#include "trace/trace_file.h"
+#include "trace/check.h"
 #include "wire/msg.h"
+
+#define NODES_MOST 4
 
 static void read_shard(const struct trace_file *f, unsigned shard)
 {
@@ -20,6 +23,35 @@ static void read_shard(const struct trace_file *f, unsigned shard)
 		fuzz_check(trace_record_text(&r, text, sizeof(text)) == text && text[0]);
 	}
 	fuzz_check(records == f->shard[shard].records && records == c.index);
+}
+
+static void on_finding(void *ctx, const struct trace_finding *f)
+{
+	const struct trace_set *set = ctx;
+	struct trace_record r;
+
+	fuzz_check(f->at.node < set->nodes && f->rule < TRACE_RULES && f->text);
+	fuzz_check(trace_set_record(set, f->at.node, f->shard, f->at.index, &r));
+	if (f->has_other)
+		fuzz_check(trace_set_record(set, f->other.node, f->shard, f->other.index, &r));
+}
+
+/* As if every node had done the same. */
+static void check_all(const uint8_t *data, size_t len, unsigned nodes)
+{
+	struct trace_verdict verdict;
+	struct trace_set set = {0};
+	struct err err;
+
+	for (unsigned i = 0; i < nodes; i++) {
+		struct trace_file *f = calloc(1, sizeof(*f));
+
+		fuzz_check(f && trace_file_parse("input", data, len, f, &err) == 0);
+		f->head.self = (uint16_t)i;
+		fuzz_check(trace_set_add(&set, "input", f, &err) == 0);
+	}
+	fuzz_check(trace_check(&set, on_finding, &set, &verdict) == 0);
+	trace_set_free(&set);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
@@ -40,6 +72,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	}
 	for (unsigned i = 0; i < f.head.shards; i++)
 		read_shard(&f, i);
+	if (f.head.nodes <= NODES_MOST)
+		check_all(copy, len, f.head.nodes);
 	trace_file_free(&f);
 	return 0;
 }

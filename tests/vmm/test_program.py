@@ -10,6 +10,7 @@ import os
 import pty
 import select
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -113,7 +114,49 @@ def a_run_leaves_a_trace_of_each_node(path):
     for name in ("node0", "node1"):
         with open(f"{trace}/{name}.trace", "rb") as file:
             head = file.read()
-        assert head.startswith(b"SSIHVTRC") and name.encode() in head[:128] and len(head) > 128
+        assert head.startswith(b"SSIHVTRC") and name.encode() in head[:128], head[:128]
+    assert_verdict(trace, 0, b"no rule is broken")
+    # This guest leaves its other node alone. Node 1 takes a page that its home has not, or has.
+    make_trace(trace, content=0)
+    assert_verdict(trace, 0, b"14 records checked, 0 left out, 1 regions: no rule is broken")
+    make_trace(trace, content=1)
+    found = assert_verdict(trace, 1, b"1 pages break a rule")["findings"]
+    assert len(found) == 1 and (found[0]["rule"], found[0]["page"]) == ("one-writer", GPA), found
+    assert (found[0]["at"]["node"], found[0]["at"]["record"]) == ("node1", 3), found
+    assert (found[0]["other"]["node"], found[0]["other"]["record"]) == ("node0", 0), found
+
+
+GPA = 4 << 20
+FAULT, SENT, RECEIVED, MAP, TRACK = 2, 3, 4, 5, 10
+GETM, GRANT = 17, 32
+
+
+def record(kind, addr=GPA, value=0, what=0, flags=0, peer=0, node=0):
+    return struct.pack("<QQQ8B", 1, addr, value, kind, what, flags, peer, node, 0, 0, 0)
+
+
+def make_trace(path, content):
+    """In place of what was recorded after the heads."""
+    home = [record(TRACK, GPA + i * 64 * 4096, 0 if i else content) for i in range(8)]
+    for name, records in (
+            ("node0", home + [record(RECEIVED, what=GETM, peer=1, node=1),
+                              record(SENT, what=GRANT, flags=5, peer=1, node=1)]),
+            ("node1", [record(FAULT, flags=1, value=77), record(SENT, what=GETM, node=1),
+                       record(RECEIVED, what=GRANT, flags=5, node=1),
+                       record(MAP, flags=3, value=5000)])):
+        with open(f"{path}/{name}.trace", "r+b") as file:
+            file.truncate(128)
+            file.seek(128)
+            file.write(struct.pack("<IHHIIQQ", 0x4b4e4843, 0, 0, len(records), 0, 0, 0) +
+                       b"".join(records) + struct.pack("<IHHIIQQ", 0x4b4e4843, 0, 1, 0, 0, 0, 0))
+
+
+def assert_verdict(path, status, words):
+    """What `ssihv trace check` says, as a person reads it and as JSON, which is returned."""
+    done = [subprocess.run([SSIHV, "trace", "check", path, *args], capture_output=True, check=False)
+            for args in ([], ["-o", "json"])]
+    assert [one.returncode for one in done] == [status] * 2 and words in done[0].stdout, done
+    return json.loads(done[1].stdout)
 
 
 TESTS = (two_nodes_pause_and_resume_by_keys, a_node_answers_commands_and_leaves_the_terminal_alone,
