@@ -4,12 +4,16 @@
 #include <stdio.h>
 
 #include "cli/cli.h"
+#include "cli/trace_top.h"
 #include "trace/check.h"
 
-enum { OPT_OUTPUT };
+#define PAGES 20 /* that top shows */
+
+enum { OPT_OUTPUT, OPT_PAGES };
 
 static const struct option_spec options[] = {
 	[OPT_OUTPUT] = {"output", 'o', "json", "print a JSON object"},
+	[OPT_PAGES] = {"pages", 0, "N", "top: how many pages (default 20)"},
 	{NULL},
 };
 
@@ -158,45 +162,87 @@ static int check(const char *dir, const struct trace_set *set, bool json)
 	return v.findings ? STATUS_FAILED : STATUS_OK;
 }
 
-static int read_and_check(const char *dir, bool json)
+static int top(const struct trace_set *set, size_t pages, bool json)
+{
+	struct trace_top sum;
+
+	if (trace_top(set, &sum) < 0)
+		return failure(&(struct err){"out of memory"});
+	if (json) {
+		print_json(trace_top_json(set, &sum, pages));
+	} else {
+		json_t *nodes = nodes_json(set);
+
+		print_losses(nodes);
+		json_decref(nodes);
+		trace_top_table(set, &sum, pages);
+	}
+	trace_top_free(&sum);
+	return STATUS_OK;
+}
+
+struct wish {
+	const char *word, *dir;
+	size_t pages;
+	bool json;
+};
+
+static int grant(const struct wish *w)
 {
 	struct trace_set set;
 	struct err err;
 	int status;
 
-	if (trace_set_read(dir, &set, &err) < 0)
+	if (trace_set_read(w->dir, &set, &err) < 0)
 		return failure(&err);
-	status = check(dir, &set, json);
+	status = strcmp(w->word, "check") == 0 ? check(w->dir, &set, w->json)
+					       : top(&set, w->pages, w->json);
 	trace_set_free(&set);
 	return status;
+}
+
+static bool take_pages(const char *text, size_t *ret)
+{
+	char *end;
+	unsigned long n = strtoul(text, &end, 10);
+
+	if (text[0] < '1' || text[0] > '9' || *end || n > UINT32_MAX) {
+		usage_error("trace: --pages %s: give a number from 1 on", text);
+		return false;
+	}
+	*ret = n;
+	return true;
 }
 
 static int run(int argc, char **argv)
 {
 	struct options o = {argc, argv, 1};
+	struct wish w = {.pages = PAGES};
 	const char *value, *words[2];
-	bool json = false;
 	int which, count = 0;
 
 	while ((which = options_next(&o, &verb_trace, &value)) != OPTIONS_END) {
 		if (which == OPTIONS_STOP)
 			return o.status;
-		if (which == OPT_OUTPUT && !option_is_json(&verb_trace, value))
+		if ((which == OPT_OUTPUT && !option_is_json(&verb_trace, value)) ||
+		    (which == OPT_PAGES && !take_pages(value, &w.pages)))
 			return STATUS_USAGE;
-		json |= which == OPT_OUTPUT;
+		w.json |= which == OPT_OUTPUT;
 		if (which == OPTIONS_POSITIONAL && count < 2)
 			words[count] = value;
 		count += which == OPTIONS_POSITIONAL;
 	}
-	if (count == 2 && strcmp(words[0], "check") == 0)
-		return read_and_check(words[1], json);
-	return usage_error("trace wants `check DIR`");
+	if (count != 2 || (strcmp(words[0], "check") && strcmp(words[0], "top")))
+		return usage_error("trace wants `check DIR` or `top DIR`");
+	w.word = words[0];
+	w.dir = words[1];
+	return grant(&w);
 }
 
 const struct verb verb_trace = {
 	.name = "trace",
-	.arguments = "check DIR [-o json]",
-	.help = "check what the pagers of a run did, from the traces of all its nodes",
+	.arguments = "(check DIR | top DIR) [-o json]",
+	.help = "check or count what the pagers of a run did, from the traces of all nodes",
 	.options = options,
 	.run = run,
 };

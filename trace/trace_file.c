@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "trace/trace_file.h"
 
+#include <ctype.h>
+
 #include "wire/msg.h"
 
 struct parser {
@@ -16,6 +18,17 @@ static int bad(const struct parser *p, const char *what)
 {
 	return err_set(p->err, -EBADMSG, "%s: byte %zu: %s; it is no trace, or a damaged one",
 		       p->name, p->at, what);
+}
+
+/* What a cluster file allows, so that it can be shown as it is. */
+static bool is_name(const char *text, size_t room)
+{
+	size_t len = 0;
+
+	while (len < room &&
+	       (isalnum((unsigned char)text[len]) || (text[len] && strchr("-_.", text[len]))))
+		len++;
+	return len && len < room && !text[len];
 }
 
 static int parse_header(struct parser *p)
@@ -34,7 +47,7 @@ static int parse_header(struct parser *p)
 	if (h->record_bytes != sizeof(struct trace_record) || !h->nodes || h->nodes > MAX_NODES ||
 	    h->self >= h->nodes || !h->shards || h->shards > MAX_SHARDS || !h->ticks_khz)
 		return bad(p, "its head is wrong");
-	if (!memchr(h->name, 0, sizeof(h->name)))
+	if (!is_name(h->name, sizeof(h->name)))
 		return bad(p, "its node has no name");
 	p->at = sizeof(*h);
 	return 0;

@@ -74,7 +74,8 @@ def test_wrong_command_lines(w):
             (["node"], "--cluster"), (["config"], "check FILE"),
             (["config", "check"], "check FILE"), (["config", "keys", "f"], "check FILE"),
             (["config", "check", "f", "-o", "xml"], "'xml'"), (["lab"], "up, run"),
-            (["trace"], "check DIR"), (["trace", "check"], "check DIR"),
+            (["trace", "top", "d", "--pages", "0"], "--pages 0"),
+            (["trace", "tip", "d"], "top DIR"), (["trace"], "check DIR"), (["trace", "check"], "check DIR"),
             (["trace", "check", "d", "e"], "check DIR"),
             (["trace", "check", "d", "-o", "xml"], "'xml'"),
             (["lab", "sideways"], "up, run")):

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A trace file of any bytes: it is refused, or all that is read of it is what it was checked to be.
- * The checker finds in it what it likes, as the trace of all nodes, and names records that exist.
+ * The checker finds in it what it likes, as the trace of all nodes, and names records that exist;
+ * it is counted, too.
  *
  * Input: the file itself, but for the version of the messages, which is a hash that nobody guesses.
  */
 #include "tests/fuzz/fuzz.h"
 #include "trace/check.h"
+#include "trace/top.h"
 #include "wire/msg.h"
 
 #define NODES_MOST 4
@@ -41,6 +43,7 @@ static void check_all(const uint8_t *data, size_t len, unsigned nodes)
 {
 	struct trace_verdict verdict;
 	struct trace_set set = {0};
+	struct trace_top top;
 	struct err err;
 
 	for (unsigned i = 0; i < nodes; i++) {
@@ -51,6 +54,8 @@ static void check_all(const uint8_t *data, size_t len, unsigned nodes)
 		fuzz_check(trace_set_add(&set, "input", f, &err) == 0);
 	}
 	fuzz_check(trace_check(&set, on_finding, &set, &verdict) == 0);
+	fuzz_check(trace_top(&set, &top) == 0 && top.nodes == nodes);
+	trace_top_free(&top);
 	trace_set_free(&set);
 }
 

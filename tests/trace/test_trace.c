@@ -378,6 +378,9 @@ static void what_is_damaged_is_refused(void **state)
 	assert_int_equal(parse_with(data, len, AT(shards), 0), -EBADMSG);
 	assert_int_equal(parse_with(data, len, AT(shards), MAX_SHARDS + 1), -EBADMSG);
 	assert_int_equal(parse_with(data, len, AT(record_bytes), 31), -EBADMSG);
+	assert_int_equal(parse_with(data, len, AT(name), 0), -EBADMSG);
+	assert_int_equal(parse_with(data, len, AT(name) + 2, '\033'), -EBADMSG);
+	assert_int_equal(parse_with(data, len, AT(name) + 2, '-'), 0);
 	assert_int_equal(parse_with(data, len, chunk, 0), -EBADMSG);
 	assert_int_equal(parse_with(data, len, chunk + offsetof(struct trace_chunk, shard), SHARDS),
 			 -EBADMSG);

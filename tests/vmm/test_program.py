@@ -124,6 +124,14 @@ def a_run_leaves_a_trace_of_each_node(path):
     assert len(found) == 1 and (found[0]["rule"], found[0]["page"]) == ("one-writer", GPA), found
     assert (found[0]["at"]["node"], found[0]["at"]["record"]) == ("node1", 3), found
     assert (found[0]["other"]["node"], found[0]["other"]["record"]) == ("node0", 0), found
+    done = subprocess.run([SSIHV, "trace", "top", trace, "-o", "json"], capture_output=True,
+                          check=True)
+    hot = json.loads(done.stdout)
+    assert [page["page"] for page in hot["pages"]] == [GPA] and hot["pages_seen"] == 1, hot
+    assert (hot["pages"][0]["waited_ms"], hot["nodes"][1]["writes"]) == (0.005, 1), hot
+    done = subprocess.run([SSIHV, "trace", "top", trace, "--pages", "3"], capture_output=True,
+                          check=True)
+    assert b" 0x400000 " in done.stdout and b"yielded" in done.stdout, done
 
 
 GPA = 4 << 20
