@@ -65,7 +65,7 @@ static void nodes_of_one_host_share_what_is_free(void **state)
 	assert_int_equal(choose(cfg, 0, free).bytes, alone);
 }
 
-/* Each shard has buffers of its own, and one for each peer. */
+/* Each shard has buffers of its own, and one for each peer; what it records has one, too. */
 static void connections_take_their_part(void **state)
 {
 	_cleanup_(cluster_freep) struct cluster_config *cfg = three_nodes(CLUSTER_LAB);
@@ -75,6 +75,9 @@ static void connections_take_their_part(void **state)
 
 	cfg->pager.shards = 4;
 	assert_int_equal(choose(cfg, 0, free).bytes, rest - 4 * PAGER_SHARD_BYTES - 8 * CONN_BYTES);
+	cfg->trace.dir = strdup("/traces");
+	assert_int_equal(choose(cfg, 0, free).bytes,
+			 rest - 4 * PAGER_SHARD_BYTES - 8 * CONN_BYTES - 4 * TRACE_RING_BYTES);
 	assert_int_equal(cluster_default(CLUSTER_LAB, MAX_NODES, 64 * MIB, 1, &large, &err), 0);
 	large->pager.shards = MAX_SHARDS;
 	assert_int_equal(choose(large, 0, free).bytes,
