@@ -35,8 +35,4 @@
 /* A node's limit leaves at least so much for copies of other nodes' memory. */
 #define MIN_NODE_COPIES (UINT64_C(16) << 20)
 
-/* The trace of one node: at least, and unless the user says otherwise. */
-#define MIN_TRACE_BYTES (UINT64_C(1) << 20)
-#define TRACE_BYTES	(UINT64_C(128) << 20)
-
 #endif

@@ -189,7 +189,7 @@ static int check_report(const char *report, struct err *err)
 	return err_set(err, -errno, "--report %s: cannot be written: %s", report, strerror(errno));
 }
 
-static int check_dir(const char *option, const char *dir, struct err *err)
+static int check_dir(const char *what, const char *dir, struct err *err)
 {
 	_cleanup_free_ char *inside = text_printf("%s/.", dir);
 
@@ -197,7 +197,7 @@ static int check_dir(const char *option, const char *dir, struct err *err)
 		return err_set(err, -ENOMEM, "out of memory");
 	if ((mkdir(dir, 0777) == 0 || errno == EEXIST) && access(inside, W_OK) == 0)
 		return 0;
-	return err_set(err, -errno, "--%s %s: cannot be written: %s", option, dir, strerror(errno));
+	return err_set(err, -errno, "%s %s: cannot be written: %s", what, dir, strerror(errno));
 }
 
 /* Where report and logs will go: a long run must not end with what could be told now. */
@@ -205,15 +205,22 @@ static int check_outputs(const struct run_options *opts, struct err *err)
 {
 	int r = opts->report ? check_report(opts->report, err) : 0;
 
-	return r == 0 && opts->keep_logs ? check_dir("keep-logs", opts->keep_logs, err) : r;
+	return r == 0 && opts->keep_logs ? check_dir("--keep-logs", opts->keep_logs, err) : r;
 }
 
-/* The directory is made here, so that it is the caller's and is known to be writable. */
+/*
+ * The directory is made here, so that it is the caller's and is known to be writable; also what the
+ * file says where emulated hosts share it. On other hosts a node makes it.
+ */
 static int take_trace(const char *const given[OPT_COUNT], struct cluster_config *cfg,
 		      struct err *err)
 {
-	int r = given[OPT_TRACE] ? check_dir("trace", given[OPT_TRACE], err) : 0;
+	int r = 0;
 
+	if (given[OPT_TRACE])
+		r = check_dir("--trace", given[OPT_TRACE], err);
+	else if (cfg->trace.dir && cfg->placement == CLUSTER_LAB)
+		r = check_dir("pager.trace", cfg->trace.dir, err);
 	if (r < 0)
 		return r;
 	if (override(&cfg->trace.dir, given[OPT_TRACE], true) < 0)

@@ -7,7 +7,8 @@
 #include "cli/trace_top.h"
 #include "trace/check.h"
 
-#define PAGES 20 /* that top shows */
+#define PAGES 20  /* that top shows */
+#define TOLD  100 /* findings that check tells; the first say most, and all are counted */
 
 enum { OPT_OUTPUT, OPT_PAGES };
 
@@ -17,15 +18,11 @@ static const struct option_spec options[] = {
 	{NULL},
 };
 
-static const char *name_of(const struct trace_set *set, unsigned node)
-{
-	return set->node[node]->head.name;
-}
-
 /* ---- what is wrong ---- */
 
 struct findings {
 	const struct trace_set *set;
+	unsigned count;
 	json_t *all; /* NULL: they are printed */
 };
 
@@ -39,7 +36,7 @@ struct told {
 
 static struct told tell(const struct trace_set *set, unsigned shard, struct trace_place at)
 {
-	struct told t = {.node = name_of(set, at.node), .index = at.index};
+	struct told t = {.node = trace_set_name(set, at.node), .index = at.index};
 	struct trace_record r;
 
 	if (trace_set_record(set, at.node, shard, at.index, &r)) {
@@ -58,9 +55,12 @@ static json_t *place_json(const struct told *t)
 static void on_finding(void *ctx, const struct trace_finding *f)
 {
 	struct findings *all = ctx;
-	struct told at = tell(all->set, f->shard, f->at), other = {.node = NULL};
+	struct told at, other = {.node = NULL};
 	json_t *o;
 
+	if (++all->count > TOLD)
+		return;
+	at = tell(all->set, f->shard, f->at);
 	if (f->has_other)
 		other = tell(all->set, f->shard, f->other);
 	if (!all->all) {
@@ -98,9 +98,9 @@ static json_t *nodes_json(const struct trace_set *set)
 			lost += (json_int_t)f->shard[shard].lost;
 			ended &= f->shard[shard].ended;
 		}
-		json_array_append_new(nodes,
-				      json_pack("{s:s, s:I, s:I, s:b}", "name", name_of(set, i),
-						"records", records, "lost", lost, "ended", ended));
+		json_array_append_new(nodes, json_pack("{s:s, s:I, s:I, s:b}", "name",
+						       trace_set_name(set, i), "records", records,
+						       "lost", lost, "ended", ended));
 	}
 	return nodes;
 }
@@ -123,11 +123,14 @@ static void print_losses(const json_t *nodes)
 	}
 }
 
-static void print_json(json_t *value)
+static int print_json(json_t *value)
 {
+	if (!value)
+		return failure(&(struct err){"out of memory"});
 	json_dumpf(value, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9));
 	putchar('\n');
 	json_decref(value);
+	return STATUS_OK;
 }
 
 /* ---- the verbs ---- */
@@ -145,16 +148,20 @@ static int check(const char *dir, const struct trace_set *set, bool json)
 		return failure(&(struct err){"out of memory"});
 	}
 	if (json) {
-		print_json(json_pack("{s:o, s:I, s:I, s:I, s:o}", "nodes", nodes, "checked",
-				     (json_int_t)v.records, "unchecked", (json_int_t)v.left,
-				     "regions", (json_int_t)v.regions, "findings", findings.all));
-		return v.findings ? STATUS_FAILED : STATUS_OK;
+		r = print_json(json_pack("{s:o, s:I, s:I, s:I, s:I, s:o}", "nodes", nodes,
+					 "checked", (json_int_t)v.records, "unchecked",
+					 (json_int_t)v.left, "regions", (json_int_t)v.regions,
+					 "pages_broken", (json_int_t)v.findings, "findings",
+					 findings.all));
+		return v.findings ? STATUS_FAILED : r;
 	}
 	print_losses(nodes);
 	json_decref(nodes);
 	printf("%s: %u nodes, %llu records checked, %llu left out, %llu regions: ", dir, set->nodes,
 	       (unsigned long long)v.records, (unsigned long long)v.left,
 	       (unsigned long long)v.regions);
+	if (v.findings > TOLD)
+		printf("of those that break a rule %d are told above: ", TOLD);
 	if (v.findings)
 		printf("%llu pages break a rule\n", (unsigned long long)v.findings);
 	else
@@ -165,11 +172,12 @@ static int check(const char *dir, const struct trace_set *set, bool json)
 static int top(const struct trace_set *set, size_t pages, bool json)
 {
 	struct trace_top sum;
+	int status = STATUS_OK;
 
 	if (trace_top(set, &sum) < 0)
 		return failure(&(struct err){"out of memory"});
 	if (json) {
-		print_json(trace_top_json(set, &sum, pages));
+		status = print_json(trace_top_json(set, &sum, pages));
 	} else {
 		json_t *nodes = nodes_json(set);
 
@@ -178,7 +186,7 @@ static int top(const struct trace_set *set, size_t pages, bool json)
 		trace_top_table(set, &sum, pages);
 	}
 	trace_top_free(&sum);
-	return STATUS_OK;
+	return status;
 }
 
 struct wish {

@@ -5,11 +5,6 @@
 
 #define PAIRS_SHOWN 4
 
-static const char *name_of(const struct trace_set *set, unsigned node)
-{
-	return set->node[node]->head.name;
-}
-
 static double seconds(const struct trace_set *set, const struct trace_top *top, unsigned node)
 {
 	return (double)top->node[node].ticks / (double)set->node[node]->head.ticks_khz / 1000;
@@ -24,7 +19,7 @@ static void print_node(const struct trace_set *set, const struct trace_top *top,
 {
 	const struct trace_node_sum *n = &top->node[node];
 
-	printf("%-12s %8.3f %9llu %9llu %9llu %10.1f %9llu %9llu\n", name_of(set, node),
+	printf("%-12s %8.3f %9llu %9llu %9llu %10.1f %9llu %9llu\n", trace_set_name(set, node),
 	       seconds(set, top, node), (unsigned long long)n->reads, (unsigned long long)n->writes,
 	       (unsigned long long)n->waits, in_ms(n->waited_ns), (unsigned long long)n->got,
 	       (unsigned long long)n->gave);
@@ -34,7 +29,7 @@ static void print_guesses(const struct trace_set *set, const struct trace_top *t
 {
 	const struct trace_node_sum *n = &top->node[node];
 
-	printf("%-12s %9llu %9llu %9llu %9llu %9llu %9llu\n", name_of(set, node),
+	printf("%-12s %9llu %9llu %9llu %9llu %9llu %9llu\n", trace_set_name(set, node),
 	       (unsigned long long)n->recalls, (unsigned long long)n->aheads,
 	       (unsigned long long)n->joined, (unsigned long long)n->unseen,
 	       (unsigned long long)n->right, (unsigned long long)n->wrong);
@@ -44,7 +39,7 @@ static void print_turns(const struct trace_set *set, const struct trace_top *top
 {
 	const struct trace_node_sum *n = &top->node[node];
 
-	printf("%-12s %10.1f", name_of(set, node), in_ms(n->turns_ns));
+	printf("%-12s %10.1f", trace_set_name(set, node), in_ms(n->turns_ns));
 	for (unsigned why = 0; why < TRACE_TURNS; why++)
 		printf(" %9llu", (unsigned long long)n->turns[why]);
 	putchar('\n');
@@ -56,8 +51,8 @@ static void print_page(const struct trace_set *set, const struct trace_hot_page 
 	       (unsigned long long)p->reads, (unsigned long long)p->writes,
 	       (unsigned long long)p->guesses);
 	for (unsigned i = 0; i < MIN(p->pairs, (unsigned)PAIRS_SHOWN); i++)
-		printf("  %s%s%s %llu", name_of(set, p->pair[i].from),
-		       p->pair[i].taken ? "=>" : "->", name_of(set, p->pair[i].to),
+		printf("  %s%s%s %llu", trace_set_name(set, p->pair[i].from),
+		       p->pair[i].taken ? "=>" : "->", trace_set_name(set, p->pair[i].to),
 		       (unsigned long long)p->pair[i].times);
 	putchar('\n');
 }
@@ -102,8 +97,8 @@ static json_t *node_json(const struct trace_set *set, const struct trace_top *to
 
 	return json_pack("{s:s, s:f, s:I, s:I, s:I, s:I, s:f, s:I, s:I, s:I, s:I, s:f, s:o, "
 			 "s:{s:I, s:I, s:I, s:I, s:I, s:I}}",
-			 "name", name_of(set, node), "seconds", seconds(set, top, node), "records",
-			 (json_int_t)n->records, "reads", (json_int_t)n->reads, "writes",
+			 "name", trace_set_name(set, node), "seconds", seconds(set, top, node),
+			 "records", (json_int_t)n->records, "reads", (json_int_t)n->reads, "writes",
 			 (json_int_t)n->writes, "waits", (json_int_t)n->waits, "waited_ms",
 			 in_ms(n->waited_ns), "pages_got", (json_int_t)n->got, "pages_gave",
 			 (json_int_t)n->gave, "regions_came", (json_int_t)n->came, "regions_left",
@@ -119,8 +114,8 @@ static json_t *page_json(const struct trace_set *set, const struct trace_hot_pag
 	json_t *pairs = json_array();
 	for (unsigned i = 0; i < p->pairs; i++)
 		json_array_append_new(pairs, json_pack("{s:s, s:s, s:b, s:I}", "from",
-						       name_of(set, p->pair[i].from), "to",
-						       name_of(set, p->pair[i].to), "taken",
+						       trace_set_name(set, p->pair[i].from), "to",
+						       trace_set_name(set, p->pair[i].to), "taken",
 						       p->pair[i].taken, "times",
 						       (json_int_t)p->pair[i].times));
 	return json_pack("{s:I, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "page",

@@ -12,6 +12,10 @@
 
 #include "base/err.h"
 
+/* The trace of one node: at least, and unless the user says otherwise. */
+#define MIN_TRACE_BYTES (UINT64_C(1) << 20)
+#define TRACE_BYTES	(UINT64_C(128) << 20)
+
 enum cluster_transport { CLUSTER_TCP };
 
 /* Where the node processes run. */

@@ -98,10 +98,18 @@ void trace_set_free(struct trace_set *set)
 bool trace_set_record(const struct trace_set *set, unsigned node, unsigned shard, uint64_t index,
 		      struct trace_record *ret)
 {
-	struct trace_cursor c = {set->node[node], shard};
+	const struct trace_file *f = set->node[node];
 
-	while (trace_cursor_next(&c, ret))
-		if (c.index == index + 1)
+	for (size_t i = 0; i < f->parts; i++) {
+		const struct trace_part *part = &f->part[i];
+
+		if (part->shard != shard)
+			continue;
+		if (index < part->count) {
+			memcpy(ret, part->at + index * sizeof(*ret), sizeof(*ret));
 			return true;
+		}
+		index -= part->count;
+	}
 	return false;
 }

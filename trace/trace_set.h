@@ -29,6 +29,12 @@ int trace_set_read(const char *dir, struct trace_set *ret, struct err *err);
 
 void trace_set_free(struct trace_set *set);
 
+/** trace_set_name() - of a node whose trace is there. */
+static inline const char *trace_set_name(const struct trace_set *set, unsigned node)
+{
+	return set->node[node]->head.name;
+}
+
 /** trace_set_record() - the record at @index of a shard of @node, for a report. Return: found? */
 bool trace_set_record(const struct trace_set *set, unsigned node, unsigned shard, uint64_t index,
 		      struct trace_record *ret);

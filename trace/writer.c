@@ -11,6 +11,10 @@
 #include "base/text.h"
 #include "wire/msg.h"
 
+static_assert(sizeof(struct trace_header) + MAX_SHARDS * sizeof(struct trace_chunk) <
+		      TRACE_FILE_LEAST,
+	      "a head, and the end of each shard");
+
 struct trace_writer {
 	int fd, stop;
 	unsigned shards;
@@ -173,9 +177,10 @@ int trace_writer_new(const struct trace_writer_config *cfg, struct trace_writer 
 	struct trace_writer *w = NULL;
 	int r;
 
-	if (cfg->size < MIN_TRACE_BYTES || !cfg->shards || cfg->shards > MAX_SHARDS)
-		return err_set(err, -EINVAL, "trace: a file needs at least 1M, and 1 to %d shards",
-			       MAX_SHARDS);
+	if (cfg->size < TRACE_FILE_LEAST || !cfg->shards || cfg->shards > MAX_SHARDS)
+		return err_set(err, -EINVAL,
+			       "trace: a file needs at least %d bytes, and 1 to %d shards",
+			       TRACE_FILE_LEAST, MAX_SHARDS);
 	if (!path || posix_memalign((void **)&w, 64, sizeof(*w)) != 0)
 		return err_set(err, -ENOMEM, "trace: out of memory");
 	memset(w, 0, sizeof(*w));

@@ -21,6 +21,7 @@
 #include "trace/ring.h"
 
 #define TRACE_DRAIN_MS	 5
+#define TRACE_FILE_LEAST 4096
 #define TRACE_RING	 UINT64_C(32768) /* records */
 #define TRACE_RING_BYTES (TRACE_RING * sizeof(struct trace_record))
 
@@ -31,7 +32,7 @@ struct trace_writer_config {
 	const char *name; /* of the node */
 	unsigned self, nodes, shards;
 	uint32_t epoch;
-	uint64_t size;		      /* bytes that the file may have; at least MIN_TRACE_BYTES */
+	uint64_t size;		      /* bytes that the file may have; at least TRACE_FILE_LEAST */
 	uint64_t ticks_khz;	      /* of the clock */
 	uint64_t (*clock)(void *ctx); /* any thread */
 	void *ctx;

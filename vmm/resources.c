@@ -139,11 +139,12 @@ static void end_trace(struct node *n)
 
 int pager_up(struct node *n, struct err *err)
 {
-	int r = start_trace(n, err);
+	int r;
 
+	choose_limit(n);
+	r = start_trace(n, err);
 	if (r < 0)
 		return r;
-	choose_limit(n);
 	const struct pager_config cfg = {
 		.self = n->self,
 		.nodes = n->nodes,

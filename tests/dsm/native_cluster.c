@@ -116,7 +116,7 @@ static void start_trace(struct native_node *n)
 		.nodes = n->cfg->nodes,
 		.shards = n->cfg->shards,
 		.epoch = EPOCH,
-		.size = TRACE_BYTES,
+		.size = 128 * MIB,
 		.ticks_khz = NSEC_PER_MSEC,
 		.clock = on_clock,
 		.ctx = n,

@@ -17,7 +17,8 @@
 #define RING   256
 #define SHARDS 2
 #define KHZ    2000
-#define MANY   200000 /* records; more than MIN_TRACE_BYTES has room for */
+#define SIZE   MIB
+#define MANY   200000 /* records; more than SIZE has room for */
 
 struct place {
 	char dir[64];
@@ -72,7 +73,7 @@ static struct trace_writer_config config(const struct place *p)
 		.nodes = 3,
 		.shards = SHARDS,
 		.epoch = 9,
-		.size = MIN_TRACE_BYTES,
+		.size = SIZE,
 		.ticks_khz = KHZ,
 		.clock = ticks,
 		.ctx = &now,
@@ -291,7 +292,7 @@ static void a_place_that_is_none_is_named(void **state)
 	cfg.dir = "/nonexistent";
 	assert_int_equal(trace_writer_new(&cfg, &w, &err), -ENOENT);
 	assert_non_null(strstr(err.text, "/nonexistent/alpha.trace"));
-	cfg.size = MIN_TRACE_BYTES - 1;
+	cfg.size = TRACE_FILE_LEAST - 1;
 	assert_int_equal(trace_writer_new(&cfg, &w, &err), -EINVAL);
 	trace_writer_close(NULL, NULL);
 }

@@ -124,6 +124,13 @@ def a_run_leaves_a_trace_of_each_node(path):
     assert len(found) == 1 and (found[0]["rule"], found[0]["page"]) == ("one-writer", GPA), found
     assert (found[0]["at"]["node"], found[0]["at"]["record"]) == ("node1", 3), found
     assert (found[0]["other"]["node"], found[0]["other"]["record"]) == ("node0", 0), found
+    hot_pages(trace)
+    make_trace(trace, content=0, ungranted=130)
+    found = assert_verdict(trace, 1, b"100 are told above: 130 pages break a rule")
+    assert (found["pages_broken"], len(found["findings"])) == (130, 100), found
+
+
+def hot_pages(trace):
     done = subprocess.run([SSIHV, "trace", "top", trace, "-o", "json"], capture_output=True,
                           check=True)
     hot = json.loads(done.stdout)
@@ -143,7 +150,7 @@ def record(kind, addr=GPA, value=0, what=0, flags=0, peer=0, node=0):
     return struct.pack("<QQQ8B", 1, addr, value, kind, what, flags, peer, node, 0, 0, 0)
 
 
-def make_trace(path, content):
+def make_trace(path, content, ungranted=0):
     """In place of what was recorded after the heads."""
     home = [record(TRACK, GPA + i * 64 * 4096, 0 if i else content) for i in range(8)]
     for name, records in (
@@ -151,7 +158,8 @@ def make_trace(path, content):
                               record(SENT, what=GRANT, flags=5, peer=1, node=1)]),
             ("node1", [record(FAULT, flags=1, value=77), record(SENT, what=GETM, node=1),
                        record(RECEIVED, what=GRANT, flags=5, node=1),
-                       record(MAP, flags=3, value=5000)])):
+                       record(MAP, flags=3, value=5000)] +
+             [record(MAP, GPA + (1 + i) * 4096, flags=3) for i in range(ungranted)])):
         with open(f"{path}/{name}.trace", "r+b") as file:
             file.truncate(128)
             file.seek(128)
