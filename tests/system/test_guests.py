@@ -99,6 +99,22 @@ def room_for_copies(node, told):
     return (node.limit - node.memory + 2 * moved) << 20
 
 
+def kept_the_rules(directory, nodes):
+    """The traces of all nodes lie here, are whole, and tell of nothing wrong."""
+    told = []
+    for verb in "check", "top":
+        done = subprocess.run([SSIHV, "trace", verb, directory, "-o", "json"],
+                              stdout=subprocess.PIPE, check=False)
+        told.append(json.loads(done.stdout))
+        assert done.returncode == 0, (verb, told)
+    check, top = told
+    print(f"# traces: {check}")
+    assert [node["name"] for node in check["nodes"]] == nodes, check
+    assert all(node["ended"] and not node["lost"] for node in check["nodes"]), check
+    assert check["unchecked"] == 0 and check["findings"] == [], check
+    assert top["pages"] and top["pages"][0]["waited_ms"] > 0 and top["pages"][0]["moves"], top
+
+
 def guest_on(world, nodes, words, limit, homes=0):
     """Runs a guest on these hosts, with memory that does not fit; returns what it reports."""
     cluster = world.path / "guest.yaml"
@@ -230,13 +246,13 @@ def four_hosts_see_writes_in_one_order(world):
 
 def a_cluster_file_gives_each_host_its_size(world):
     """Nodes of different memory, CPU models, numbers of CPUs and distances, under another kernel
-    than the other tests."""
+    than the other tests. What their pagers did is recorded."""
     cluster = world.path / "mixed.yaml"
     cluster.write_text("cluster: {name: mixed}\nplacement: lab\nnodes:\n"
                        "  - {name: small, memory: 192M, vcpus: 1}\n"
                        "  - {name: large, memory: 320M, vcpus: 2}\n"
                        "numa: {distances: [[10, 31], [40, 10]]}\n"
-                       "pager: {hold_us: 8000, spin_us: 0}\n"
+                       "pager: {hold_us: 8000, spin_us: 0, trace: traces}\n"
                        "lab: {slow_motion: 10, unlike_cpus: 1}\n",
                        encoding="ascii")
     status, report = world.run("--cluster", cluster, "--append",
@@ -247,6 +263,7 @@ def a_cluster_file_gives_each_host_its_size(world):
     assert status == 0 and report["failed"] == [], (status, report.get("failed"))
     exact(report, "xadd")
     assert [node["vcpus_arrived"] for node in report["nodes"]] == [0, 2], report["nodes"]
+    kept_the_rules(world.path / "traces", ["small", "large"])
 
 
 def unlike_clocks(world, ppm, free, limit):
