@@ -14,10 +14,9 @@ import subprocess
 import sys
 import time
 
-from tap import Results, Running, run
+from tap import Results, Running, longest, run
 
 PURE_ROUNDS = 2
-LONGEST = 8         # programs whose times are told
 
 # Ends with its parent, however that ends.
 HOG = "import os\nparent = os.getppid()\nwhile os.getppid() == parent: sum(range(100000))"
@@ -37,19 +36,11 @@ def load():
 
 
 class Quiet(Results):
-    """Tells only what fails, and remembers how long each program took."""
-
-    def __init__(self):
-        super().__init__()
-        self.took = {}
+    """Tells only what fails."""
 
     def case(self, status, title, seconds, reason="", why=()):
         if status == "FAIL":
             super().case(status, title, seconds, reason, why)
-
-    def ended(self, program, seconds):
-        super().ended(program, seconds)
-        self.took[program.name] = seconds
 
     def has_failed(self, program):
         return any(title.startswith(f"{program.name}: ") for title, _ in self.failed)
@@ -99,9 +90,8 @@ class Repeat:
         return seconds * (full + share * (self.times - number - full))
 
     def longest(self):
-        took = sorted(((self.results.took[program.name], program.name)
-                       for program in self.programs if not program.pure), reverse=True)
-        return ", ".join(f"{name} {seconds:.0f} s" for seconds, name in took[:LONGEST])
+        return longest({program.name: self.results.took[program.name]
+                        for program in self.programs if not program.pure})
 
     def all_rounds(self):
         """Return: exit status."""

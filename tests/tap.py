@@ -16,6 +16,7 @@ CASE = re.compile(r"(?P<not>not )?ok\b *(?P<number>\d+)?(?: *-)? *(?P<name>[^#]*
                   r"(?:# *(?P<directive>SKIP|TODO)\b *(?P<reason>.*))?", re.I)
 PLAN = re.compile(r"1\.\.(?P<count>\d+)(?: *# *SKIP\b *(?P<reason>.*))?", re.I)
 # Programs tell why a case failed before its line, those with cmocka after it.
+LONGEST = 8         # programs whose times are told
 REASON_LINES, REASON_LENGTH = 3, 300
 REASON = re.compile(r"#?\s*\w*(Error|Exception|Expired)\b")
 CRASH = re.compile(r"ERROR: |WARNING: ThreadSanitizer|runtime error: |Assertion .* failed|"
@@ -32,6 +33,7 @@ class Program:
     parallel: bool      # may share the machine with others
     kind: str           # one of the classes of tests/run
     directory: str
+    waits: bool = False             # most of its time: it needs no CPU of its own
     pure: bool = False              # its result depends on nothing but its input
     shares_memory: bool = False     # among threads
 
@@ -51,6 +53,7 @@ class Results:
         self.failed = []        # (title, lines that tell why; more may come until the end)
         self.skipped = []
         self.seconds = {}       # of all programs of a class
+        self.took = {}          # each program
         self.executions = 0     # that fuzz targets told
 
     def case(self, status, title, seconds, reason="", why=()):
@@ -69,6 +72,7 @@ class Results:
     def ended(self, program, seconds):
         with self.lock:
             self.seconds[program.kind] = self.seconds.get(program.kind, 0) + seconds
+            self.took[program.name] = seconds
 
     def show(self, lines):
         with self.lock:
@@ -87,8 +91,8 @@ class Results:
                 for line in why[:REASON_LINES]:
                     print(f"      {line[:REASON_LENGTH]}")
         print(f"\ntime {times}")
-        print("by class", ", ".join(f"{kind} {seconds:.0f}"
-                                    for kind, seconds in self.seconds.items()))
+        print("programs, by class:", in_seconds(self.seconds))
+        print("the longest:", longest(self.took))
         if self.executions:
             print(f"fuzzed: {self.executions} executions")
         skipped = f", {len(self.skipped)} skipped" if self.skipped else ""
@@ -96,6 +100,15 @@ class Results:
         print(line, flush=True)
         summary.write_text(line + "\n", encoding="ascii")
         return 1 if self.failed or not self.passed else 0
+
+
+def in_seconds(times):
+    return ", ".join(f"{name} {seconds:.0f} s" for name, seconds in times.items())
+
+
+def longest(took):
+    return in_seconds({name: took[name]
+                       for name in sorted(took, key=took.get, reverse=True)[:LONGEST]})
 
 
 def ignore_here_only():

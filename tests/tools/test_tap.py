@@ -84,6 +84,12 @@ def a_good_end_names_no_failure():
     assert "p: b: why" in text and text.endswith("1 passed, 0 failed, 1 skipped\n"), text
 
 
+def where_the_time_went_is_told_before_the_sum():
+    _, _, text = told(lines("1..1", "ok 1 - a"))
+    assert text.endswith("\nprograms, by class: plain 0 s\nthe longest: p 0 s\n"
+                         "1 passed, 0 failed\n"), text
+
+
 def programs_do_not_inherit_what_is_ignored():
     old = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
@@ -97,7 +103,8 @@ def programs_do_not_inherit_what_is_ignored():
 TESTS = (the_error_before_a_failed_case_is_told, without_an_error_its_last_words_are,
          what_cmocka_tells_after_it_is, a_long_line_is_cut, a_crash_is_told_with_what_it_left,
          cases_that_are_missing_are_a_failure, one_that_takes_too_long_is_ended,
-         a_good_end_names_no_failure, programs_do_not_inherit_what_is_ignored)
+         a_good_end_names_no_failure, where_the_time_went_is_told_before_the_sum,
+         programs_do_not_inherit_what_is_ignored)
 
 
 def main():
