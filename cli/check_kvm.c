@@ -7,14 +7,14 @@
 #include "vmm/probe.h"
 
 static const struct option_spec options[] = {
-	{"output", 'o', "json", "print a JSON object instead of a line"},
+	{"output", 'o', "json", "print a JSON object instead of lines"},
 	{NULL},
 };
 
 static int run(int argc, char **argv)
 {
 	struct options o = {argc, argv, 1};
-	char why[256] = "";
+	struct probe_result found;
 	bool json = false;
 	const char *value;
 	int which, r;
@@ -28,15 +28,19 @@ static int run(int argc, char **argv)
 			return STATUS_USAGE;
 		json = true;
 	}
-	r = vmm_probe_kvm(why, sizeof(why));
+	r = vmm_probe_kvm(&found);
 	if (json) {
-		json_t *object = json_pack("{s:b, s:s}", "usable", r == 0, "reason", why);
+		json_t *object =
+			json_pack("{s:b, s:s, s:b, s:s}", "usable", r == 0, "reason", found.why,
+				  "walks_read", found.walks_read, "page_tables", found.tables);
 
 		json_dumpf(object, stdout, JSON_COMPACT);
 		putchar('\n');
 		json_decref(object);
 	} else {
-		printf("/dev/kvm is %s: %s\n", r == 0 ? "usable" : "not usable", why);
+		printf("/dev/kvm is %s: %s\n", r == 0 ? "usable" : "not usable", found.why);
+		if (r == 0)
+			printf("%s\n", found.tables);
 	}
 	return r == 0 ? STATUS_OK : STATUS_FAILED;
 }

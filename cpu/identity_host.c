@@ -24,7 +24,7 @@ static int supported(const struct kvm *kvm, struct kvm_cpuid2 **ret)
 	for (uint32_t i = 0; i < table->nent; i++)
 		if (table->entries[i].function == 0x1)
 			table->entries[i].ecx = (table->entries[i].ecx & ~TSC_DEADLINE) |
-						(kvm->deadline_exits ? TSC_DEADLINE : 0);
+						(kvm->trial.deadline_exits ? TSC_DEADLINE : 0);
 	*ret = TAKE_PTR(table);
 	return 0;
 }

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <sys/ioctl.h>
 
-#include "cpu/kvm_trial.h"
 #include "cpu/pvclock.h"
 #include "irq/lapic.h"
 
@@ -128,7 +127,7 @@ static int ask_vcpu(struct kvm *kvm, struct err *err)
 	if (khz <= 0)
 		return err_set(err, -ENOTSUP, "/dev/kvm: does not tell the TSC's frequency");
 	kvm->tsc_khz = (uint64_t)khz;
-	kvm->deadline_exits = kvm_trial_deadline(vm, vcpu, kvm->run_size);
+	kvm->trial = kvm_try(vm, vcpu, kvm->run_size);
 	return 0;
 }
 

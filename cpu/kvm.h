@@ -14,6 +14,7 @@
 #include <linux/kvm.h>
 
 #include "base/err.h"
+#include "cpu/kvm_trial.h"
 #include "mem/ram.h"
 
 #define MSR_TSC	       0x10
@@ -23,7 +24,7 @@ struct kvm {
 	int sys, vm;
 	size_t run_size;	    /* bytes of a vCPU's shared kvm_run */
 	uint64_t tsc_khz;	    /* of this host, as KVM sees it */
-	bool deadline_exits;	    /* a guest's TSC-deadline timer comes to us: cpu/kvm_trial.h */
+	struct kvm_trial trial;	    /* what this host does */
 	bool tsc_scaling;	    /* a guest may run at another frequency, */
 	unsigned tsc_frac_bits;	    /* by a ratio with so many bits behind the point, */
 	uint32_t tsc_tolerance_ppm; /* if its own is farther off than this */

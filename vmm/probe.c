@@ -260,7 +260,7 @@ static int run_guest(struct probe *p, const struct kvm *kvm, struct ram *ram, st
 	return r < 0 ? err_set(err, r, "/dev/kvm: a vCPU cannot start: %s", strerror(-r)) : 0;
 }
 
-static int probe(struct probe *p, struct err *err)
+static int probe(struct probe *p, bool *walks_read, struct err *err)
 {
 	const uint64_t size = REGION_BYTES;
 	struct mem_layout layout;
@@ -270,6 +270,7 @@ static int probe(struct probe *p, struct err *err)
 	int r = kvm_open(&kvm, err);
 	if (r < 0)
 		return r;
+	*walks_read = kvm.trial.walks_read;
 	r = mem_layout_init(&size, 1, &layout, err);
 	if (r == 0)
 		r = ram_new(&layout, &ram, err);
@@ -316,15 +317,31 @@ static int judge(const struct probe *p, char *why, size_t len)
 	return 0;
 }
 
-int vmm_probe_kvm(char *why, size_t len)
+/* Two hosts have a page table at the same time only where walks read it. */
+static const char *tables(bool walks_read)
+{
+	if (walks_read)
+		return "the guest's page tables can be shared by hosts: walks of them only read";
+	if (__builtin_cpu_is("intel"))
+		return "the guest's page tables cannot be shared by hosts: load kvm_intel with "
+		       "eptad=0, so that walks of them only read";
+	return "the guest's page tables cannot be shared by hosts: walks of them write, as on all "
+	       "CPUs of AMD";
+}
+
+int vmm_probe_kvm(struct probe_result *ret)
 {
 	struct probe p = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
 	struct err err;
-	int r = probe(&p, &err);
 
+	*ret = (struct probe_result){0};
+	int r = probe(&p, &ret->walks_read, &err);
 	if (r < 0) {
-		snprintf(why, len, "%s", err.text);
+		snprintf(ret->why, sizeof(ret->why), "%.*s", (int)sizeof(ret->why) - 1, err.text);
 		return r;
 	}
-	return judge(&p, why, len);
+	r = judge(&p, ret->why, sizeof(ret->why));
+	if (r == 0)
+		snprintf(ret->tables, sizeof(ret->tables), "%s", tables(ret->walks_read));
+	return r;
 }

@@ -107,15 +107,15 @@ json_t *node_report(struct node *n)
 	if (n->pager)
 		pager_stats(n->pager, stats);
 	return json_pack(
-		"{s:s, s:I, s:I, s:I, s:I, s:f, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:I, s:o, s:o, "
-		"s:o}",
+		"{s:s, s:I, s:I, s:I, s:I, s:b, s:f, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:I, s:o, "
+		"s:o, s:o}",
 		"name", n->cfg->nodes[n->self].name, "vcpus",
 		(json_int_t)n->cfg->nodes[n->self].vcpus, "vcpus_left",
 		(json_int_t)atomic_load(&n->moving.left), "vcpus_arrived",
 		(json_int_t)atomic_load(&n->moving.arrived), "memory",
-		(json_int_t)n->cfg->nodes[n->self].memory, "ran_seconds", ran, "faults_local",
-		(json_int_t)stats->dsm.faults_local, "faults_remote",
-		(json_int_t)stats->dsm.faults_remote, "prefetches",
+		(json_int_t)n->cfg->nodes[n->self].memory, "walks_read", n->kvm.trial.walks_read,
+		"ran_seconds", ran, "faults_local", (json_int_t)stats->dsm.faults_local,
+		"faults_remote", (json_int_t)stats->dsm.faults_remote, "prefetches",
 		(json_int_t)stats->dsm.prefetches, "local", latency(&stats->local), "remote",
 		latency(&stats->remote), "dsm", counters(&stats->dsm), "exits", exits(n),
 		"ipis_sent", (json_int_t)atomic_load(&n->irq.sent_remote), "clock", time_kept(n),

@@ -219,9 +219,12 @@ def test_check_kvm_says_the_same_in_both_forms(w):
     done = w.ssihv("check-kvm", "-o", "json")
     found = json.loads(done.out)
     assert found["usable"] == (done.returncode == 0) and found["reason"]
+    assert bool(found["page_tables"]) == found["usable"] and found["walks_read"] in (False, True)
     text = w.ssihv("check-kvm")
     assert text.returncode == done.returncode
-    assert text.out.startswith("/dev/kvm is usable" if found["usable"] else "/dev/kvm is not")
+    lines = [f"/dev/kvm is {'usable' if found['usable'] else 'not usable'}: ", found["page_tables"]]
+    shown = text.out.splitlines()
+    assert shown[0].startswith(lines[0]) and shown[1:] == [line for line in lines[1:] if line], shown
 
 
 # --- real nodes, as far as they come without a guest ---

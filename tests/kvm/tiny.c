@@ -488,7 +488,7 @@ void tiny_expect(struct tiny *t, enum tiny_kind kind, uint64_t addr, uint64_t va
 
 bool tiny_timer_offered(const struct tiny *t, enum tiny_timer timer)
 {
-	return timer == TINY_BY_COUNT || t->kvm.deadline_exits;
+	return timer == TINY_BY_COUNT || t->kvm.trial.deadline_exits;
 }
 
 uint64_t tiny_timer_ticks(const struct tiny *t, enum tiny_timer timer, uint64_t ms)
