@@ -20,6 +20,7 @@ ALLOWED = {
     "transport": {"base", "wire"},
     "mem": {"base"},
     "trace": {"base", "wire"},
+    "survey": {"base"},
     "dsm": {"base", "wire", "transport", "mem", "trace"},     # never KVM: see FORBIDDEN
     "config": {"base"},
     "acpi": {"base"},
