@@ -10,11 +10,12 @@
 #define PAGES 20  /* that top shows */
 #define TOLD  100 /* findings that check tells; the first say most, and all are counted */
 
-enum { OPT_OUTPUT, OPT_PAGES };
+enum { OPT_OUTPUT, OPT_PAGES, OPT_SYMBOLS };
 
 static const struct option_spec options[] = {
 	[OPT_OUTPUT] = {"output", 'o', "json", "print a JSON object"},
 	[OPT_PAGES] = {"pages", 0, "N", "top: how many pages (default 20)"},
+	[OPT_SYMBOLS] = {"symbols", 0, "FILE", "top: the guest's System.map"},
 	{NULL},
 };
 
@@ -169,31 +170,38 @@ static int check(const char *dir, const struct trace_set *set, bool json)
 	return v.findings ? STATUS_FAILED : STATUS_OK;
 }
 
-static int top(const struct trace_set *set, size_t pages, bool json)
+struct wish {
+	const char *word, *dir, *symbols;
+	size_t pages;
+	bool json;
+};
+
+static int top(const struct trace_set *set, const struct wish *w)
 {
 	struct trace_top sum;
+	struct trace_what what;
+	struct err err;
 	int status = STATUS_OK;
 
 	if (trace_top(set, &sum) < 0)
 		return failure(&(struct err){"out of memory"});
-	if (json) {
-		status = print_json(trace_top_json(set, &sum, pages));
+	if (trace_what_read(w->dir, w->symbols, set, &sum, w->pages, &what, &err) < 0) {
+		trace_top_free(&sum);
+		return failure(&err);
+	}
+	if (w->json) {
+		status = print_json(trace_top_json(set, &sum, &what, w->pages));
 	} else {
 		json_t *nodes = nodes_json(set);
 
 		print_losses(nodes);
 		json_decref(nodes);
-		trace_top_table(set, &sum, pages);
+		trace_top_table(set, &sum, &what, w->pages);
 	}
+	trace_what_free(&what);
 	trace_top_free(&sum);
 	return status;
 }
-
-struct wish {
-	const char *word, *dir;
-	size_t pages;
-	bool json;
-};
 
 static int grant(const struct wish *w)
 {
@@ -203,8 +211,7 @@ static int grant(const struct wish *w)
 
 	if (trace_set_read(w->dir, &set, &err) < 0)
 		return failure(&err);
-	status = strcmp(w->word, "check") == 0 ? check(w->dir, &set, w->json)
-					       : top(&set, w->pages, w->json);
+	status = strcmp(w->word, "check") == 0 ? check(w->dir, &set, w->json) : top(&set, w);
 	trace_set_free(&set);
 	return status;
 }
@@ -236,6 +243,8 @@ static int run(int argc, char **argv)
 		    (which == OPT_PAGES && !take_pages(value, &w.pages)))
 			return STATUS_USAGE;
 		w.json |= which == OPT_OUTPUT;
+		if (which == OPT_SYMBOLS)
+			w.symbols = value;
 		if (which == OPTIONS_POSITIONAL && count < 2)
 			words[count] = value;
 		count += which == OPTIONS_POSITIONAL;

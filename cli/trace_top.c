@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #define PAIRS_SHOWN 4
+#define WHAT_WIDTH  32
 
 static double seconds(const struct trace_set *set, const struct trace_top *top, unsigned node)
 {
@@ -45,11 +46,17 @@ static void print_turns(const struct trace_set *set, const struct trace_top *top
 	putchar('\n');
 }
 
-static void print_page(const struct trace_set *set, const struct trace_hot_page *p)
+static void print_page(const struct trace_set *set, const struct trace_what *what,
+		       const struct trace_hot_page *p)
 {
+	char buf[SURVEY_TEXT];
+	const char *text = trace_what_text(what, p->page, buf, sizeof(buf));
+
 	printf("%#14llx %10.1f %8llu %8llu %8llu", (unsigned long long)p->page, in_ms(p->waited_ns),
 	       (unsigned long long)p->reads, (unsigned long long)p->writes,
 	       (unsigned long long)p->guesses);
+	if (text)
+		printf("  %-*s", WHAT_WIDTH, text);
 	for (unsigned i = 0; i < MIN(p->pairs, (unsigned)PAIRS_SHOWN); i++)
 		printf("  %s%s%s %llu", trace_set_name(set, p->pair[i].from),
 		       p->pair[i].taken ? "=>" : "->", trace_set_name(set, p->pair[i].to),
@@ -57,7 +64,21 @@ static void print_page(const struct trace_set *set, const struct trace_hot_page 
 	putchar('\n');
 }
 
-void trace_top_table(const struct trace_set *set, const struct trace_top *top, size_t pages)
+/* Why a page has no name. */
+static void print_losses(const struct trace_what *what)
+{
+	if (!what->surveys)
+		puts("the guest's memory was not surveyed: it is while the guest is paused, and "
+		     "when it "
+		     "powers itself off");
+	if (what->cut)
+		puts("a survey of the guest's memory met its limits and is not whole");
+	if (what->unfit)
+		puts("the symbols are those of another kernel");
+}
+
+void trace_top_table(const struct trace_set *set, const struct trace_top *top,
+		     const struct trace_what *what, size_t pages)
 {
 	printf("%-12s %8s %9s %9s %9s %10s %9s %9s\n", "node", "seconds", "reads", "writes",
 	       "waits", "waited ms", "got", "gave");
@@ -73,10 +94,14 @@ void trace_top_table(const struct trace_set *set, const struct trace_top *top, s
 	putchar('\n');
 	for (unsigned i = 0; i < top->nodes; i++)
 		print_turns(set, top, i);
-	printf("\n%14s %10s %8s %8s %8s  %s\n", "page", "waited ms", "reads", "writes", "guesses",
-	       "who took it (=>), or a copy (->)");
+	putchar('\n');
+	print_losses(what);
+	printf("%14s %10s %8s %8s %8s  ", "page", "waited ms", "reads", "writes", "guesses");
+	if (what->surveys)
+		printf("%-*s  ", WHAT_WIDTH, "what");
+	puts("who took it (=>), or a copy (->)");
 	for (size_t i = 0; i < MIN(top->pages, pages); i++)
-		print_page(set, top->page[i]);
+		print_page(set, what, top->page[i]);
 }
 
 /* ---- JSON ---- */
@@ -109,30 +134,35 @@ static json_t *node_json(const struct trace_set *set, const struct trace_top *to
 			 (json_int_t)n->wrong);
 }
 
-static json_t *page_json(const struct trace_set *set, const struct trace_hot_page *p)
+static json_t *page_json(const struct trace_set *set, const struct trace_what *what,
+			 const struct trace_hot_page *p)
 {
+	char buf[SURVEY_TEXT];
 	json_t *pairs = json_array();
+
 	for (unsigned i = 0; i < p->pairs; i++)
 		json_array_append_new(pairs, json_pack("{s:s, s:s, s:b, s:I}", "from",
 						       trace_set_name(set, p->pair[i].from), "to",
 						       trace_set_name(set, p->pair[i].to), "taken",
 						       p->pair[i].taken, "times",
 						       (json_int_t)p->pair[i].times));
-	return json_pack("{s:I, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "page",
-			 (json_int_t)p->page, "waited_ms", in_ms(p->waited_ns), "waits",
-			 (json_int_t)p->waits, "reads", (json_int_t)p->reads, "writes",
-			 (json_int_t)p->writes, "guesses", (json_int_t)p->guesses, "joined",
-			 (json_int_t)p->joined, "unseen", (json_int_t)p->unseen, "moves", pairs);
+	return json_pack(
+		"{s:I, s:s?, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "page", (json_int_t)p->page,
+		"what", trace_what_text(what, p->page, buf, sizeof(buf)), "waited_ms",
+		in_ms(p->waited_ns), "waits", (json_int_t)p->waits, "reads", (json_int_t)p->reads,
+		"writes", (json_int_t)p->writes, "guesses", (json_int_t)p->guesses, "joined",
+		(json_int_t)p->joined, "unseen", (json_int_t)p->unseen, "moves", pairs);
 }
 
-json_t *trace_top_json(const struct trace_set *set, const struct trace_top *top, size_t pages)
+json_t *trace_top_json(const struct trace_set *set, const struct trace_top *top,
+		       const struct trace_what *what, size_t pages)
 {
 	json_t *nodes = json_array(), *hot = json_array();
 
 	for (unsigned i = 0; i < top->nodes; i++)
 		json_array_append_new(nodes, node_json(set, top, i));
 	for (size_t i = 0; i < MIN(top->pages, pages); i++)
-		json_array_append_new(hot, page_json(set, top->page[i]));
+		json_array_append_new(hot, page_json(set, what, top->page[i]));
 	return json_pack("{s:o, s:I, s:o}", "nodes", nodes, "pages_seen", (json_int_t)top->pages,
 			 "pages", hot);
 }

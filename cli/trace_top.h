@@ -5,12 +5,17 @@
 
 #include <jansson.h>
 
-#include "trace/top.h"
+#include "cli/trace_what.h"
 
-/** trace_top_table() - nodes, and the first @pages pages, on standard output. */
-void trace_top_table(const struct trace_set *set, const struct trace_top *top, size_t pages);
+/**
+ * trace_top_table() - nodes, and the first @pages pages, on standard output
+ * @what: what they are
+ */
+void trace_top_table(const struct trace_set *set, const struct trace_top *top,
+		     const struct trace_what *what, size_t pages);
 
 /** trace_top_json() - the same. Return: NULL without memory. */
-json_t *trace_top_json(const struct trace_set *set, const struct trace_top *top, size_t pages);
+json_t *trace_top_json(const struct trace_set *set, const struct trace_top *top,
+		       const struct trace_what *what, size_t pages);
 
 #endif

@@ -32,10 +32,17 @@
 #include "base/err.h"
 #include "base/limits.h"
 
-#define SURVEY_TABLES 16384		  /* a terabyte by 2 MiB pages, or 32 GiB by 4 KiB pages */
-#define SURVEY_RANGES (1u << 18)	  /* 6 MiB */
-#define SURVEY_BYTES  (64 * MIB)	  /* of a file: above what all lines need */
-#define SURVEY_HALF   (UINT64_C(1) << 63) /* addresses from here on are the kernel's */
+#define SURVEY_SUFFIX	   ".survey"
+#define SURVEY_TABLES	   16384       /* a terabyte by 2 MiB pages, or 32 GiB by 4 KiB pages */
+#define SURVEY_RANGES	   (1u << 18)  /* 6 MiB */
+#define SURVEY_BYTES	   (64 * MIB)  /* of a file: above what all lines need */
+#define SURVEY_IMAGE_BYTES (128 * MIB) /* of the kernel's image that are looked at */
+
+/* Where the kernel's half begins, and in it, wherever it put the rest, its image and its modules.
+ */
+#define SURVEY_HALF    (UINT64_C(1) << 63)
+#define SURVEY_KERNEL  UINT64_C(0xffffffff80000000)
+#define SURVEY_MODULES UINT64_C(0xffffffffc0000000)
 
 struct survey_cpu {
 	uint32_t index;
@@ -88,6 +95,16 @@ static inline void survey_freep(struct survey **s)
 {
 	survey_free(*s);
 }
+
+/**
+ * survey_image() - the kernel's image as it is mapped, SURVEY_IMAGE_BYTES of it at most
+ * @ret:    to free(); what is not mapped is zero
+ * @ret_va: where it begins; always mapped
+ *
+ * Return: 0; -ENOENT: none is mapped; -ENOMEM; what the reader said.
+ */
+int survey_image(const struct survey_source *source, const struct survey *s, uint8_t **ret,
+		 size_t *ret_len, uint64_t *ret_va);
 
 /** survey_print() - as text, a line a thing; whether it was written is for the caller to ask. */
 void survey_print(const struct survey *s, FILE *to);

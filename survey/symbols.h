@@ -13,9 +13,10 @@
 
 #include "base/err.h"
 
-#define SYMBOLS_MOST  (4u << 20)
-#define SYMBOLS_BYTES (256 * MIB) /* of a System.map */
-#define SYMBOL_NAME   511	  /* bytes that a name has at most */
+#define SYMBOLS_SUFFIX ".symbols"
+#define SYMBOLS_MOST   (4u << 20)
+#define SYMBOLS_BYTES  (256 * MIB) /* of a System.map */
+#define SYMBOL_NAME    511	   /* bytes that a name has at most */
 
 struct symbol {
 	uint64_t addr;

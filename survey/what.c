@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "survey/what.h"
 
-#define IMAGE	    UINT64_C(0xffffffff80000000)
-#define MODULES	    UINT64_C(0xffffffffc0000000)
-#define FIXMAP	    UINT64_C(0xffffffffff000000)
-#define ENTRY	    UINT64_C(0xfffffe0000000000)
-#define ENTRY_END   UINT64_C(0xfffffe8000000000)
-#define LARGE_BYTES (2 * MIB)
-#define BASES	    64u
+#define SURVEY_KERNEL  UINT64_C(0xffffffff80000000)
+#define SURVEY_MODULES UINT64_C(0xffffffffc0000000)
+#define FIXMAP	       UINT64_C(0xffffffffff000000)
+#define ENTRY	       UINT64_C(0xfffffe0000000000)
+#define ENTRY_END      UINT64_C(0xfffffe8000000000)
+#define LARGE_BYTES    (2 * MIB)
+#define BASES	       64u
 
 /* Where a kernel that has not moved them has its areas, with four levels and with five. */
 static const struct areas {
@@ -89,8 +89,10 @@ static enum survey_kind kind_of(const struct view *v, uint64_t va, uint64_t gpa)
 {
 	if (va < SURVEY_HALF)
 		return SURVEY_USER;
-	if (va >= IMAGE)
-		return va < MODULES ? SURVEY_IMAGE : va < FIXMAP ? SURVEY_MODULE : SURVEY_FIXMAP;
+	if (va >= SURVEY_KERNEL)
+		return va < SURVEY_MODULES ? SURVEY_IMAGE
+		       : va < FIXMAP	   ? SURVEY_MODULE
+					   : SURVEY_FIXMAP;
 	if (va >= ENTRY)
 		return va < ENTRY_END ? SURVEY_ENTRY : SURVEY_MAPPED;
 	if (v->areas.direct && va - gpa == v->areas.direct)
@@ -177,10 +179,10 @@ void survey_what(const struct survey *s, const struct survey_names *names, struc
 /* The lowest address of the image that is mapped, which is where a kernel's text begins. */
 static uint64_t image_begin(const struct survey *s)
 {
-	uint64_t begin = MODULES;
+	uint64_t begin = SURVEY_MODULES;
 
 	for (size_t i = 0; i < s->ranges; i++)
-		if (s->range[i].va >= IMAGE)
+		if (s->range[i].va >= SURVEY_KERNEL)
 			begin = MIN(begin, s->range[i].va);
 	return begin;
 }
@@ -193,8 +195,8 @@ static void find_percpu(const struct symbols *symbols, struct survey_names *n)
 	if (!symbols_find(symbols, "__per_cpu_start", &from) ||
 	    !symbols_find(symbols, "__per_cpu_end", &to) || to <= from || to - from > LARGE_BYTES)
 		return;
-	n->percpu = from < IMAGE ? from : from + n->slide;
-	n->percpu_end = from < IMAGE ? to : to + n->slide;
+	n->percpu = from < SURVEY_KERNEL ? from : from + n->slide;
+	n->percpu_end = from < SURVEY_KERNEL ? to : to + n->slide;
 }
 
 /* Code and data of the boot, and what is between read-only data and the rest. */
@@ -224,10 +226,10 @@ bool survey_names(const struct survey *s, const struct symbols *symbols, struct 
 	uint64_t text, end, begin = image_begin(s);
 
 	*ret = (struct survey_names){0};
-	if (!symbols || begin >= MODULES || !symbols_find(symbols, "_text", &text) ||
-	    !symbols_find(symbols, "_end", &end) || text < IMAGE || end <= text)
+	if (!symbols || begin >= SURVEY_MODULES || !symbols_find(symbols, "_text", &text) ||
+	    !symbols_find(symbols, "_end", &end) || text < SURVEY_KERNEL || end <= text)
 		return false;
-	if ((begin - text) % LARGE_BYTES || begin - text >= MODULES - IMAGE)
+	if ((begin - text) % LARGE_BYTES || begin - text >= SURVEY_MODULES - SURVEY_KERNEL)
 		return false;
 	ret->slide = begin - text;
 	ret->end = end + ret->slide;
@@ -240,7 +242,7 @@ bool survey_names(const struct survey *s, const struct symbols *symbols, struct 
 static void names_within(const struct survey_names *n, uint64_t va, uint64_t end, char *buf,
 			 size_t len)
 {
-	uint64_t slide = va >= IMAGE ? n->slide : 0;
+	uint64_t slide = va >= SURVEY_KERNEL ? n->slide : 0;
 
 	buf[0] = '\0';
 	if (n->symbols && va < end)

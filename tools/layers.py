@@ -30,11 +30,11 @@ ALLOWED = {
     "dev": {"base", "mem", "bus"},
     "cpu": {"base", "wire", "mem", "irq", "bus"},     # of wire only what a vCPU is
     # Only vmm sees both halves.
-    "vmm": {"base", "wire", "transport", "mem", "trace", "dsm", "config", "acpi", "boot", "irq",
-            "bus", "dev", "cpu"},
+    "vmm": {"base", "wire", "transport", "mem", "survey", "trace", "dsm", "config", "acpi", "boot",
+            "irq", "bus", "dev", "cpu"},
     # A run of a cluster: no terminal, and nothing of a node but its contract.
     "cluster": {"base", "config"},
-    "cli": {"base", "config", "trace", "cluster", "vmm"},
+    "cli": {"base", "config", "survey", "trace", "cluster", "vmm"},
 }
 FORBIDDEN = {
     "dsm": re.compile(r"linux/kvm\.h"),

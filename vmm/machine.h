@@ -22,6 +22,7 @@
 #include "vmm/moving.h"
 #include "vmm/platform.h"
 #include "vmm/policy.h"
+#include "vmm/surveyor.h"
 
 #define TYPED_ENOUGH	 4096  /* above that commands wait until the guest has read */
 #define SILENCE_MS	 20000 /* a peer that says nothing for longer is lost */
@@ -85,7 +86,8 @@ struct node {
 	struct link link[MAX_NODES];
 	struct pager *pager;
 	struct trace_writer *trace; /* NULL: there is none */
-	struct limit limit;	    /* of the guest's memory on this host */
+	struct surveyor surveyor;
+	struct limit limit; /* of the guest's memory on this host */
 
 	struct interrupts irq;
 	struct forward forward;
@@ -203,6 +205,9 @@ int guest_up(struct node *n, struct err *err);
 void guest_down(struct node *n);
 int guest_pause(struct node *n);
 void guest_resume(struct node *n);
+
+/** guest_survey() - begin a survey of the guest, if one is wanted; its vCPUs here are parked. */
+void guest_survey(struct node *n);
 
 /** node_report() - this node's statistics for the "report" event. */
 json_t *node_report(struct node *n);

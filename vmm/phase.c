@@ -98,6 +98,7 @@ static bool carry_out(struct node *n)
 		return components_pause(n) == 0;
 	case WIRE_PHASE_STAND:
 		guest_clock_stop(&n->clock);
+		guest_survey(n);
 		return true;
 	case WIRE_PHASE_TIME: /* when it began */
 		return true;

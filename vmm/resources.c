@@ -115,6 +115,13 @@ static int start_trace(struct node *n, struct err *err)
 		.ctx = n,
 	};
 
+	n->surveyor.ram = n->ram;
+	n->surveyor.events = &n->ev;
+	n->surveyor.dir = cfg.dir;
+	n->surveyor.name = cfg.name;
+	n->surveyor.epoch = n->epoch;
+	n->surveyor.symbols = n->self == PLATFORM_NODE;
+	surveyor_init(&n->surveyor);
 	if (!cfg.dir)
 		return 0;
 	/* On another host nobody may have made it; if it cannot be made, the file tells. */

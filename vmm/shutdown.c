@@ -2,18 +2,23 @@
 /*
  * The end of a node, in one order for every reason:
  *
- *  1. tell the peers why (WIRE_STOP);
- *  2. take down the components, last first (vmm/component.c): the vCPUs end, with what they may
+ *  1. where the run is traced and the guest has powered itself off: a last look at its memory,
+ * while the peers still serve it, for LAST_LOOK_MS at most;
+ *  2. tell the peers why (WIRE_STOP);
+ *  3. take down the components, last first (vmm/component.c): the vCPUs end, with what they may
  *     wait for, the console's last bytes are written, the peers say goodbye;
- *  3. answer commands that still wait, report, say "stopped".
+ *  4. answer commands that still wait, report, say "stopped".
  */
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "base/clock.h"
 #include "vmm/component.h"
 #include "vmm/machine.h"
 #include "vmm/node.h"
 #include "vmm/phase.h"
+
+#define LAST_LOOK_MS 5000
 
 void node_stop(struct node *n, enum wire_stop reason, int culprit, const char *fmt, ...)
 {
@@ -73,8 +78,31 @@ static void emit_end(struct node *n)
 	events_emit(&n->ev, "stopped", body);
 }
 
+/* May a last look go on? It is not worth waiting for a peer that ends by itself. */
+static bool looks(const struct node *n, uint64_t end)
+{
+	return clock_now_ns() < end && !n->lost && !n->stopped;
+}
+
+/* Node 0, whose guest has powered itself off. */
+static void last_look(struct node *n)
+{
+	const uint64_t end = clock_now_ns() + LAST_LOOK_MS * NSEC_PER_MSEC;
+
+	if (!n->surveyor.dir || n->self != PLATFORM_NODE || !n->run_ns ||
+	    atomic_load(&n->stop.reason) != WIRE_STOP_POWEROFF)
+		return;
+	while (guest_pause(n) < 0)
+		if (!looks(n, end) || control_step(n, 5) < 0)
+			return;
+	for (guest_survey(n); surveyor_busy(&n->surveyor);)
+		if (!looks(n, end) || control_step(n, 5) < 0)
+			return;
+}
+
 void node_down(struct node *n)
 {
+	last_look(n);
 	tell_peers(n);
 	components_down(n);
 	phase_end(n);

@@ -93,6 +93,7 @@ static int vcpu_left(void *ctx, struct vcpu *v, int to, const struct wire_vcpu *
 	struct node *n = ctx;
 
 	policy_is_here(&n->policy, v->index, false);
+	surveyor_left(&n->surveyor, image);
 	int r = moving_leave(&n->moving, v, (unsigned)to, image);
 	if (r < 0)
 		policy_is_here(&n->policy, v->index, true);
@@ -328,7 +329,9 @@ void guest_down(struct node *n)
 		if (n->vcpu[i])
 			vcpu_signal(n->vcpu[i], VCPU_EVENT_STOP, 0);
 	forward_cancel(&n->forward);
+	surveyor_cancel(&n->surveyor);
 	pager_stop(n->pager);
+	surveyor_join(&n->surveyor);
 	for (unsigned i = 0; i < n->topology.vcpus; i++)
 		if (n->vcpu[i])
 			vcpu_join(n->vcpu[i]);
@@ -354,4 +357,16 @@ void guest_resume(struct node *n)
 	for (unsigned i = 0; i < n->topology.vcpus; i++)
 		if (n->vcpu[i])
 			vcpu_resume(n->vcpu[i]);
+}
+
+void guest_survey(struct node *n)
+{
+	_cleanup_free_ struct wire_vcpu *image = malloc(sizeof(*image));
+
+	if (!image || !surveyor_may(&n->surveyor))
+		return;
+	for (unsigned i = 0; i < n->topology.vcpus; i++)
+		if (place_get(&n->irq.at[i]).node == n->self && vcpu_save(n->vcpu[i], image) == 0)
+			surveyor_add(&n->surveyor, image);
+	surveyor_begin(&n->surveyor);
 }

@@ -232,6 +232,54 @@ static void a_reader_that_gives_up(void **state)
 	free(m);
 }
 
+static void the_kernels_image(void **state)
+{
+	struct memory *m = new_memory();
+	const struct survey_source source = {memory_read, m};
+	uint8_t *image = NULL;
+	uint64_t va;
+	size_t len;
+	struct survey *s;
+
+	memory_map(m, TOP, 4, 1, 0x1000, 0x6000);
+	memory_map(m, TOP, 4, 1, SURVEY_MODULES, 0x6000);
+	s = take_one(m, false);
+	assert_int_equal(survey_image(&source, s, &image, &len, &va), -ENOENT);
+	survey_free(s);
+	/* Two pages, one between them that is not mapped, one that is no RAM, one too far. */
+	m->page[6][0] = 0x1111;
+	m->page[5][511] = 0x2222;
+	memory_map(m, TOP, 4, 1, 0xffffffff81003000, 0x5000);
+	memory_map(m, TOP, 4, 1, 0xffffffff81001000, 0x6000);
+	memory_map(m, TOP, 4, 1, 0xffffffff81004000, UINT64_C(1) << 40);
+	memory_map(m, TOP, 4, 1, 0xffffffff81001000 + SURVEY_IMAGE_BYTES, 0x5000);
+	s = take_one(m, false);
+	assert_int_equal(survey_image(&source, s, &image, &len, &va), 0);
+	assert_int_equal(va, 0xffffffff81001000);
+	assert_int_equal(len, 4 * PAGE_BYTES);
+	assert_int_equal(((uint64_t *)image)[0], 0x1111);
+	assert_int_equal(((uint64_t *)image)[512], 0);
+	assert_int_equal(((uint64_t *)image)[3 * 512 - 1], 0x2222);
+	free(image);
+	m->reads = 0;
+	m->fail_at = 2;
+	assert_int_equal(survey_image(&source, s, &image, &len, &va), -ECANCELED);
+	survey_free(s);
+	/* Large pages at both ends of what is taken. */
+	m->fail_at = 0;
+	memory_map(m, TOP, 4, 2, 0xffffffff80000000, 0);
+	memory_map(m, TOP, 4, 3, 0xffffffff80000000 - GIB, 0);
+	memory_map(m, TOP, 4, 2, 0xffffffff80000000 + SURVEY_IMAGE_BYTES - 2 * MIB, 0);
+	memory_map(m, TOP, 4, 2, 0xffffffff80000000 + SURVEY_IMAGE_BYTES, 2 * MIB);
+	s = take_one(m, false);
+	assert_int_equal(survey_image(&source, s, &image, &len, &va), 0);
+	assert_int_equal(va, 0xffffffff80000000);
+	assert_int_equal(len, SURVEY_IMAGE_BYTES);
+	free(image);
+	survey_free(s);
+	free(m);
+}
+
 /* ---- as text ---- */
 
 static char *print(const struct survey *s)
@@ -319,6 +367,7 @@ int main(void)
 		cmocka_unit_test(what_no_processor_accepts),
 		cmocka_unit_test(more_than_there_is_room_for),
 		cmocka_unit_test(a_reader_that_gives_up),
+		cmocka_unit_test(the_kernels_image),
 		cmocka_unit_test(text_is_read_back),
 		cmocka_unit_test(what_is_no_survey),
 	};

@@ -103,7 +103,8 @@ def kept_the_rules(directory, nodes):
     """The traces of all nodes lie here, are whole, and tell of nothing wrong."""
     told = []
     for verb in "check", "top":
-        done = subprocess.run([SSIHV, "trace", verb, directory, "-o", "json"],
+        done = subprocess.run([SSIHV, "trace", verb, directory, "-o", "json",
+                               *(["--pages", "1000"] if verb == "top" else [])],
                               stdout=subprocess.PIPE, check=False)
         told.append(json.loads(done.stdout))
         assert done.returncode == 0, (verb, told)
@@ -113,6 +114,12 @@ def kept_the_rules(directory, nodes):
     assert all(node["ended"] and not node["lost"] for node in check["nodes"]), check
     assert check["unchecked"] == 0 and check["findings"] == [], check
     assert top["pages"] and top["pages"][0]["waited_ms"] > 0 and top["pages"][0]["moves"], top
+    # The kernel's own tables tell the names of its pages.
+    names = [page["what"] for page in top["pages"]]
+    print(f"# hot: {names[:20]}")
+    assert all(names), names
+    for name in ("table 2 of kernel: level2_kernel_pgt", "per-CPU 0: ", "per-CPU 1: "):
+        assert any(page.startswith(name) for page in names), (name, names)
 
 
 def guest_on(world, nodes, words, limit, homes=0):

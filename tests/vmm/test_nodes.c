@@ -52,6 +52,13 @@ GUEST_CODE(sweep, "mov $0x4000000, %edi\n 1: mov %rdi, (%rdi)\n add $4096, %rdi\
 		  "cmp $0x8000000, %edi\n jb 3b\n dec %ecx\n jnz 2b\n" GUEST_PUT("k") GUEST_OFF
 	   "4: " GUEST_PUT("!") GUEST_OFF);
 
+/* Runs by tables that are in the second node's memory: the lowest GiB, where it is. */
+GUEST_CODE(far_tables, "mov $0x4000000, %edi\n movq $0x4001003, (%rdi)\n"
+		       "add $4096, %rdi\n movq $0x4002003, (%rdi)\n add $4096, %rdi\n"
+		       "mov $0x83, %eax\n 1: mov %rax, (%rdi)\n add $8, %rdi\n"
+		       "add $0x200000, %rax\n cmp $0x40000000, %eax\n jb 1b\n"
+		       "mov $0x4000000, %eax\n mov %rax, %cr3\n" GUEST_OFF);
+
 /* ---- a guest's life ---- */
 
 static void a_guest_boots_prints_and_powers_off(void **state)
@@ -124,6 +131,42 @@ static json_int_t dsm_count(struct cluster *c, unsigned member, const char *name
 
 	assert_non_null(count);
 	return json_integer_value(count);
+}
+
+/* In a run that is traced, while the other node is still there. */
+static void a_guest_that_powers_off_is_looked_at(void **state)
+{
+	struct cluster *c = CLUSTER_MAKE(2, far_tables);
+	char dir[] = "/tmp/nodes.XXXXXX", path[64];
+	struct survey *s;
+	struct file file;
+	struct err err;
+
+	assert_non_null(mkdtemp(dir));
+	c->cfg->trace.dir = strdup(dir);
+	c->cfg->trace.size = MIB;
+	cluster_start(c, 3);
+	cluster_expect_end(c, 1, "poweroff", "the guest powered off");
+	cluster_join(c);
+	snprintf(path, sizeof(path), "%s/%s-1" SURVEY_SUFFIX, dir, c->cfg->nodes[0].name);
+	assert_int_equal(file_read("survey", path, MIB, &file, &err), 0);
+	assert_int_equal(survey_parse(path, (const char *)file.data, &s, &err), 0);
+	assert_int_equal(s->tables, 3);
+	assert_int_equal(s->table[0].gpa, 0x4000000);
+	assert_int_equal(s->ranges, 1);
+	assert_int_equal(s->range[0].pages, GIB / PAGE_BYTES);
+	survey_free(s);
+	file_free(&file);
+	unlink(path);
+	for (unsigned i = 0; i < 2; i++) {
+		/* Only the node that holds the devices looks. */
+		snprintf(path, sizeof(path), "%s/%s-1" SURVEY_SUFFIX, dir, c->cfg->nodes[i].name);
+		assert_int_equal(access(path, F_OK), -1);
+		snprintf(path, sizeof(path), "%s/%s.trace", dir, c->cfg->nodes[i].name);
+		assert_int_equal(unlink(path), 0);
+	}
+	assert_int_equal(rmdir(dir), 0);
+	cluster_destroy(c);
 }
 
 /* As far as there is room: half of what it has for copies. */
@@ -370,6 +413,7 @@ int main(void)
 		cmocka_unit_test(a_guest_boots_prints_and_powers_off),
 		cmocka_unit_test(three_nodes_end_with_one_reason),
 		cmocka_unit_test(a_node_gives_memory_only_and_the_other_has_a_limit),
+		cmocka_unit_test(a_guest_that_powers_off_is_looked_at),
 		cmocka_unit_test(memory_goes_to_live_where_it_is_used),
 		cmocka_unit_test(a_reset_ends_all),
 		cmocka_unit_test(a_triple_fault_is_a_reset),

@@ -130,6 +130,83 @@ def a_run_leaves_a_trace_of_each_node(path):
     assert (found["pages_broken"], len(found["findings"])) == (130, 100), found
 
 
+def wait_for_file(path):
+    end = time.monotonic() + PATIENCE
+    while not os.path.exists(path):
+        assert time.monotonic() < end, path
+        time.sleep(0.01)
+
+
+def a_pause_surveys_the_guests_memory(path):
+    trace = f"{path}/surveyed"
+    os.mkdir(trace)
+    with open(f"{trace}/node0.symbols", "w", encoding="ascii") as file:
+        file.write("of an earlier run\n")
+    pid, master = pty.fork()
+    if pid == 0:
+        os.execv(SSIHV, [SSIHV, "run", "--local", "2", "--memory-per-node", "64M", "--trace", trace,
+                         "--kernel", f"{path}/guest"])
+    try:
+        screen = read_until(master, b"?")
+        for number in (1, 2):
+            os.write(master, b"\x01p")
+            screen = read_until(master, b"the guest is paused", screen)
+            for name in ("node0", "node1"):
+                wait_for_file(f"{trace}/{name}-{number}.survey")
+            os.write(master, b"\x01p")
+            screen = read_until(master, b"the guest goes on", screen)
+        os.write(master, b"\x01x")
+        while os.read(master, 4096):
+            pass
+    except OSError:  # the terminal ends with the run
+        pass
+    finally:
+        os.kill(pid, signal.SIGTERM)
+        os.waitpid(pid, 0)
+    # This guest is no Linux, and has no symbols: nothing of an earlier run's is left.
+    assert sorted(os.listdir(trace)) == [
+        "node0-1.survey", "node0-2.survey", "node0.trace", "node1-1.survey", "node1-2.survey",
+        "node1.trace"]
+    with open(f"{trace}/node0-1.survey", encoding="ascii") as file:
+        survey = file.read().split("\n")
+    tables = [line.split() for line in survey if line.startswith("table ")]
+    assert [table[2] for table in tables].count("4") == 1, tables
+    # What is hot is memory that the boot loader's tables map where it is, and they themselves.
+    make_trace(trace, content=0)
+    assert hot_names(trace) == {GPA: "user"}, hot_names(trace)
+    assert b" user " in subprocess.run([SSIHV, "trace", "top", trace], capture_output=True,
+                                       check=True).stdout
+    make_trace(trace, content=0, page=int(tables[0][1], 16))
+    assert list(hot_names(trace).values()) == ["table 4"], hot_names(trace)
+    # Symbols of a kernel that it does not run, and the stub that Debian has.
+    stub = f"{path}/System.map"
+    for text, status, words in (
+            ("".join(f"ffffffff8100{i:04x} T {name}\n" for i, name in
+                     enumerate(["_text"] + ["f"] * 20 + ["_end"])), 0, b"are those of another kernel"),
+            ("ffffffffffffffff B The real System.map is elsewhere\n", 1, b"has no symbols")):
+        with open(stub, "w", encoding="ascii") as file:
+            file.write(text)
+        done = subprocess.run([SSIHV, "trace", "top", trace, "--symbols", stub],
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+        assert done.returncode == status and words in done.stdout, done
+    # Those of another run say nothing, a damaged one is told.
+    for name in os.listdir(trace):
+        if name.endswith(".survey"):
+            with open(f"{trace}/{name}", "w", encoding="ascii") as file:
+                file.write("survey 1 0 0 0\nrange 0 1048576 ffff888000000000\nend\n")
+    assert list(hot_names(trace).values()) == [None], hot_names(trace)
+    with open(f"{trace}/node1-2.survey", "w", encoding="ascii") as file:
+        file.write("survey 1 0 0 0\nrange 0 1048576\nend\n")
+    done = subprocess.run([SSIHV, "trace", "top", trace], capture_output=True, check=False)
+    assert done.returncode == 1 and b"node1-2.survey: line 2 is none of a survey" in done.stderr, done
+
+
+def hot_names(trace):
+    done = subprocess.run([SSIHV, "trace", "top", trace, "-o", "json"], capture_output=True,
+                          check=True)
+    return {page["page"]: page["what"] for page in json.loads(done.stdout)["pages"]}
+
+
 def hot_pages(trace):
     done = subprocess.run([SSIHV, "trace", "top", trace, "-o", "json"], capture_output=True,
                           check=True)
@@ -150,16 +227,18 @@ def record(kind, addr=GPA, value=0, what=0, flags=0, peer=0, node=0):
     return struct.pack("<QQQ8B", 1, addr, value, kind, what, flags, peer, node, 0, 0, 0)
 
 
-def make_trace(path, content, ungranted=0):
+def make_trace(path, content, ungranted=0, page=GPA):
     """In place of what was recorded after the heads."""
-    home = [record(TRACK, GPA + i * 64 * 4096, 0 if i else content) for i in range(8)]
+    region = page >> 21 << 21
+    home = [record(TRACK, region + i * 64 * 4096, 0 if i else content) for i in range(8)]
     for name, records in (
-            ("node0", home + [record(RECEIVED, what=GETM, peer=1, node=1),
-                              record(SENT, what=GRANT, flags=5, peer=1, node=1)]),
-            ("node1", [record(FAULT, flags=1, value=77), record(SENT, what=GETM, node=1),
-                       record(RECEIVED, what=GRANT, flags=5, node=1),
-                       record(MAP, flags=3, value=5000)] +
-             [record(MAP, GPA + (1 + i) * 4096, flags=3) for i in range(ungranted)])):
+            ("node0", home + [record(RECEIVED, page, what=GETM, peer=1, node=1),
+                              record(SENT, page, what=GRANT, flags=5, peer=1, node=1)]),
+            ("node1", [record(FAULT, page, flags=1, value=77),
+                       record(SENT, page, what=GETM, node=1),
+                       record(RECEIVED, page, what=GRANT, flags=5, node=1),
+                       record(MAP, page, flags=3, value=5000)] +
+             [record(MAP, page + (1 + i) * 4096, flags=3) for i in range(ungranted)])):
         with open(f"{path}/{name}.trace", "r+b") as file:
             file.truncate(128)
             file.seek(128)
@@ -176,7 +255,8 @@ def assert_verdict(path, status, words):
 
 
 TESTS = (two_nodes_pause_and_resume_by_keys, a_node_answers_commands_and_leaves_the_terminal_alone,
-         a_node_goes_on_whose_events_nobody_reads, a_run_leaves_a_trace_of_each_node)
+         a_node_goes_on_whose_events_nobody_reads, a_run_leaves_a_trace_of_each_node,
+         a_pause_surveys_the_guests_memory)
 
 
 def main():
