@@ -57,7 +57,7 @@ static const struct key keys[] = {
 	       "microseconds that a node runs with pages it fetched before it gives them up"),
 	NUMBER(pager, spin_us, 0, 10000, 50,
 	       "microseconds that a pager thread spins for an answer before it sleeps"),
-	NUMBER(pager, homes, 0, MAX_HOMES_LEAD, 0,
+	NUMBER(pager, homes, 0, MAX_HOMES_LEAD, HOMES_LEAD,
 	       "requests by which a node must lead for 2 MiB to go to live there; 0: never"),
 	TEXT("pager.trace", "path", "none",
 	     "directory in which each node writes a trace of its pager; --trace overrides"),

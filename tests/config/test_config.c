@@ -76,7 +76,7 @@ static void missing_keys_have_defaults(void **state)
 	assert_int_equal(cfg->pager.shards, 1);
 	assert_int_equal(cfg->pager.hold_us, 2000);
 	assert_int_equal(cfg->pager.spin_us, 50);
-	assert_int_equal(cfg->pager.homes, 0);
+	assert_int_equal(cfg->pager.homes, 1024);
 	assert_null(cfg->trace.dir);
 	assert_int_equal(cfg->trace.size, 128 * MIB);
 	assert_int_equal(cfg->boot.together, 1);

@@ -123,13 +123,17 @@ def kept_the_rules(directory, nodes):
 
 
 def guest_on(world, nodes, words, limit, homes=0):
-    """Runs a guest on these hosts, with memory that does not fit; returns what it reports."""
+    """Runs a guest on these hosts, with memory that does not fit; returns what it reports.
+
+    @homes: by so many requests memory moves, which it then does; 0: as by default.
+    """
+    moves = f", homes: {homes}" if homes else ""
     cluster = world.path / "guest.yaml"
     cluster.write_text("cluster: {name: guest}\nplacement: lab\nnodes:\n" +
                        "".join(f"  - {{name: node{number}, memory: {node.memory}M, "
                                f"vcpus: {node.vcpus}, limit: {node.limit}M}}\n"
                                for number, node in enumerate(nodes)) +
-                       f"pager: {{hold_us: 8000, spin_us: 0, homes: {homes}}}\n"
+                       f"pager: {{hold_us: 8000, spin_us: 0{moves}}}\n"
                        "lab: {slow_motion: 10}\n", encoding="ascii")
     cpus = [number for number, node in enumerate(nodes) for _ in range(node.vcpus)]
     status, report = world.run(
@@ -149,7 +153,7 @@ def guest_on(world, nodes, words, limit, homes=0):
         print(f"# node{number} copies: {told['copies']}")
     moved = sum(told["dsm"]["regions_left"] for told in report["nodes"])
     print(f"# {moved} regions moved")
-    assert (moved > 0) == (homes > 0), moved
+    assert moved > 0 or not homes
     return report
 
 
