@@ -239,6 +239,8 @@ static void a_region_goes_to_live_where_it_is_used(void **state)
 	cfg.homes_rest_ns = NSEC_PER_MSEC;
 	cfg.quiet_ns = 10 * NSEC_PER_MSEC;
 	run(cfg);
+	/* By more than who works on it has asked for before others look at it. */
+	run(cluster_with_homes(3, 1, REGION_PAGES + 100, homes_watched_body));
 }
 
 static void a_region_stays_where_it_must(void **state)

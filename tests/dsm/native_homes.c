@@ -153,6 +153,27 @@ void homes_shared_body(struct native_node *n)
 	NATIVE_CHECK(n, home_of(n, OTHER) == 0, "moved");
 }
 
+/* Node 1 works on a region of node 0, and node 2 reads all that it writes. */
+void homes_watched_body(struct native_node *n)
+{
+	_Atomic uint64_t *gone = &n->shared->word[0];
+
+	if (n->self == 1)
+		write_pages(n, OTHER, 0, REGION_PAGES);
+	native_barrier(n);
+	while (!*gone) {
+		if (n->self == 2)
+			check_pages(n, OTHER, 1);
+		native_barrier(n);
+		if (n->self == 1)
+			write_pages(n, OTHER, 0, REGION_PAGES);
+		if (n->self == 0)
+			*gone = home_of(n, OTHER) == 1;
+		native_barrier(n);
+	}
+	check_pages(n, OTHER, 1);
+}
+
 /* Node 1 has no room for a region. */
 void homes_refused_body(struct native_node *n)
 {

@@ -48,6 +48,7 @@ void ahead_body(struct native_node *n);	    /* of two nodes with one shard */
 /* native_homes.c */
 void homes_go_body(struct native_node *n);
 void homes_return_body(struct native_node *n);
+void homes_watched_body(struct native_node *n);
 void homes_shared_body(struct native_node *n);
 void homes_refused_body(struct native_node *n);
 void homes_pinned_body(struct native_node *n);

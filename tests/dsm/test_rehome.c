@@ -222,7 +222,7 @@ static void where_it_was_first_it_goes_sooner(void **state)
 	open_rehome(&r, LEAD);
 	ask_for(&r, 7, &first, LEAD / 4 - 1, 1);
 	assert_false(is_named(&r));
-	ask_for(&r, 7, &first, 1, 1);
+	ask_for(&r, 7, &first, LEAD, 1); /* it leads by no more */
 	expect(&r, 7, 2, 1);
 	rehome_tried(&r, false, 1);
 	ask_for(&r, 7, &(struct rehome_request){SELF, NOBODY, 2}, 1, 1);
