@@ -39,6 +39,8 @@ static void what_lies_in_a_page(void **state)
 	assert_int_equal(symbols_parse("map", MANY "ffffffff81007000 B _end\n", &s, &err), 0);
 	/* Those that have most of it, a global one of several at one address. */
 	check_within(&s, text, text + 0x1000, "_text, two, four, five +2");
+	/* A small one is none of them, though it comes last. */
+	check_within(&s, text, text + 0xc10, "_text, one, two, four +2");
 	/* One that has begun before, and is all that is there. */
 	check_within(&s, text + 0x1000, text + 0x2000, "five");
 	check_within(&s, text + 0x3000, text + 0x4000, "six");

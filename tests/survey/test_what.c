@@ -40,7 +40,8 @@ static struct guest *new_guest(uint64_t slide, uint64_t direct, bool with_symbol
 	struct guest *g = calloc(1, sizeof(*g));
 	struct memory *m = &g->memory;
 	const struct survey_source source = {memory_read, m};
-	const struct survey_cpu cpu[] = {{.index = 0, .cr3 = TOP},
+	/* CPU 0's area is still where the image has it. */
+	const struct survey_cpu cpu[] = {{.index = 0, .cr3 = TOP, .gs = TEXT + slide + 0x203000},
 					 {.index = 1, .gs = direct + PERCPU}};
 	struct err err;
 
@@ -61,6 +62,7 @@ static struct guest *new_guest(uint64_t slide, uint64_t direct, bool with_symbol
 	memory_map(m, TOP, 4, 1, 0xffffea0000000000, 0x303000);
 	memory_map(m, TOP, 4, 1, 0xffffffffff5fb000, 0x304000);
 	memory_map(m, TOP, 4, 1, 0x7ffff7fff000, 0x305000);
+	memory_map(m, TOP, 4, 1, direct + (UINT64_C(1) << 38), 0x307000);
 	assert_int_equal(survey_take(&source, cpu, 2, &g->survey), 0);
 	if (with_symbols)
 		assert_int_equal(symbols_parse("map", map, &g->symbols, &err), 0);
@@ -110,6 +112,7 @@ static void check_pages(struct guest *g, uint64_t slide)
 	check(g, 0x304000, "fixmap");
 	check(g, 0x305000, "user");
 	check(g, 0x306000, "memory");
+	check(g, 0x307000, "kernel map"); /* beside the direct map */
 	check(g, UINT64_C(1) << 40, "-");
 	check(g, table(g, 3, TEXT), "table 3");
 	check(g, table(g, 1, TEXT + slide + 0x200000), "table 1 of kernel");
@@ -193,23 +196,26 @@ static void what_several_say(void **state)
 {
 	struct guest *g = new_guest(0, DIRECT, true);
 	struct survey_range *r = &g->survey->range[0];
-	struct survey_range mapped[] = {{0x306000, 0x5000, 1}, {0x307000, 0x6000, 2}};
-	struct survey_table tables[] = {{.gpa = 0x307000, .level = 2, .va = 0},
-					{.gpa = 0x307000, .level = 1, .va = 0}};
-	const struct survey later = {.range = mapped, .ranges = 2, .table = tables, .tables = 2};
+	struct survey_range mapped[] = {{0x306000, 0x5000, 1}, {0x308000, 0x6000, 2}};
+	struct survey_table tables[] = {{.gpa = 0x308000, .level = 2, .va = 0},
+					{.gpa = 0x308000, .level = 1, .va = 0},
+					{.gpa = 0x309000, .level = 1, .va = 0},
+					{.gpa = 0x309000, .level = 2, .va = 0}};
+	const struct survey later = {.range = mapped, .ranges = 2, .table = tables, .tables = 4};
 	char buf[SURVEY_TEXT];
 
 	assert_non_null(r);
 	for (unsigned order = 0; order < 2; order++) {
 		struct survey_what w[] = {
-			{.gpa = 0x306000}, {.gpa = 0x307000}, {.gpa = 0x308000}, {.gpa = 0x309000}};
+			{.gpa = 0x306000}, {.gpa = 0x308000}, {.gpa = 0x309000}, {.gpa = 0x30a000}};
+		static const char *const texts[] = {"user", "table 1 of user", "table 1 of user",
+						    "memory"};
+
 		survey_what(order ? &later : g->survey, &g->names, w, 4);
 		survey_what(order ? g->survey : &later, &g->names, w, 4);
-		assert_string_equal(survey_text(&w[0], &g->names, buf, sizeof(buf)), "user");
-		assert_string_equal(survey_text(&w[1], &g->names, buf, sizeof(buf)),
-				    "table 1 of user");
-		assert_string_equal(survey_text(&w[2], &g->names, buf, sizeof(buf)), "user");
-		assert_string_equal(survey_text(&w[3], &g->names, buf, sizeof(buf)), "memory");
+		for (unsigned i = 0; i < 4; i++)
+			assert_string_equal(survey_text(&w[i], &g->names, buf, sizeof(buf)),
+					    texts[i]);
 	}
 	free_guest(g);
 }
