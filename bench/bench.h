@@ -64,6 +64,7 @@ struct bench {
 	int cpu[NATIVE_NODES_MAX]; /* -1: not pinned */
 	uint64_t spin_ns;
 	unsigned rounds, count; /* so many faults, or pages, in each round */
+	char trace[128];	/* directory for a trace of each node; "": none is made */
 	uint64_t memory;	/* bytes at home on each node */
 	uint64_t copies;	/* bytes that a node may keep of others; 0: any number */
 	uint64_t keepers;	/* set of nodes that may keep any number all the same */

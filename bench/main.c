@@ -79,6 +79,7 @@ static int usage(const char *program)
 {
 	fprintf(stderr,
 		"Usage: %s MEASURE [--place each|one] [--rounds N] [--count N] [--spin US]\n"
+		"       [--trace DIR]\n"
 		"       %s --list: name and nodes of each measure\n",
 		program, program);
 	return 2;
@@ -86,11 +87,10 @@ static int usage(const char *program)
 
 static bool parse(int argc, char **argv, struct bench *b, const char **place)
 {
-	static const struct option options[] = {{"place", required_argument, NULL, 'p'},
-						{"rounds", required_argument, NULL, 'r'},
-						{"count", required_argument, NULL, 'c'},
-						{"spin", required_argument, NULL, 's'},
-						{NULL, 0, NULL, 0}};
+	static const struct option options[] = {
+		{"place", required_argument, NULL, 'p'}, {"rounds", required_argument, NULL, 'r'},
+		{"count", required_argument, NULL, 'c'}, {"spin", required_argument, NULL, 's'},
+		{"trace", required_argument, NULL, 't'}, {NULL, 0, NULL, 0}};
 	unsigned spin_us = 0;
 	bool good = true;
 	int c;
@@ -104,6 +104,9 @@ static bool parse(int argc, char **argv, struct bench *b, const char **place)
 			good = number(optarg, 1, 1 << 20, &b->count);
 		else if (c == 's')
 			good = number(optarg, 0, 10000, &spin_us);
+		else if (c == 't')
+			good = (size_t)snprintf(b->trace, sizeof(b->trace), "%s", optarg) <
+			       sizeof(b->trace);
 		else
 			good = false;
 	}

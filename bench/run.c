@@ -195,6 +195,7 @@ static int run_cluster(struct bench *b)
 		.hold_ns = HOLD_NS,
 		.spin_ns = b->spin_ns,
 		.exact = !m->guess,
+		.trace = b->trace[0] ? b->trace : NULL,
 		.before = before,
 		.body = body,
 		.ctx = b,

@@ -93,7 +93,8 @@ class Skipped(Exception):
 def command(args, measure, place, factor):
     place, _, polls = place.partition("-")
     return [args.program, measure, "--place", place, "--spin", str(POLL_US if polls else 0),
-            "--rounds", str(args.rounds), "--count", str(args.count * factor)]
+            "--rounds", str(args.rounds), "--count", str(args.count * factor),
+            *(["--trace", args.trace] if args.trace else [])]
 
 
 def run(args, measure, place, factor):
@@ -171,6 +172,9 @@ def arguments():
                        ("count", "faults or pages in each round")):
         parser.add_argument(f"--{name}", type=int, metavar="N",
                             help=f"{what} (default {FULL[name]})")
+    parser.add_argument("--trace", metavar="DIR",
+                        help="as with `ssihv run --trace`: what it costs; of each run in place of "
+                             "the last one's")
     parser.add_argument("--report", type=pathlib.Path, metavar="FILE",
                         help="default: report.json beside the program")
     args = parser.parse_args()

@@ -13,7 +13,8 @@
 #include "tests/dsm/native_tests.h"
 #include "trace/check.h"
 
-#define TIMEOUT_S 60 /* of one cluster, also under a sanitizer */
+#define TIMEOUT_S  60	     /* of one cluster, also under a sanitizer */
+#define TRACE_ROOM (1 << 20) /* records: also where who writes them out gets no CPU for long */
 
 static struct native_config cluster(unsigned nodes, unsigned shards,
 				    void (*body)(struct native_node *n))
@@ -304,6 +305,7 @@ static void run_traced(struct native_config cfg)
 
 	assert_non_null(mkdtemp(dir));
 	cfg.trace = dir;
+	cfg.trace_ring = TRACE_ROOM;
 	r = native_run(&cfg) ?: check_traces(dir);
 	for (unsigned i = 0; i < cfg.nodes; i++) {
 		char path[64];

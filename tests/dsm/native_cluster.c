@@ -15,7 +15,6 @@
 #define EPOCH	    5
 #define CONNECT_MS  10000
 #define THREADS_MAX 8
-#define TRACE_ROOM  (1 << 20) /* records: also where who writes them out gets no CPU for long */
 
 _Noreturn void native_die(const struct native_node *n, const char *fmt, ...)
 {
@@ -120,7 +119,7 @@ static void start_trace(struct native_node *n)
 		.ticks_khz = NSEC_PER_MSEC,
 		.clock = on_clock,
 		.ctx = n,
-		.ring = TRACE_ROOM,
+		.ring = n->cfg->trace_ring,
 	};
 	struct err err;
 

@@ -48,6 +48,7 @@ struct native_config {
 	int lost; /* the node that the body kills, -1 for none; NATIVE_NODES_MAX: only connections
 		   */
 	const char *trace;	     /* directory for a trace of each node; NULL: none is made */
+	uint64_t trace_ring;	     /* records of its ring; 0: as in real use */
 	const struct faults *faults; /* of all connections; NULL: plain TCP */
 	unsigned timeout_s;
 };

@@ -68,6 +68,13 @@ def each_measure_runs_and_the_report_has_all_of_it(work):
             assert figure["low"] <= figure["median"] <= figure["high"]
 
 
+def runs_can_be_traced(work):
+    bench(work, "--runs", "1", "--rounds", "1", "--count", "20", "--place", "one", "--only", "read",
+          "--trace", work)
+    for node in range(2):   # a head, and at least a record of each fault
+        assert (work / f"node{node}.trace").stat().st_size > 128 + 20 * 32
+
+
 def what_a_fault_takes_is_counted(work):
     """Figures that do not depend on the machine: a request and its answer are two packets."""
     _, report = bench(work, "--runs", "2", "--rounds", "1", "--count", "200", "--place", "one",
@@ -158,8 +165,8 @@ def what_is_no_report_is_refused(work):
     assert done.returncode == 2 and "Traceback" not in done.stderr, done
 
 
-MEASURING = (each_measure_runs_and_the_report_has_all_of_it, what_a_fault_takes_is_counted,
-             targets_are_told_but_do_not_fail)
+MEASURING = (each_measure_runs_and_the_report_has_all_of_it, runs_can_be_traced,
+             what_a_fault_takes_is_counted, targets_are_told_but_do_not_fail)
 TESTS = (*MEASURING, wrong_use_is_refused, a_report_equals_itself,
          what_is_worse_by_more_than_noise_is_told, more_is_better_for_rates, noise_is_no_change,
          what_moves_with_the_machine_is_shown_but_not_judged,
