@@ -139,6 +139,7 @@ bool hold_defer(struct turn *t, struct underway *u, const struct wire_hdr *deman
 		return false;
 	}
 	u->waits = true;
+	u->held = now;
 	u->demand = *demand;
 	list_del(&u->link);
 	list_add_tail(&t->loud, &u->link);

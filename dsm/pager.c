@@ -107,6 +107,15 @@ int pager_page(struct pager *p, uint64_t gpa, struct dsm_page_info *ret)
 	return r;
 }
 
+uint64_t pager_waited(const struct pager *p, uint32_t tid)
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < p->cfg.shards; i++)
+		sum += shard_waited(p->shard[i], tid);
+	return sum;
+}
+
 void pager_stats(const struct pager *p, struct pager_stats *ret)
 {
 	memset(ret, 0, sizeof(*ret));

@@ -76,6 +76,15 @@ int pager_call(struct pager *pager, unsigned shard, pager_call_fn fn, void *arg)
  */
 int pager_page(struct pager *pager, uint64_t gpa, struct dsm_page_info *ret);
 
+/**
+ * pager_waited() - ns for which a thread of this process has waited for pages
+ * @tid: as of gettid()
+ *
+ * From when the pager knows of a fault until the page is there; a wait that goes on is not in it.
+ * Any thread.
+ */
+uint64_t pager_waited(const struct pager *pager, uint32_t tid);
+
 /** pager_stats() - sum over all shards; @ret may be large, not for the stack of a small thread. */
 void pager_stats(const struct pager *pager, struct pager_stats *ret);
 

@@ -239,8 +239,10 @@ static void want(struct dsm_proto *p, struct page_ref *at, uint64_t now)
 static int serve(struct dsm_proto *p, struct page_ref *at, uint64_t now)
 {
 	struct wire_hdr demand = hold_take(&p->turn, at->under);
-	int r = cache_serve(p, at, &demand);
+	int r;
 
+	p->stats.held_ns += now - at->under->held;
+	r = cache_serve(p, at, &demand);
 	return r < 0 ? r : proto_drain(p, at, now);
 }
 

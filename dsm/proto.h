@@ -176,6 +176,7 @@ struct dsm_stats {
 	uint64_t served;	  /* requests of other nodes served as home */
 	uint64_t offers, returns; /* PUT: sent; those of others that were acted on */
 	uint64_t held;		  /* INV, DROP or FWD that waited for the end of a turn */
+	uint64_t held_ns;	  /* for how long, all of them, as far as they were served */
 	uint64_t queued;	  /* requests that waited behind another at this home */
 	uint64_t bytes_sent, bytes_received; /* page payload (sent: before a driver's zero check) */
 	uint64_t regions_left, regions_came; /* homes that moved */

@@ -21,6 +21,14 @@
 static_assert(sizeof(struct shard) + STAGING_AREA * PAGE_BYTES + RECORDS <= PAGER_SHARD_BYTES,
 	      "as is said");
 
+static void served_here(struct shard *s, uint64_t gpa)
+{
+	uint64_t now = clock_now_ns();
+
+	hist_add(&s->local, now - s->now);
+	waits_end(&s->waits, gpa, true, now);
+}
+
 /* Return: as dsm_proto_fault(); *@asks: it made a request that guesses may follow. */
 static int serve_fault(struct shard *s, const struct shard_fault *fault, bool *asks)
 {
@@ -31,6 +39,7 @@ static int serve_fault(struct shard *s, const struct shard_fault *fault, bool *a
 
 	SHARD_TRACE(s, turn);
 	SHARD_TRACE(s, fault, fault);
+	waits_begin(&s->waits, fault->tid, fault->gpa, fault->write, s->now);
 	r = dsm_proto_fault(s->proto, fault->gpa, wants, s->now);
 	SHARD_TRACE(s, turn);
 	shard_used(s, fault->gpa);
@@ -41,7 +50,7 @@ static int serve_fault(struct shard *s, const struct shard_fault *fault, bool *a
 	if (r < 0)
 		return shard_fail_here(s, r, "a fault", fault->gpa);
 	if (r > 0)
-		hist_add(&s->local, clock_now_ns() - s->now);
+		served_here(s, fault->gpa);
 	else if (!*asks)
 		shard_joined(s, fault->tid, fault->gpa);
 	return r;
@@ -482,4 +491,9 @@ void shard_stats(const struct shard *s, struct pager_stats *sum)
 	hist_merge(&sum->local, &now.hist);
 	snapshot(&now.hist, &s->remote, sizeof(now.hist));
 	hist_merge(&sum->remote, &now.hist);
+}
+
+uint64_t shard_waited(const struct shard *s, uint32_t tid)
+{
+	return waits_of(&s->waits, tid);
 }

@@ -66,6 +66,9 @@ void shard_release(struct shard *s);
 /** shard_free() - stop, release and free. NULL is allowed. */
 void shard_free(struct shard *s);
 
+/** shard_waited() - as pager_waited(), for this shard's part of the memory. Any thread. */
+uint64_t shard_waited(const struct shard *s, uint32_t tid);
+
 /** shard_stats() - add this shard's figures to @sum. Any thread; may be a sample behind. */
 void shard_stats(const struct shard *s, struct pager_stats *sum);
 

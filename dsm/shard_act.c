@@ -37,11 +37,16 @@ int shard_take(struct shard *s, uint64_t gpa, unsigned pages, const uint64_t **r
 	return r < 0 ? shard_fail_here(s, r, "taking out", gpa) : 0;
 }
 
-/* The fault that was waited for since then, if any, becomes a sample. */
-static void record(struct shard *s, uint64_t since)
+/* The pages are there; a fault that was waited for since then becomes a sample. */
+static void record(struct shard *s, const struct batch_effect *e, bool writable)
 {
-	if (since)
-		hist_add(&s->remote, clock_now_ns() - since);
+	uint64_t now = clock_now_ns();
+
+	for (unsigned i = 0; i < e->pages; i++) {
+		if (e->since[i])
+			hist_add(&s->remote, now - e->since[i]);
+		waits_end(&s->waits, e->gpa + i * PAGE_BYTES, writable, now);
+	}
 }
 
 static int map(struct shard *s, const struct batch_effect *e)
@@ -51,10 +56,9 @@ static int map(struct shard *s, const struct batch_effect *e)
 			: uffd_zero(s->uffd, hva, len, !e->writable);
 
 	staging_came(&s->staging, e->gpa, e->pages);
-	for (unsigned i = 0; i < e->pages; i++) {
-		record(s, e->since[i]);
+	record(s, e, e->writable);
+	for (unsigned i = 0; i < e->pages; i++)
 		shard_copy_came(s, e->gpa + i * PAGE_BYTES);
-	}
 	return r < 0 ? shard_fail_here(s, r, "mapping", e->gpa) : 0;
 }
 
@@ -63,13 +67,13 @@ static int protect(struct shard *s, const struct batch_effect *e, bool on)
 	uint64_t len = e->pages * PAGE_BYTES;
 	int r = uffd_protect(s->uffd, shard_hva(s, e->gpa), len, on);
 
+	if (!on)
+		record(s, e, true);
 	for (unsigned i = 0; i < e->pages; i++) {
 		uint64_t at = e->gpa + i * PAGE_BYTES;
 
 		if (on)
 			recall_lost(&s->recall, at);
-		else
-			record(s, e->since[i]);
 		if (s->evict && !on)
 			evict_used(s->evict, at);
 	}
@@ -117,7 +121,7 @@ static int act_wake(struct shard *s, const struct dsm_action *a)
 
 	if (r == 0)
 		r = uffd_wake(s->uffd, shard_hva(s, a->gpa));
-
+	waits_end(&s->waits, a->gpa, true, s->now);
 	return r < 0 ? shard_fail_here(s, r, "waking", a->gpa) : 0;
 }
 

@@ -21,6 +21,7 @@
 #include "dsm/staging.h"
 #include "dsm/track.h"
 #include "dsm/usage.h"
+#include "dsm/waits.h"
 
 #define FAULT_BATCH 16 /* faults that are taken at once */
 
@@ -41,6 +42,7 @@ struct shard {
 	struct usage usage;
 	struct rehome rehome;
 	struct hist local, remote;
+	struct waits waits;
 	struct batch batch;
 	struct staging staging;
 	struct {

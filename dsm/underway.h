@@ -48,6 +48,7 @@ struct underway {
 	bool waits;	  /* `demand` is set: the INV, DROP or FWD that waits */
 	struct list link; /* in quiet, loud or due */
 	uint64_t mapped;  /* ns */
+	uint64_t held;	  /* ns, since when the demand waits */
 	struct wire_hdr demand;
 };
 

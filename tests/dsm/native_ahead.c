@@ -4,6 +4,8 @@
  * walks through node 1's memory, a region for each way to do so. All pages hold something, and all
  * that is found is checked.
  */
+#include <sys/syscall.h>
+
 #include "tests/dsm/native_tests.h"
 
 #define OWNER 1
@@ -100,6 +102,19 @@ static void check_written(struct native_node *n, unsigned first)
 		     (unsigned long long)(c).faults, (unsigned long long)(c).asked,                \
 		     (unsigned long long)(c).right, (unsigned long long)(c).wrong)
 
+/* This thread alone has faulted, so it has waited for as long as all waits together lasted. */
+static void check_waited(struct native_node *n)
+{
+	uint64_t waited = pager_waited(n->pager, (uint32_t)syscall(SYS_gettid));
+	struct pager_stats s;
+
+	pager_stats(n->pager, &s);
+	NATIVE_CHECK(n, waited > 0 && waited == s.local.sum + s.remote.sum,
+		     "%llu ns waited, %llu for nobody else, %llu for others",
+		     (unsigned long long)waited, (unsigned long long)s.local.sum,
+		     (unsigned long long)s.remote.sum);
+}
+
 void ahead_body(struct native_node *n)
 {
 	if (n->self != OWNER) {
@@ -113,6 +128,7 @@ void ahead_body(struct native_node *n)
 		EXPECT(n, c, c.asked <= REGION_PAGES / 16);
 		c = walk(n, 3, writing);
 		EXPECT(n, c, c.faults <= REGION_PAGES / 16 && c.right >= REGION_PAGES / 2);
+		check_waited(n);
 	}
 	native_barrier(n);
 	if (n->self == OWNER)

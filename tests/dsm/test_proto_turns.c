@@ -84,7 +84,9 @@ static void running_node_keeps_its_pages_until_hold_ns(void **state)
 	demand(&r, PAGE(0, 0), 2, 1);
 	assert_int_equal(take(&r, WIRE_INV, 0, 2, PAGE(0, 0)), -EPROTO);
 	assert_int_equal(dsm_proto_stats(r.p)->held, 1);
+	assert_int_equal(dsm_proto_stats(r.p)->held_ns, 0);
 	expect_given_up_at(&r, 10 + HOLD, PAGE(0, 0), 2);
+	assert_int_equal(dsm_proto_stats(r.p)->held_ns, 10 + HOLD - 500);
 	assert_true(dsm_proto_deadline(r.p) == UINT64_MAX);
 	rig_close(&r);
 }
