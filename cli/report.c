@@ -8,6 +8,8 @@
 #include "base/size.h"
 #include "base/text.h"
 
+#define VCPU_ROWS 64 /* that the table shows */
+
 static const char *result_name(enum cluster_result result)
 {
 	static const char *const names[] = {
@@ -160,6 +162,40 @@ static void cell(FILE *f, const json_t *o, const char *key, int width)
 		fprintf(f, "%*s", width, "-");
 }
 
+/* Where the time of the vCPUs went; one that moved has a row for each node that it was on. */
+static void vcpus_table(const json_t *report, FILE *f)
+{
+	static const char *const columns[] = {"ran_ms",	   "waited_ms", "descheduled_ms",
+					      "asleep_ms", "device_ms", "away_ms"};
+	unsigned rows = 0;
+	json_t *node, *v;
+	size_t i, k;
+
+	json_array_foreach(json_object_get(report, "nodes"), i, node)
+	{
+		json_array_foreach(json_object_get(node, "vcpu_times"), k, v)
+		{
+			if (rows++ >= VCPU_ROWS)
+				continue;
+			if (rows == 1)
+				fprintf(f, "\n%-12s %12s %14s %14s %14s %14s %14s %14s\n", "vcpu",
+					"on node", "ran_ms", "waited_ms", "descheduled_ms",
+					"asleep_ms", "device_ms", "away_ms");
+			cell(f, v, "vcpu", -12);
+			fprintf(f, " %12s", json_string_value(json_object_get(node, "name")));
+			for (size_t c = 0; c < ARRAY_SIZE(columns); c++) {
+				fputc(' ', f);
+				cell(f, v, columns[c], 14);
+			}
+			fputc('\n', f);
+		}
+	}
+	if (rows > VCPU_ROWS)
+		fprintf(f, "(%u more: --report has all of them)\n", rows - VCPU_ROWS);
+	if (rows)
+		fputc('\n', f);
+}
+
 static void fact(FILE *f, const json_t *report, const char *key, const char *text)
 {
 	const json_t *v = json_object_get(report, key);
@@ -195,6 +231,7 @@ void report_table(const json_t *report, FILE *f)
 		}
 		fputc('\n', f);
 	}
+	vcpus_table(report, f);
 	fact(f, report, "cpus", "CPUs");
 	fact(f, report, "numa_nodes", "NUMA nodes");
 	fact(f, report, "bad_pages", "bad pages");

@@ -172,7 +172,9 @@ static void sleep_until_event(struct vcpu *v)
 	if (deadline && v->ops->slack)
 		deadline += v->ops->slack(v->ctx, v);
 	struct timespec ts = timespec_of(deadline);
+	enum vcpu_rest rest = v->state == VCPU_AWAY ? VCPU_REST_AWAY : VCPU_REST_ASLEEP;
 
+	vcpu_rest(&v->spent, rest, true);
 	v->ops->idle(v->ctx, v, true);
 	atomic_store(&v->inbox.mode, VCPU_ASLEEP);
 	if (!atomic_load(&v->inbox.events))
@@ -180,6 +182,7 @@ static void sleep_until_event(struct vcpu *v)
 			deadline ? &ts : NULL, NULL, FUTEX_BITSET_MATCH_ANY);
 	atomic_store(&v->inbox.mode, VCPU_OUTSIDE);
 	v->ops->idle(v->ctx, v, false);
+	vcpu_rest(&v->spent, rest, false);
 }
 
 static bool must_sleep(const struct vcpu *v)
@@ -373,8 +376,10 @@ static void *vcpu_main(void *arg)
 {
 	struct vcpu *v = arg;
 	char text[160];
-	int r = make_timer(v);
+	int r;
 
+	vcpu_times_begin(&v->spent);
+	r = make_timer(v);
 	if (r == 0) {
 		pin(v);
 		thread_run = v->run;
@@ -383,6 +388,7 @@ static void *vcpu_main(void *arg)
 		timer_delete(v->timer);
 	}
 	vcpu_ended(v);
+	vcpu_times_end(&v->spent);
 	if (r < 0 && r != -ECANCELED) {
 		snprintf(text, sizeof(text), "vCPU %u cannot run: %s", v->index, strerror(-r));
 		v->ops->failed(v->ctx, v, text);

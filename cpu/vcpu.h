@@ -45,6 +45,7 @@
 #include "cpu/pvclock.h"
 #include "cpu/rendezvous.h"
 #include "cpu/vcpu_msrs.h"
+#include "cpu/vcpu_times.h"
 #include "irq/lapic.h"
 #include "wire/vcpu.h"
 
@@ -173,6 +174,7 @@ struct vcpu {
 	struct kvm_vcpu_events reset_events;
 	struct vcpu_msrs *msrs;			 /* as they were at first */
 	_Atomic uint64_t exits[VCPU_EXIT_KINDS]; /* others may read, a count behind */
+	struct vcpu_spent spent;
 	pthread_t thread;
 	bool started;
 };

@@ -68,6 +68,7 @@ bool vcpu_park(struct vcpu *v)
 {
 	if (atomic_load(&v->inbox.pause) != PAUSING)
 		return false;
+	vcpu_rest(&v->spent, VCPU_REST_PAUSED, true);
 	v->ops->idle(v->ctx, v, true);
 	if (change(v, PAUSING, PARKED)) {
 		if (v->ops->parked)
@@ -78,6 +79,7 @@ bool vcpu_park(struct vcpu *v)
 			wait_while(v, PARKED);
 	}
 	v->ops->idle(v->ctx, v, false);
+	vcpu_rest(&v->spent, VCPU_REST_PAUSED, false);
 	return true;
 }
 

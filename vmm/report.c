@@ -11,19 +11,25 @@ static json_t *latency(const struct hist *h)
 			 (double)hist_percentile(h, 990) / 1000, "max_us", (double)h->max / 1000);
 }
 
+static double in_ms(uint64_t ns)
+{
+	return (double)ns / 1e6;
+}
+
 static json_t *counters(const struct dsm_stats *s)
 {
 	return json_pack(
-		"{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
+		"{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
 		"zero_grants", (json_int_t)s->zero_grants, "data_grants",
 		(json_int_t)s->data_grants, "upgrade_grants", (json_int_t)s->upgrade_grants,
 		"invalidations", (json_int_t)s->invalidations, "downgrades",
 		(json_int_t)s->downgrades, "served", (json_int_t)s->served, "held",
-		(json_int_t)s->held, "queued", (json_int_t)s->queued, "bytes_sent",
-		(json_int_t)s->bytes_sent, "bytes_received", (json_int_t)s->bytes_received,
-		"tracked_regions", (json_int_t)s->tracked_regions, "table_bytes",
-		(json_int_t)s->memory, "regions_left", (json_int_t)s->regions_left, "regions_came",
-		(json_int_t)s->regions_came, "regions_refused", (json_int_t)s->regions_refused);
+		(json_int_t)s->held, "held_ms", in_ms(s->held_ns), "queued", (json_int_t)s->queued,
+		"bytes_sent", (json_int_t)s->bytes_sent, "bytes_received",
+		(json_int_t)s->bytes_received, "tracked_regions", (json_int_t)s->tracked_regions,
+		"table_bytes", (json_int_t)s->memory, "regions_left", (json_int_t)s->regions_left,
+		"regions_came", (json_int_t)s->regions_came, "regions_refused",
+		(json_int_t)s->regions_refused);
 }
 
 static json_t *exits(const struct node *n)
@@ -97,6 +103,31 @@ static json_t *ahead(const struct pager_stats *stats)
 			 (json_int_t)stats->prefetch.chained);
 }
 
+static json_t *one_vcpu(const struct node *n, const struct vcpu *v)
+{
+	uint64_t waited = n->pager ? pager_waited(n->pager, atomic_load(&v->spent.tid)) : 0;
+	struct vcpu_times t;
+
+	vcpu_times(&v->spent, &t);
+	return json_pack(
+		"{s:i, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "vcpu", (int)v->index, "alive_ms",
+		in_ms(t.alive), "ran_ms", in_ms(t.ran), "descheduled_ms", in_ms(t.descheduled),
+		"waited_ms", in_ms(waited), "asleep_ms", in_ms(t.rested[VCPU_REST_ASLEEP]),
+		"device_ms", in_ms(t.rested[VCPU_REST_DEVICE]), "paused_ms",
+		in_ms(t.rested[VCPU_REST_PAUSED]), "away_ms", in_ms(t.rested[VCPU_REST_AWAY]));
+}
+
+/* Where the time of the vCPUs went that this node has a thread for: cpu/vcpu_times.h. */
+static json_t *vcpu_rows(const struct node *n)
+{
+	json_t *all = json_array();
+
+	for (unsigned i = 0; all && i < n->topology.vcpus; i++)
+		if (n->vcpu[i])
+			json_array_append_new(all, one_vcpu(n, n->vcpu[i]));
+	return all;
+}
+
 json_t *node_report(struct node *n)
 {
 	_cleanup_free_ struct pager_stats *stats = calloc(1, sizeof(*stats));
@@ -108,7 +139,7 @@ json_t *node_report(struct node *n)
 		pager_stats(n->pager, stats);
 	return json_pack(
 		"{s:s, s:I, s:I, s:I, s:I, s:b, s:f, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:I, s:o, "
-		"s:o, s:o}",
+		"s:o, s:o, s:o}",
 		"name", n->cfg->nodes[n->self].name, "vcpus",
 		(json_int_t)n->cfg->nodes[n->self].vcpus, "vcpus_left",
 		(json_int_t)atomic_load(&n->moving.left), "vcpus_arrived",
@@ -119,5 +150,5 @@ json_t *node_report(struct node *n)
 		(json_int_t)stats->dsm.prefetches, "local", latency(&stats->local), "remote",
 		latency(&stats->remote), "dsm", counters(&stats->dsm), "exits", exits(n),
 		"ipis_sent", (json_int_t)atomic_load(&n->irq.sent_remote), "clock", time_kept(n),
-		"copies", copies(stats), "ahead", ahead(stats));
+		"copies", copies(stats), "ahead", ahead(stats), "vcpu_times", vcpu_rows(n));
 }

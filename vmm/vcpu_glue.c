@@ -16,11 +16,16 @@
 static int vcpu_io(void *ctx, struct vcpu *v, struct vcpu_io *io)
 {
 	struct node *n = ctx;
+	int r;
 
 	/* No lodger's: these are on node 0. Another's would have no slot, and be refused. */
-	if (n->self != PLATFORM_NODE && platform_where(&n->platform, io) == PLATFORM_DEVICE_NODE)
-		return forward_io(&n->forward, PLATFORM_NODE, v->index - n->topology.first[n->self],
-				  io);
+	if (n->self != PLATFORM_NODE && platform_where(&n->platform, io) == PLATFORM_DEVICE_NODE) {
+		vcpu_rest(&v->spent, VCPU_REST_DEVICE, true);
+		r = forward_io(&n->forward, PLATFORM_NODE, v->index - n->topology.first[n->self],
+			       io);
+		vcpu_rest(&v->spent, VCPU_REST_DEVICE, false);
+		return r;
+	}
 	platform_access(&n->platform, io, guest_clock_now(&n->clock).ns);
 	return 0;
 }

@@ -88,6 +88,34 @@ static void three_nodes_end_with_one_reason(void **state)
 	cluster_destroy(c);
 }
 
+static double number(const json_t *o, const char *name)
+{
+	const json_t *value = json_object_get(o, name);
+
+	assert_true(json_is_number(value));
+	return json_number_value(value);
+}
+
+static double sum_ms(const json_t *report, const char *hist)
+{
+	const json_t *h = json_object_get(report, hist);
+
+	return number(h, "count") * number(h, "mean_us") / 1000;
+}
+
+/* Its only vCPU has waited for as long as the pager says that all waits lasted. */
+static void check_waited(const json_t *report)
+{
+	const json_t *all = json_object_get(report, "vcpu_times"), *v = json_array_get(all, 0);
+	double waits = sum_ms(report, "local") + sum_ms(report, "remote");
+
+	assert_int_equal(json_array_size(all), 1);
+	assert_true(waits > 0 && number(v, "waited_ms") > 0.999 * waits);
+	assert_true(number(v, "waited_ms") < 1.001 * waits);
+	assert_true(number(v, "waited_ms") + number(v, "asleep_ms") < number(v, "alive_ms"));
+	assert_true(number(v, "ran_ms") > 0 && number(v, "away_ms") + number(v, "device_ms") == 0);
+}
+
 /* The host of the only vCPU may have a quarter of what the other node gives. */
 static void a_node_gives_memory_only_and_the_other_has_a_limit(void **state)
 {
@@ -113,6 +141,7 @@ static void a_node_gives_memory_only_and_the_other_has_a_limit(void **state)
 	assert_true(json_integer_value(json_object_get(ahead, "right")) > 12000);
 	assert_true(json_real_value(json_object_get(ahead, "accuracy")) > 0.9);
 	assert_true(json_real_value(json_object_get(ahead, "coverage")) > 0.5);
+	check_waited(report);
 	cluster_destroy(c);
 }
 
@@ -293,6 +322,12 @@ static void stats_are_told_while_the_guest_runs(void **state)
 	assert_string_equal(json_string_value(json_object_get(report, "name")), "node1");
 	assert_true(json_integer_value(json_object_get(json_object_get(report, "exits"), "io")) >
 		    0);
+	/* It does nothing but wait for node 0's console, and is still there. */
+	const json_t *v = json_array_get(json_object_get(report, "vcpu_times"), 0);
+	assert_int_equal(number(v, "vcpu"), 1);
+	assert_true(number(v, "device_ms") > 0);
+	assert_true(number(v, "device_ms") + number(v, "asleep_ms") + number(v, "away_ms") <
+		    number(v, "alive_ms"));
 	cluster_destroy(c);
 }
 

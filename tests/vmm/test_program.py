@@ -34,8 +34,8 @@ def read_until(fd, text, seen=b""):
 def two_nodes_pause_and_resume_by_keys(path):
     pid, master = pty.fork()
     if pid == 0:
-        os.execv(SSIHV, [SSIHV, "run", "--local", "2", "--memory-per-node", "64M", "--kernel",
-                         f"{path}/guest"])
+        os.execv(SSIHV, [SSIHV, "run", "--local", "2", "--memory-per-node", "64M", "--report",
+                         f"{path}/report", "--kernel", f"{path}/guest"])
     try:
         screen = read_until(master, b"?")
         for number in range(20):
@@ -46,14 +46,30 @@ def two_nodes_pause_and_resume_by_keys(path):
             os.write(master, b"[%d]" % number)
             screen = read_until(master, b"[%d]" % number, screen)
         os.write(master, b"\x01x")
-        while os.read(master, 4096):
-            pass
+        while said := os.read(master, 4096):
+            screen += said
     except OSError:  # the terminal ends with the run
         pass
     finally:
         os.kill(pid, signal.SIGTERM)  # not yet waited for: the id is still its
         status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     assert status == 130, status
+    tell_where_the_time_went(screen, f"{path}/report")
+
+
+def tell_where_the_time_went(screen, report):
+    """vCPU 1 was never started: it waited for that on the first node, and its own had none."""
+    with open(report, encoding="utf-8") as file:
+        rows = [(node["name"], row) for node in json.load(file)["nodes"]
+                for row in node["vcpu_times"]]
+    assert [(name, row["vcpu"]) for name, row in rows] == [
+        ("node0", 0), ("node0", 1), ("node1", 1)], rows
+    for name, row in rows:
+        assert row["alive_ms"] > row["paused_ms"] > 0, rows
+        assert (row["away_ms"] > 0) == (name == "node1"), rows
+        assert b"\n%-12d %12s" % (row["vcpu"], name.encode()) in screen, screen
+    assert rows[0][1]["ran_ms"] > 0 and rows[1][1]["asleep_ms"] > 0, rows
+    assert b"descheduled_ms" in screen, screen
 
 
 def start_node(path, terminal):
