@@ -13,7 +13,7 @@ ROUNDS := 10
 CLUSTER := docs/cluster.example.yaml
 OUT := $(BUILD)/acpi
 
-.PHONY: help build test test-long test-repeat fuzz demo bench soak run-vmm run-acpi-gen \
+.PHONY: help build test test-long test-repeat fuzz demo bench bench-guest soak run-vmm run-acpi-gen \
 	integration-test check-kvm explore sim-long dev-setup lint format install clean
 
 help: ## this list
@@ -52,6 +52,11 @@ demo: build ## boot one guest on two hosts and let it prove that they are one ma
 
 bench: build ## what a fault costs, against raw TCP; ARGS="--quick" takes less than a minute
 	@tools/bench.py $(BUILD)/bench/measure $(ARGS)
+
+bench-guest: build ## loads in a guest on two emulated hosts, against one: an hour; ARGS="--quick"
+	@tools/setup.sh lab
+	@tools/setup.sh load
+	@tools/bench_guest.py $(SSIHV) $(ARGS)
 
 soak: build ## an hour of random loads, every value checked; ARGS="--seconds 60 --seed 2"
 	@$(BUILD)/tests/dsm/soak $(ARGS)

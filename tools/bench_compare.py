@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Compares two reports of `make bench`: what became better or worse by more than noise.
+"""Compares two reports of `make bench` or `make bench-guest`: what became better or worse by more than noise.
 
 Usage: bench_compare.py OLD NEW [--all] [--least PERCENT]
 
@@ -17,7 +17,7 @@ import sys
 
 import bench_report
 
-JUDGED = ("ratio", "share", "packets", "bytes")
+JUDGED = ("ratio", "share", "packets", "bytes", "exchanges", "pages")
 
 
 def is_judged(name, figure):
@@ -25,7 +25,7 @@ def is_judged(name, figure):
 
 
 def is_shown(name, figure):
-    return is_judged(name, figure) or name in ("ours.p50", "ours.rate")
+    return is_judged(name, figure) or name in ("ours.p50", "ours.rate", "seconds")
 
 
 def change(old, new, least):
@@ -67,7 +67,7 @@ class Comparison:
         old, new = self.old[key][name], self.new[key][name]
         ratio, verdict = change(old, new, self.args.least / 100)
         judged = is_judged(name, old)
-        title = f"{key[0]}, {bench_report.PLACES.get(key[1], key[1])}: {name}"
+        title = f"{key[0]}, {bench_report.place_name(key[1])}: {name}"
         if verdict and judged:
             (self.worse if verdict == "worse" else self.better).append(title)
         if not (self.args.all or is_shown(name, old)):
@@ -81,7 +81,7 @@ class Comparison:
         yield f"{'':<52} {'old':>10} {'new':>10} {'new/old':>7}"
         for key, figures in self.old.items():
             if key not in self.new:
-                self.missing.append(f"{key[0]}, {bench_report.PLACES.get(key[1], key[1])}")
+                self.missing.append(f"{key[0]}, {bench_report.place_name(key[1])}")
                 continue
             for name in figures:
                 line = self.row(key, name) if name in self.new[key] else None

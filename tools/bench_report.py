@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The report of `make bench`: what is in it, and what the targets say; for bench.py, bench_compare.py.
+"""The report of `make bench` and `make bench-guest`: what is in it, and what the targets say.
 
 A report is a JSON object:
 
@@ -20,6 +20,13 @@ import statistics
 
 FORMAT = 1
 PLACES = {"each": "a CPU each", "one": "on one CPU", "each-spin": "a CPU each, polling"}
+# Those of `make bench-guest`.
+GUEST_PLACES = {"one-1": "one host, one vCPU", "one-2": "one host, two vCPUs", "two": "two hosts",
+                "three": "three hosts", "four": "four hosts"}
+
+
+def place_name(place):
+    return PLACES.get(place) or GUEST_PLACES.get(place, place)
 
 
 class Unusable(Exception):
@@ -77,7 +84,7 @@ class Target:
         known = value is not None and bool(base)
         value = value / base if known else None
         met = (value >= self.bound if self.least else value <= self.bound) if known else None
-        return {"name": f"{self.name}, {PLACES[self.place]}", "value": value, "bound": self.bound,
+        return {"name": f"{self.name}, {place_name(self.place)}", "value": value, "bound": self.bound,
                 "least": self.least, "met": met}
 
 
@@ -104,17 +111,17 @@ TARGETS = [
 ]
 
 
-def judge(report):
+def judge(report, targets=None):
     values = medians(report)
-    return [target.judge(values) for target in TARGETS]
+    return [target.judge(values) for target in targets or TARGETS]
 
 
 def target_lines(judged):
     known = [one for one in judged if one["met"] is not None]
-    yield f"{'target':<50} {'bound':>16} {'measured':>9}"
+    yield f"{'target':<54} {'bound':>16} {'measured':>9}"
     for one in known:
         bound = ("at least " if one["least"] else "at most ") + f"{one['bound']:g}"
         value = f"{one['value']:.{0 if one['value'] > 99 else 3}f}"
-        yield f"{one['name']:<50} {bound:>16} {value:>9}  {'met' if one['met'] else 'NOT met'}"
+        yield f"{one['name']:<54} {bound:>16} {value:>9}  {'met' if one['met'] else 'NOT met'}"
     if len(known) < len(judged):
         yield f"{len(judged) - len(known)} more not measured"

@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 # Installs what is missing of the packages that tools/packages lists, and says what.
 #
-# Usage: setup.sh GROUP...   (build, lab, intel, test, lint)
+# Usage: setup.sh GROUP...   (build, lab, load, intel, test, lint)
 #
 # Calls apt-get only when something is missing, with sudo when not root. The group "lab" also makes
-# sure that `apt-get download` can find the kernels that lab/kernels.sh will ask for.
+# sure that `apt-get download` can find the kernels that lab/kernels.sh will ask for, and the group
+# "load" is nothing but that for the packages that a guest runs (bench/guest/fetch.sh).
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 cache=$here/../build/lab-cache
@@ -45,6 +46,7 @@ missing=
 for group in "$@"; do
 	packages=$(awk -v group="$group" '$1 == group { print $2 }' "$here/packages")
 	[ -n "$packages" ] || { echo "setup: no group $group in $here/packages" >&2; exit 2; }
+	[ "$group" != load ] || continue
 	for package in $packages; do
 		# pkg-config is also provided by pkgconf, which has replaced it.
 		[ "$package" = pkg-config ] && command -v pkg-config >/dev/null && continue
@@ -68,4 +70,5 @@ case " $* " in
 		update || apt-cache show linux-image-amd64 >/dev/null
 	fi
 	;;
+*" load "*) [ -e "$cache/load/packages" ] || update || true ;;
 esac
