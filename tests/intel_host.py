@@ -9,9 +9,10 @@ import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "lab"))
+sys.path[:0] = [str(ROOT / "lab"), str(ROOT / "tests")]
 import bochs  # noqa: E402
 import intel  # noqa: E402
+from guest_runs import debian_kernel  # noqa: E402
 from session import LabError  # noqa: E402
 
 SECTION = "--- section ---"
@@ -40,9 +41,7 @@ class Host:
     def __init__(self, ssihv, work):
         self.ssihv = pathlib.Path(ssihv).resolve()
         self.work = pathlib.Path(work)
-        self.kernel = os.environ.get("SSIHV_TEST_KERNEL") or subprocess.run(
-            [sys.executable, ROOT / "lab" / "lab.py", "kernel", "guest"], check=True,
-            stdout=subprocess.PIPE, text=True).stdout.strip()
+        self.kernel = os.environ.get("SSIHV_TEST_KERNEL") or debian_kernel("guest")
         self.initrd = self.work / "proof.cpio"
         subprocess.run([ROOT / "tests" / "guest" / "make-initramfs.sh", self.initrd], check=True)
 
@@ -54,8 +53,10 @@ class Host:
                           "--report", "/report.json", "--append", append])
         return f"{run}; cat /report.json"
 
-    def run(self, commands, programs=(), options=(), seconds=600, tell=lambda line: None):
-        """Returns what each of the commands printed; @tell gets each line as it comes."""
+    def run(self, commands, programs=(), options=(), seconds=1800, tell=lambda line: None):
+        """Returns what each of the commands printed; @tell gets each line as it comes.
+
+        @seconds: of this machine, which may be busy; commands have limits in the host's time."""
         script = self.work / "script"
         script.write_text("".join(f"echo '{SECTION}'\n{command}\n" for command in commands),
                           encoding="utf-8")
@@ -115,9 +116,3 @@ def report_of(section):
     report = json.loads(section[start:])
     assert report.get("result") == "poweroff" and report.get("failed") == [], section[-2000:]
     return report
-
-
-def exact(report, *names):
-    for name in names:
-        assert report[name]["total"] == report[name]["expected"] > 0, (name, report[name])
-        assert report[name]["wrong"] == 0, (name, report[name])

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Whole runs on emulated hosts: a stock Debian kernel boots, proves its case, powers off.
+"""Whole runs on several emulated hosts: a stock Debian kernel boots, proves its case, powers off.
 
 Usage: test_guests.py SSIHV.  Prints TAP.  SSIHV_TEST_KERNEL names the guest's kernel (default: the
 lab's). The proof's work is cut down to what page transfers at emulated speed allow; the whole of it
@@ -15,75 +15,10 @@ import select
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-SSIHV = pathlib.Path(sys.argv[1]).resolve()
-# Few rounds, and time enough for them: what runs out of time proves nothing and fails.
-SMALL = "quiet proof.scale=0.2 proof.seconds=20"
-
-
-def debian_kernel(which):
-    """The lab's kernel for its guests (the cloud's), or for its hosts (the one for any PC)."""
-    return subprocess.run([sys.executable, ROOT / "lab" / "lab.py", "kernel", which],
-                          stdout=subprocess.PIPE, check=True, text=True).stdout.strip()
-
-
-class World:
-    def __init__(self, path):
-        self.path = pathlib.Path(path)
-        self.kernel = os.environ.get("SSIHV_TEST_KERNEL") or debian_kernel("guest")
-        self.initrd = self.path / "proof.cpio"
-        subprocess.run([ROOT / "tests" / "guest" / "make-initramfs.sh", self.initrd], check=True)
-        self.env = dict(os.environ, XDG_RUNTIME_DIR=str(self.path))
-
-    def command(self, *words, kernel=None):
-        return [str(word) for word in (SSIHV, "run", "--kernel", kernel or self.kernel,
-                                       "--initrd", self.initrd, *words)]
-
-    def run(self, *words, limit, kernel=None):
-        report = self.path / "report.json"
-        done = subprocess.run(self.command("--report", report, "--timeout", limit, *words,
-                                           kernel=kernel),
-                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE, env=self.env, timeout=limit + 120,
-                              check=False)
-        text = done.stdout.decode("utf-8", "replace")
-        print(f"# {' '.join(map(str, words))}: status {done.returncode}")
-        for line in text.splitlines()[-40:]:
-            print(f"#   {line[:160]}")
-        if done.returncode:
-            for line in done.stderr.decode("utf-8", "replace").splitlines()[-15:]:
-                print(f"#   {line[:160]}")
-        return done.returncode, json.loads(report.read_text(encoding="utf-8"))
-
-
-def exact(report, *names):
-    for name in names:
-        assert report[name]["total"] == report[name]["expected"] > 0, (name, report[name])
-        assert report[name]["wrong"] == 0, (name, report[name])
-
-
-def no_forbidden_outcome(report):
-    assert report["litmus"], "no litmus test ran"
-    for name, test in report["litmus"].items():
-        assert test["forbidden"] == 0, (name, test)
-
-
-def one_host_boots_and_proves_itself(world):
-    """Two vCPUs take turns on the host's CPU, so what needs both takes all of its time."""
-    status, report = world.run("--lab", 1, "--vcpus-per-node", 2, "--memory-per-node", "512M",
-                               "--append", f"{SMALL} proof.seconds=10 proof.expect_cpus=2 "
-                                           "proof.expect_nodes=1 proof.node_mib=512", limit=600)
-    assert status == 0 and report["failed"] == [], (status, report.get("failed"))
-    assert report["cpus"] == 2 and report["numa_nodes"] == 1
-    assert report["swept_fraction"] > 0.9 and report["bad_pages"] == 0
-    exact(report, "xadd", "cmpxchg16b", "mutex")
-    no_forbidden_outcome(report)
-    # Memory that no other node asks for is not tracked: no fault, no table.
-    node = report["nodes"][0]
-    assert node["faults_local"] == 0 and node["faults_remote"] == 0, node
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from guest_runs import SMALL, cases, debian_kernel, exact, no_forbidden_outcome  # noqa: E402
 
 
 class Node:
@@ -99,11 +34,11 @@ def room_for_copies(node, told):
     return (node.limit - node.memory + 2 * moved) << 20
 
 
-def kept_the_rules(directory, nodes):
+def kept_the_rules(world, directory, nodes):
     """The traces of all nodes lie here, are whole, and tell of nothing wrong."""
     told = []
     for verb in "check", "top":
-        done = subprocess.run([SSIHV, "trace", verb, directory, "-o", "json",
+        done = subprocess.run([world.ssihv, "trace", verb, directory, "-o", "json",
                                *(["--pages", "1000"] if verb == "top" else [])],
                               stdout=subprocess.PIPE, check=False)
         told.append(json.loads(done.stdout))
@@ -274,7 +209,7 @@ def a_cluster_file_gives_each_host_its_size(world):
     assert status == 0 and report["failed"] == [], (status, report.get("failed"))
     exact(report, "xadd")
     assert [node["vcpus_arrived"] for node in report["nodes"]] == [0, 2], report["nodes"]
-    kept_the_rules(world.path / "traces", ["small", "large"])
+    kept_the_rules(world, world.path / "traces", ["small", "large"])
 
 
 def unlike_clocks(world, ppm, free, limit):
@@ -392,7 +327,7 @@ def children_named(text):
 
 
 TESTS = (kill_of_one_node_ends_the_others, a_host_that_vanishes_ends_the_others,
-         one_host_boots_and_proves_itself, two_hosts_are_one_machine,
+         two_hosts_are_one_machine,
          the_proof_passes_across_twenty_pauses,
          a_cluster_file_gives_each_host_its_size, clocks_of_unlike_crystals_are_one,
          clocks_that_nobody_corrects_are_caught, clocks_too_far_apart_are_refused,
@@ -400,23 +335,5 @@ TESTS = (kill_of_one_node_ends_the_others, a_host_that_vanishes_ends_the_others,
          four_hosts_see_writes_in_one_order)
 
 
-def main():
-    failed = 0
-    print(f"1..{len(TESTS)}", flush=True)
-    with tempfile.TemporaryDirectory(prefix="ssihv-system.") as path:
-        world = World(path)
-        for number, test in enumerate(TESTS, 1):
-            try:
-                skipped = test(world)
-                word = f"ok {number} - {test.__name__}" + (f" # SKIP {skipped}" if skipped else "")
-            except (AssertionError, KeyError, OSError, ValueError,
-                    subprocess.TimeoutExpired) as error:
-                print(f"# {type(error).__name__}: {error}")
-                word = f"not ok {number} - {test.__name__}"
-                failed += 1
-            print(word, flush=True)
-    return 1 if failed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(cases(sys.argv[1], TESTS))

@@ -13,6 +13,7 @@ import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 import intel_host  # noqa: E402
+from guest_runs import exact  # noqa: E402
 
 SSIHV = pathlib.Path(sys.argv[1]).resolve()
 # Each with the cases that may be skipped there, and no others. KVM keeps the TSC's deadline to
@@ -53,7 +54,7 @@ def tests_of_vcpus_pass(_, __, *outputs):
 def a_guest_boots_and_proves_itself(_, guest, *__):
     report = intel_host.report_of(guest)
     assert report["cpus"] == 1 and report["numa_nodes"] == 1, report
-    intel_host.exact(report, "xadd", "cmpxchg16b", "mutex")
+    exact(report, "xadd", "cmpxchg16b", "mutex")
     assert report["timers_fired"] > 0 and report["timers_early"] == 0, report
     node = report["nodes"][0]
     assert node["faults_local"] == 0 and node["faults_remote"] == 0, node
