@@ -79,6 +79,10 @@ SEARCHES = [
      "--pages 2 --apart --pending 1 --crash --moves 255 --states 1000000"),
     ("three nodes, two pages of two homes, one request at a time, one crashes", True,
      "--nodes 3 --pages 2 --apart --pending 1 --zeros --crash --states 1000000"),
+    ("three nodes, two pages of two homes, one fault each, turns, one crashes", True,
+     "--nodes 3 --pages 2 --apart --turns --faults 1 --crash --states 1000000"),
+    ("four nodes, two pages of two homes, one fault each, one crashes", True,
+     "--nodes 4 --pages 2 --apart --faults 1 --pending 1 --crash --states 1000000"),
 ]
 LONG = [
     ("three nodes, three faults each, turns", False,
@@ -87,8 +91,14 @@ LONG = [
      "--nodes 4 --turns --states 32000000"),
     ("two nodes, two pages, turns, from the start on", False,
      "--pages 2 --apart --turns --prefetches 255 --states 32000000"),
-    ("three nodes, two pages, one fault each, turns", False,
+    ("three nodes, two pages, two faults each, turns", False,
      "--nodes 3 --pages 2 --apart --turns --faults 2 --states 32000000"),
+    ("three nodes, two pages of two homes, no turns, one crashes", True,
+     "--nodes 3 --pages 2 --apart --crash --states 8000000"),
+    ("four nodes, two faults each, turns, one crashes, from the start on", False,
+     "--nodes 4 --turns --faults 2 --crash --states 12000000"),
+    ("two nodes, two pages of two homes, turns, one crashes, from the start on", False,
+     "--pages 2 --apart --turns --zeros --crash --states 8000000"),
 ]
 REORDER = "--nodes 3 --zeros --reorder --states 1000000"
 MUTANT_SEARCH = "--nodes 3 --turns --faults 3 --prefetches 1 --states 1000000"
