@@ -4,18 +4,19 @@
 #include <stdio.h>
 
 #include "cli/cli.h"
+#include "cli/trace_timeline.h"
 #include "cli/trace_top.h"
 #include "trace/check.h"
 
-#define PAGES 20  /* that top shows */
+#define PAGES 20  /* that top and timeline show */
 #define TOLD  100 /* findings that check tells; the first say most, and all are counted */
 
 enum { OPT_OUTPUT, OPT_PAGES, OPT_SYMBOLS };
 
 static const struct option_spec options[] = {
 	[OPT_OUTPUT] = {"output", 'o', "json", "print a JSON object"},
-	[OPT_PAGES] = {"pages", 0, "N", "top: how many pages (default 20)"},
-	[OPT_SYMBOLS] = {"symbols", 0, "FILE", "top: the guest's System.map"},
+	[OPT_PAGES] = {"pages", 0, "N", "top, timeline: how many pages (default 20)"},
+	[OPT_SYMBOLS] = {"symbols", 0, "FILE", "top, timeline: the guest's System.map"},
 	{NULL},
 };
 
@@ -203,6 +204,38 @@ static int top(const struct trace_set *set, const struct wish *w)
 	return status;
 }
 
+static int draw(const struct trace_set *set, const struct trace_top *sum, const struct wish *w)
+{
+	struct trace_what what;
+	struct timeline line;
+	struct err err;
+
+	if (trace_timeline(set, sum, w->pages, &line) < 0)
+		return failure(&(struct err){"out of memory"});
+	if (trace_what_read(w->dir, w->symbols, set, sum, w->pages, &what, &err) < 0) {
+		trace_timeline_free(&line);
+		return failure(&err);
+	}
+	trace_timeline_svg(stdout, set, &line, &what);
+	trace_what_free(&what);
+	trace_timeline_free(&line);
+	if (fflush(stdout) || ferror(stdout))
+		return failure(&(struct err){"the picture could not be written"});
+	return STATUS_OK;
+}
+
+static int timeline(const struct trace_set *set, const struct wish *w)
+{
+	struct trace_top sum;
+	int status;
+
+	if (trace_top(set, &sum) < 0)
+		return failure(&(struct err){"out of memory"});
+	status = draw(set, &sum, w);
+	trace_top_free(&sum);
+	return status;
+}
+
 static int grant(const struct wish *w)
 {
 	struct trace_set set;
@@ -211,7 +244,10 @@ static int grant(const struct wish *w)
 
 	if (trace_set_read(w->dir, &set, &err) < 0)
 		return failure(&err);
-	status = strcmp(w->word, "check") == 0 ? check(w->dir, &set, w->json) : top(&set, w);
+	if (strcmp(w->word, "check") == 0)
+		status = check(w->dir, &set, w->json);
+	else
+		status = strcmp(w->word, "top") == 0 ? top(&set, w) : timeline(&set, w);
 	trace_set_free(&set);
 	return status;
 }
@@ -249,8 +285,11 @@ static int run(int argc, char **argv)
 			words[count] = value;
 		count += which == OPTIONS_POSITIONAL;
 	}
-	if (count != 2 || (strcmp(words[0], "check") && strcmp(words[0], "top")))
-		return usage_error("trace wants `check DIR` or `top DIR`");
+	if (count != 2 ||
+	    (strcmp(words[0], "check") && strcmp(words[0], "top") && strcmp(words[0], "timeline")))
+		return usage_error("trace wants `check DIR`, `top DIR` or `timeline DIR`");
+	if (w.json && strcmp(words[0], "timeline") == 0)
+		return usage_error("trace: a time line is SVG, and -o json is for check and top");
 	w.word = words[0];
 	w.dir = words[1];
 	return grant(&w);
@@ -258,8 +297,8 @@ static int run(int argc, char **argv)
 
 const struct verb verb_trace = {
 	.name = "trace",
-	.arguments = "(check DIR | top DIR) [-o json]",
-	.help = "check or count what the pagers of a run did, from the traces of all nodes",
+	.arguments = "(check DIR | top DIR | timeline DIR) [-o json]",
+	.help = "check, count or draw what the pagers of a run did, from the traces of all nodes",
 	.options = options,
 	.run = run,
 };

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from xml.etree import ElementTree
 
 SSIHV, MAKE_GUEST = (os.path.abspath(path) for path in sys.argv[1:3])
 PATIENCE = 60
@@ -141,9 +142,11 @@ def a_run_leaves_a_trace_of_each_node(path):
     assert (found[0]["at"]["node"], found[0]["at"]["record"]) == ("node1", 3), found
     assert (found[0]["other"]["node"], found[0]["other"]["record"]) == ("node0", 0), found
     hot_pages(trace)
+    a_time_line_is_drawn(trace)
     make_trace(trace, content=0, ungranted=130)
     found = assert_verdict(trace, 1, b"100 are told above: 130 pages break a rule")
     assert (found["pages_broken"], len(found["findings"])) == (130, 100), found
+    a_time_line_is_bounded(trace)
 
 
 def wait_for_file(path):
@@ -192,6 +195,8 @@ def a_pause_surveys_the_guests_memory(path):
     assert hot_names(trace) == {GPA: "user"}, hot_names(trace)
     assert b" user " in subprocess.run([SSIHV, "trace", "top", trace], capture_output=True,
                                        check=True).stdout
+    _, svg = draw(trace)
+    assert any("  user  " in text.text for text in svg.iter(SVG + "text")), ElementTree.tostring(svg)
     make_trace(trace, content=0, page=int(tables[0][1], 16))
     assert list(hot_names(trace).values()) == ["table 4"], hot_names(trace)
     # Symbols of a kernel that it does not run, and the stub that Debian has.
@@ -234,13 +239,88 @@ def hot_pages(trace):
     assert b" 0x400000 " in done.stdout and b"yielded" in done.stdout, done
 
 
+def draw(trace, *args):
+    done = subprocess.run([SSIHV, "trace", "timeline", trace, *args], capture_output=True,
+                          check=True)
+    return done.stdout, ElementTree.fromstring(done.stdout)
+
+
+def drawn(svg, ident, colour):
+    """The pixels of a path in a group, as far as it has any."""
+    group = next(g for g in svg.iter(SVG + "g") if g.get("id") == ident)
+    return [path.get("d") for path in group.iter(SVG + "path") if path.get("class") == colour]
+
+
+def a_time_line_is_drawn(trace):
+    _, svg = draw(trace)
+    assert [g.get("id") for g in svg.iter(SVG + "g")] == ["node-node0", "node-node1",
+                                                          f"page-{GPA:x}"]
+    assert not list(svg.iter(SVG + "script")) and "href" not in str(ElementTree.tostring(svg))
+    # Who faulted, and who can write to the page, is in the row of node 1 alone. All is one tick.
+    assert not drawn(svg, "node-node0", "faults") and len(drawn(svg, "node-node1", "faults")) == 1
+    titles = [title.text for title in svg.iter(SVG + "title")]
+    assert any(t.startswith("node1") and "faults: 1" in t for t in titles), titles
+    for args in (["timeline", trace, "-o", "json"], ["timeline", trace, "--pages", "0"],
+                 ["timeline"], ["timelines", trace]):
+        done = subprocess.run([SSIHV, "trace", *args], capture_output=True, check=False)
+        assert done.returncode == 2 and done.stderr.count(b"\n") == 1 and not done.stdout, done
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([SSIHV, "trace", "timeline", trace], stdout=full,
+                              stderr=subprocess.PIPE, check=False)
+    assert done.returncode == 1 and b"could not be written" in done.stderr, done
+
+
+def a_time_line_is_bounded(trace):
+    """However many pages are asked for, and however much is in the traces."""
+    _, svg = draw(trace, "--pages", "4000000000")
+    assert len(list(svg.iter(SVG + "g"))) == 2 + 128, "no more pages than there are lanes for"
+    sizes = []
+    for rounds in (300, 30000):
+        fight(trace, rounds)
+        text, svg = draw(trace)
+        assert len(list(svg.iter(SVG + "g"))) == 2 + 20
+        for name in ("node-node0", "node-node1", f"page-{GPA + 39 * 4096:x}"):
+            assert any(drawn(svg, name, colour) for colour in ("got", "write")), name
+        sizes.append(len(text))
+    assert max(sizes) < 2 << 20, sizes
+
+
 GPA = 4 << 20
 FAULT, SENT, RECEIVED, MAP, TRACK = 2, 3, 4, 5, 10
 GETM, GRANT = 17, 32
+CHUNK_MOST = 32768
+SVG = "{http://www.w3.org/2000/svg}"
 
 
-def record(kind, addr=GPA, value=0, what=0, flags=0, peer=0, node=0):
-    return struct.pack("<QQQ8B", 1, addr, value, kind, what, flags, peer, node, 0, 0, 0)
+def record(kind, addr=GPA, value=0, what=0, flags=0, peer=0, node=0, time_=1):
+    return struct.pack("<QQQ8B", time_, addr, value, kind, what, flags, peer, node, 0, 0, 0)
+
+
+def chunk(records, end=0):
+    return struct.pack("<IHHIIQQ", 0x4b4e4843, 0, end, len(records), 0, 0, 0) + b"".join(records)
+
+
+def write_records(path, name, records):
+    with open(f"{path}/{name}.trace", "r+b") as file:
+        file.truncate(128)
+        file.seek(128)
+        for at in range(0, len(records), CHUNK_MOST):
+            file.write(chunk(records[at:at + CHUNK_MOST]))
+        file.write(chunk([], end=1))
+
+
+def fight(path, rounds):
+    """In place of what was recorded: 40 pages go to and fro between two nodes."""
+    records = [], []
+    for i in range(rounds * 4):
+        page, to, now = GPA + i % 40 * 4096, i // 40 % 2, 1 + 5000 * i
+        give = {"what": GRANT, "flags": 3, "node": to}
+        records[to].append(record(FAULT, page, flags=1, value=77, time_=now))
+        records[1 - to].append(record(SENT, page, peer=to, time_=now + 900, **give))
+        records[to].append(record(RECEIVED, page, peer=1 - to, time_=now + 2000, **give))
+        records[to].append(record(MAP, page, flags=1, value=900 + i, time_=now + 2100))
+    for node in (0, 1):
+        write_records(path, f"node{node}", records[node])
 
 
 def make_trace(path, content, ungranted=0, page=GPA):
@@ -255,11 +335,7 @@ def make_trace(path, content, ungranted=0, page=GPA):
                        record(RECEIVED, page, what=GRANT, flags=5, node=1),
                        record(MAP, page, flags=3, value=5000)] +
              [record(MAP, page + (1 + i) * 4096, flags=3) for i in range(ungranted)])):
-        with open(f"{path}/{name}.trace", "r+b") as file:
-            file.truncate(128)
-            file.seek(128)
-            file.write(struct.pack("<IHHIIQQ", 0x4b4e4843, 0, 0, len(records), 0, 0, 0) +
-                       b"".join(records) + struct.pack("<IHHIIQQ", 0x4b4e4843, 0, 1, 0, 0, 0, 0))
+        write_records(path, name, records)
 
 
 def assert_verdict(path, status, words):
