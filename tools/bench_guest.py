@@ -84,6 +84,7 @@ def boot(args, place, kernel, initrd, work):
     path, told = work / "run.json", []
     path.unlink(missing_ok=True)
     if args.keep:
+        args.keep.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(args.keep / place, ignore_errors=True)
     with subprocess.Popen(command(args, place, kernel, initrd, path), stdin=subprocess.PIPE,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:

@@ -183,7 +183,9 @@ def options(work, **more):
 
 
 def a_run_answers_marks_and_counts_between_them(work):
-    found, report = bench_guest.boot(options(work), "two", "kernel", "initrd", work)
+    logs = work / "logs" / "kept"
+    found, report = bench_guest.boot(options(work, keep=logs), "two", "kernel", "initrd", work)
+    assert logs.is_dir()    # ssihv makes the last part of a path only
     assert found["cpu-0"]["seconds"] == 2.5 and not found["redis"]["ok"], found
     counts = bench_guest.differences(report)
     assert counts["cpu-0"]["exchanges"] == counts["cpu-0"]["pages"] == 20, counts
