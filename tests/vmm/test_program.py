@@ -147,6 +147,7 @@ def a_run_leaves_a_trace_of_each_node(path):
     found = assert_verdict(trace, 1, b"100 are told above: 130 pages break a rule")
     assert (found["pages_broken"], len(found["findings"])) == (130, 100), found
     a_time_line_is_bounded(trace)
+    names_of_symbols_are_no_markup(trace)
 
 
 def wait_for_file(path):
@@ -283,6 +284,22 @@ def a_time_line_is_bounded(trace):
             assert any(drawn(svg, name, colour) for colour in ("got", "write")), name
         sizes.append(len(text))
     assert max(sizes) < 2 << 20, sizes
+
+
+def names_of_symbols_are_no_markup(trace):
+    """The guest's kernel, or who wrote the System.map, may call its symbols anything."""
+    name = "<&'\">]]>"
+    with open(f"{trace}/node0.trace", "rb") as file:
+        epoch = struct.unpack_from("<I", file.read(128), 16)[0]
+    with open(f"{trace}/node0-9.survey", "w", encoding="ascii") as file:
+        file.write(f"survey 1 {epoch} 0 0\nrange {GPA:x} 1 ffffffff81000000\nend\n")
+    with open(f"{trace}/System.map", "w", encoding="ascii") as file:
+        file.write(f"ffffffff81000000 T _text\nffffffff81000010 T {name}\n" +
+                   "".join(f"ffffffff8100{0x2000 + i:04x} T f\n" for i in range(20)) +
+                   "ffffffff82000000 B _end\n")
+    make_trace(trace, content=0)
+    _, svg = draw(trace, "--symbols", f"{trace}/System.map")
+    assert any(name in text.text for text in svg.iter(SVG + "text")), ElementTree.tostring(svg)
 
 
 GPA = 4 << 20
