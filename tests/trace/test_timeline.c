@@ -83,6 +83,8 @@ static void a_page_goes_from_node_to_node(void **state)
 
 	AT(l, 100, 0, TRACE_TRACK, .addr = P, .value = 1);
 	AT(l, 200, 0, TRACE_PROTECT, .addr = P);
+	AT(l, 205, 0, TRACE_SENT, .what = WIRE_GRANT, .addr = P, .peer = 1, .node = 1,
+	   .flags = WIRE_GRANT_DATA); /* a copy */
 	AT(l, 210, 1, TRACE_MAP, .addr = P, .value = 10);
 	AT(l, 300, 0, TRACE_DROP, .addr = P);
 	AT(l, 310, 1, TRACE_UNPROTECT, .addr = P, .value = 10);
@@ -109,6 +111,7 @@ static void a_region_is_its_homes_alone(void **state)
 	struct line *l = begin();
 
 	AT(l, 50, 1, TRACE_UNTRACK, .addr = P);
+	AT(l, 70, 1, TRACE_TRACK, .addr = P - 64 * PAGE_BYTES); /* of others */
 	AT(l, 90, 1, TRACE_TRACK, .addr = P, .value = ~UINT64_C(1));
 	AT(l, 95, 1, TRACE_TRACK, .addr = P + 64 * PAGE_BYTES, .value = ~UINT64_C(0));
 	AT(l, 99, 1, TRACE_FAULT, .addr = P, .value = 9);
@@ -209,9 +212,11 @@ static void times_may_be_anything(void **state)
 	struct line *l = begin();
 
 	AT(l, 500, 1, TRACE_MAP, .addr = P);
-	AT(l, 400, 1, TRACE_DROP, .addr = P);
+	AT(l, 400, 1, TRACE_UNPROTECT, .addr = P);
+	AT(l, 450, 1, TRACE_DROP, .addr = P);
 	make(l, 20);
 	assert_band(&lane(l, 1)->read, 0, 0);
+	assert_band(&lane(l, 1)->write, 0, 0);
 	end(l);
 	l = begin();
 	l->t.record[0][0].time = 0;
