@@ -49,14 +49,5 @@ def run_host():
                         programs=[ANSWERS], options=["eptad=0"])
 
 
-def main():
-    intel_host.clean_up_when_told_to_end()
-    reason = intel_host.why_not()
-    if reason:
-        print(f"1..0 # SKIP {reason}")
-        return 0
-    return intel_host.cases(TESTS, run_host)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(0 if intel_host.skipped() else intel_host.cases(TESTS, run_host))

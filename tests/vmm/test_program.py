@@ -110,14 +110,16 @@ def a_node_goes_on_whose_events_nobody_reads(path):
     assert events and len(events) < COMMANDS, len(events)
 
 
-def a_run_leaves_a_trace_of_each_node(path):
-    trace = f"{path}/trace"
+def traced_run(path, trace, options, talk):
+    """A guest on two nodes and a terminal, on which @talk types, until it is ended by its key.
+
+    Return: the program's status."""
     pid, master = pty.fork()
     if pid == 0:
         os.execv(SSIHV, [SSIHV, "run", "--local", "2", "--memory-per-node", "64M", "--trace", trace,
-                         "--trace-size", "1M", "--kernel", f"{path}/guest"])
+                         *options, "--kernel", f"{path}/guest"])
     try:
-        read_until(master, b"?")
+        talk(master)
         os.write(master, b"\x01x")
         while os.read(master, 4096):
             pass
@@ -126,7 +128,13 @@ def a_run_leaves_a_trace_of_each_node(path):
     finally:
         os.kill(pid, signal.SIGTERM)
         status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    assert status == 130, status
+    return status
+
+
+def a_run_leaves_a_trace_of_each_node(path):
+    trace = f"{path}/trace"
+    assert traced_run(path, trace, ["--trace-size", "1M"],
+                      lambda master: read_until(master, b"?")) == 130
     assert sorted(os.listdir(trace)) == ["node0.trace", "node1.trace"]
     for name in ("node0", "node1"):
         with open(f"{trace}/{name}.trace", "rb") as file:
@@ -162,11 +170,8 @@ def a_pause_surveys_the_guests_memory(path):
     os.mkdir(trace)
     with open(f"{trace}/node0.symbols", "w", encoding="ascii") as file:
         file.write("of an earlier run\n")
-    pid, master = pty.fork()
-    if pid == 0:
-        os.execv(SSIHV, [SSIHV, "run", "--local", "2", "--memory-per-node", "64M", "--trace", trace,
-                         "--kernel", f"{path}/guest"])
-    try:
+
+    def pause_twice(master):
         screen = read_until(master, b"?")
         for number in (1, 2):
             os.write(master, b"\x01p")
@@ -175,14 +180,8 @@ def a_pause_surveys_the_guests_memory(path):
                 wait_for_file(f"{trace}/{name}-{number}.survey")
             os.write(master, b"\x01p")
             screen = read_until(master, b"the guest goes on", screen)
-        os.write(master, b"\x01x")
-        while os.read(master, 4096):
-            pass
-    except OSError:  # the terminal ends with the run
-        pass
-    finally:
-        os.kill(pid, signal.SIGTERM)
-        os.waitpid(pid, 0)
+
+    assert traced_run(path, trace, [], pause_twice) == 130
     # This guest is no Linux, and has no symbols: nothing of an earlier run's is left.
     assert sorted(os.listdir(trace)) == [
         "node0-1.survey", "node0-2.survey", "node0.trace", "node1-1.survey", "node1-2.survey",
