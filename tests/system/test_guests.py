@@ -210,6 +210,13 @@ def a_cluster_file_gives_each_host_its_size(world):
     exact(report, "xadd")
     assert [node["vcpus_arrived"] for node in report["nodes"]] == [0, 2], report["nodes"]
     kept_the_rules(world, world.path / "traces", ["small", "large"])
+    # One vCPU stays, two move: they have a row on the first node, too.
+    first, second = (node["vcpu_times"] for node in report["nodes"])
+    print(f"# {first} {second}")
+    assert [[row["vcpu"] for row in rows] for rows in (first, second)] == [[0, 1, 2], [1, 2]]
+    assert all(0 < row["ran_ms"] < row["alive_ms"] for row in first + second)
+    assert all(row["waited_ms"] > 0 for row in first[:1] + second)
+    assert all(row["away_ms"] > 0 for row in first[1:] + second)
 
 
 def unlike_clocks(world, ppm, free, limit):
